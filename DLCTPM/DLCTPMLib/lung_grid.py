@@ -1,0 +1,184 @@
+"""From one lung's crop of the CT to the network's grid, and back (Fig. 2a: crop, down-sample).
+
+Everything is linear and separable, so each way is three small matrix products, one an axis. Both ways are
+normalised by the mask that went through the same operator: what lies outside the lung never bleeds in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+from scipy.spatial import cKDTree
+
+from DLCTPMLib.errors import InputError
+
+GRID_SHAPE = (128, 64, 64)
+"""The paper's matrix, (z, y, x): the long side runs from the diaphragm to the apex."""
+
+
+LEAST_WEIGHT = 1e-4
+"""Interpolated mask below which a voxel counts as out of reach of any lung cell."""
+
+
+def area_weights(voxels: int, cells: int) -> np.ndarray:
+    """Rows that average ``voxels`` equal voxels over ``cells`` equal cells of the same extent.
+
+    Entry (i, j) is the share of cell i that voxel j fills; rows sum to 1. Shape (cells, voxels), float32.
+    """
+    edges = np.arange(cells + 1) * (voxels / cells)
+    voxel = np.arange(voxels)
+    overlap = np.minimum(edges[1:, None], voxel + 1) - np.maximum(edges[:-1, None], voxel)
+    return (np.clip(overlap, 0, None) * (cells / voxels)).astype(np.float32)
+
+
+def linear_weights(nodes: int, points: int) -> np.ndarray:
+    """Rows that interpolate ``nodes`` equal cells linearly at the centres of ``points`` equal cells.
+
+    Both divide the same extent; outside the first and last centre the end value is held. Rows sum to 1.
+    Shape (points, nodes), float32.
+    """
+    position = np.clip((np.arange(points) + 0.5) * (nodes / points) - 0.5, 0, nodes - 1)
+    lower = np.minimum(position.astype(int), max(nodes - 2, 0))
+    upper = np.minimum(lower + 1, nodes - 1)
+    weights = np.zeros((points, nodes))
+    weights[np.arange(points), upper] += position - lower
+    weights[np.arange(points), lower] += 1 - (position - lower)
+    return weights.astype(np.float32)
+
+
+def down_weights(voxels: int, cells: int) -> np.ndarray:
+    """The way down on one axis: area averaging where the crop is finer than the grid, else interpolation."""
+    return area_weights(voxels, cells) if voxels > cells else linear_weights(voxels, cells)
+
+
+def separable(values: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Apply one matrix an axis to a (z, y, x) float32 array, the axis that shrinks most first."""
+    for axis, matrix in sorted(enumerate((z, y, x)), key=lambda item: item[1].shape[0] / item[1].shape[1]):
+        if axis == 2:
+            values = values @ matrix.T
+        elif axis == 1:
+            values = np.matmul(matrix, values)
+        else:
+            rest = values.shape[1:]
+            values = (matrix @ values.reshape(values.shape[0], -1)).reshape(-1, *rest)
+    return values
+
+
+@dataclass(frozen=True)
+class LungGrid:
+    """One lung between its box in the CT and the network's grid.
+
+    Attributes:
+        box: the crop in the (z, y, x) patient-axes view of the CT: the lung's bounding box, no margin.
+        inside: boolean lung mask of the crop.
+        shape: cells of the grid (z, y, x).
+    """
+
+    box: tuple[slice, slice, slice]
+    inside: np.ndarray
+    shape: tuple[int, int, int] = GRID_SHAPE
+
+    @classmethod
+    def of(cls, mask: np.ndarray, shape: tuple[int, int, int] = GRID_SHAPE) -> LungGrid:
+        """Crop a lung: ``mask`` is one lung's boolean (z, y, x) view of the whole CT.
+
+        Raises:
+            InputError: if the mask is empty.
+        """
+        box = _bounding_box(mask)
+        return cls(box=box, inside=np.ascontiguousarray(mask[box]), shape=shape)
+
+    @cached_property
+    def lung_part(self) -> np.ndarray:
+        """The lung's share of every cell, 0…1, float32."""
+        return separable(self.inside.astype(np.float32), *self._down)
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """The cells of which at least half is lung."""
+        return self.lung_part >= 0.5 - 1e-6
+
+    def down(self, values: np.ndarray) -> np.ndarray:
+        """Average a volume over the lung part of each cell.
+
+        Args:
+            values: (z, y, x) view of the whole CT grid, any real type.
+
+        Returns:
+            float32 array of ``shape``; 0 in cells that are not lung.
+        """
+        crop = values[self.box].astype(np.float32)
+        crop[~self.inside] = 0  # not a product: padding may hold anything, NaN too
+        total = separable(crop, *self._down)
+        return np.divide(total, self.lung_part, out=np.zeros_like(total), where=self.mask)
+
+    def up(self, cells: np.ndarray) -> np.ndarray:
+        """Bring cell values back to the voxels of the crop.
+
+        Trilinear, normalised by the interpolated mask. A lung voxel none of whose neighbouring cells is lung
+        (a thin recess) takes the nearest lung cell's value.
+
+        Args:
+            cells: float array of ``shape``; only lung cells are read.
+
+        Returns:
+            float32 array of the crop's shape, 0 outside the lung.
+        """
+        weight = separable(self.mask.astype(np.float32), *self._up)
+        total = separable(np.where(self.mask, cells, 0).astype(np.float32), *self._up)
+        reached = self.inside & (weight > LEAST_WEIGHT)
+        values = np.divide(total, weight, out=np.zeros_like(total), where=reached)
+        missed = np.argwhere(self.inside & ~reached)
+        if len(missed) and self.mask.any():
+            values[tuple(missed.T)] = self._nearest_cell(cells, missed)
+        return values
+
+    def sample(self, cells: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Interpolate cell values, as ``up`` does, at any points.
+
+        Args:
+            cells: float array of ``shape``; only lung cells are read.
+            index: (n, 3) continuous (z, y, x) voxel indices in the view that ``box`` crops.
+
+        Returns:
+            (n,) float32.
+        """
+        start = np.array([part.start for part in self.box])
+        scale = np.array(self.shape) / self.inside.shape
+        position = ((index - start + 0.5) * scale - 0.5).T
+        weight = map_coordinates(self.mask.astype(np.float32), position, order=1, mode="nearest")
+        total = map_coordinates(np.where(self.mask, cells, 0).astype(np.float32), position, order=1, mode="nearest")
+        reached = weight > LEAST_WEIGHT
+        values = np.divide(total, weight, out=np.zeros_like(total), where=reached)
+        if not reached.all():
+            values[~reached] = self._nearest_cell(cells, index[~reached] - start)
+        return values
+
+    @cached_property
+    def _down(self) -> tuple[np.ndarray, ...]:
+        return tuple(down_weights(n, m) for n, m in zip(self.inside.shape, self.shape, strict=True))
+
+    @cached_property
+    def _up(self) -> tuple[np.ndarray, ...]:
+        return tuple(linear_weights(m, n) for n, m in zip(self.inside.shape, self.shape, strict=True))
+
+    def _nearest_cell(self, cells: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+        lung_cells = np.argwhere(self.mask)
+        scale = np.array(self.shape) / self.inside.shape  # distances in cells: the grid is the network's space
+        _, index = cKDTree(lung_cells + 0.5).query((voxels + 0.5) * scale)
+        return cells[tuple(lung_cells[index].T)]
+
+
+def _bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
+    bounds = []
+    view = mask
+    for axis in range(3):  # crop axis by axis, so that each look is at what is left
+        hit = np.flatnonzero(view.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not len(hit):
+            raise InputError("the lung mask is empty: give a mask in which both lungs are labelled")
+        bounds.append(slice(int(hit[0]), int(hit[-1]) + 1))
+        view = view[tuple(slice(None) if a != axis else bounds[-1] for a in range(3))]
+    return tuple(bounds)

@@ -1,0 +1,199 @@
+"""CT + lungs + model → perfusion map on the CT's own grid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK as sitk
+
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.lung_grid import LungGrid
+from DLCTPMLib.lungs import side_masks
+from DLCTPMLib.patient_axes import PatientAxes, file_image, patient_array, upright_grid
+from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct
+from DLCTPMLib.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from DLCTPMLib.inference import Predictor
+    from DLCTPMLib.model_bundle import ModelBundle
+
+SIDES = ("right lung", "left lung")
+
+
+@dataclass
+class Stopwatch:
+    """Seconds spent in each named stage, summed over the lungs."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time the body of a ``with`` block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class PerfusionMap:
+    """A mapped chest.
+
+    Attributes:
+        perfusion: relative perfusion, float32 on the CT grid; 1 is the patient's 75th percentile, 0 outside
+            the lungs. Not blood flow in absolute units.
+        device: what the network ran on, with its precision.
+        timings_s: seconds per stage.
+        warnings: sentences for the user.
+    """
+
+    perfusion: sitk.Image
+    device: str
+    timings_s: dict[str, float]
+    warnings: list[str]
+
+
+class Chest:
+    """A CT and its lungs along the patient's axes, one grid a lung, and the way back to the CT.
+
+    A tilted CT is resampled along the patient's axes first, so that the network always sees lungs upright.
+
+    Args:
+        ct: HU.
+        labels: lungs on the same grid, CIP values.
+        grid_shape: cells of the network's grid.
+    """
+
+    def __init__(self, ct: sitk.Image, labels: sitk.Image, grid_shape: tuple[int, int, int]):
+        self._ct = ct
+        self._tilted = PatientAxes.of(ct).is_oblique
+        if self._tilted:
+            grid = upright_grid(ct)
+            lowest = float(sitk.GetArrayViewFromImage(ct).min())
+            ct = sitk.Resample(ct, grid, sitk.Transform(), sitk.sitkLinear, lowest, sitk.sitkFloat32)
+            self._labels, labels = (
+                labels,
+                sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor),
+            )
+        self._axes = PatientAxes.of(ct)
+        self._kept = ct  # the view below looks into its memory
+        self.hu = patient_array(ct)
+        masks = dict(zip(SIDES, side_masks(labels), strict=True))
+        self.grids = {side: LungGrid.of(mask, grid_shape) for side, mask in masks.items() if mask.any()}
+        if not self.grids:
+            raise InputError("the lung mask is empty: give a mask in which both lungs are labelled")
+
+    @property
+    def warnings(self) -> list[str]:
+        """Which lung is absent, if one is."""
+        return [f"the mask has no {side}: it is not mapped" for side in SIDES if side not in self.grids]
+
+    def to_ct(self, cells: dict[str, np.ndarray]) -> sitk.Image:
+        """Bring each lung's cell values to the CT's own grid: float32, 0 outside the lungs."""
+        if self._tilted:
+            return self._to_tilted_ct(cells)
+        view = np.zeros(self.hu.shape, dtype=np.float32)
+        for side, grid in self.grids.items():
+            view[grid.box] += grid.up(cells[side])  # boxes of the two lungs overlap, the lungs do not
+        return file_image(view, self._ct)
+
+    def _to_tilted_ct(self, cells: dict[str, np.ndarray]) -> sitk.Image:
+        target = np.zeros(PatientAxes.of(self._ct).shape, dtype=np.float32)
+        for side, mask in zip(SIDES, side_masks(self._labels), strict=True):
+            if side in self.grids and mask.any():
+                target[mask] = self._sample_tilted(self.grids[side], cells[side], mask)
+        return file_image(target, self._ct)
+
+    def _sample_tilted(self, grid: LungGrid, cells: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Values of the upright grid at the voxel centres of one lung of the tilted CT."""
+        points = PatientAxes.of(self._ct).points_mm(np.argwhere(mask))
+        return grid.sample(cells, self._axes.continuous_index(points))
+
+
+def map_perfusion(
+    ct: sitk.Image,
+    lungs: sitk.Image,
+    bundle: ModelBundle,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress = silent,
+) -> PerfusionMap:
+    """Map relative lung perfusion from a chest CT.
+
+    Args:
+        ct: HU, any orientation.
+        lungs: label image with CIP values on the CT's grid.
+        bundle: the model.
+        device: auto, cpu, cuda or mps.
+        precision: "fp32", "bf16", or "auto": bfloat16 only where the processor has it and the model was found
+            to keep its map within 1/256.
+        progress: told after every stage.
+
+    Raises:
+        InputError: if the lungs are empty or the device is not there.
+    """
+    stopwatch = Stopwatch()
+    with stopwatch("model"):
+        predictor = load_predictor(bundle, device, precision)
+    settings = bundle.preprocessing
+    with stopwatch("downsample"):
+        chest = Chest(ct, lungs, settings.grid_shape)
+    cells = map_lungs(chest, settings, predictor, stopwatch, progress)
+    progress("Bringing the map back to the CT", 0.9)
+    with stopwatch("upsample"):
+        perfusion = chest.to_ct(cells)
+    return PerfusionMap(
+        perfusion=perfusion,
+        device=f"{predictor.device} {'bfloat16' if predictor.bfloat16 else 'float32'}",
+        timings_s=stopwatch.seconds,
+        warnings=chest.warnings,
+    )
+
+
+def map_lungs(
+    chest: Chest,
+    settings: PreprocessingSettings,
+    predictor: Predictor,
+    stopwatch: Stopwatch,
+    progress: Progress,
+) -> dict[str, np.ndarray]:
+    """Relative perfusion of each lung on the network's grid: down-sample, enhance, predict."""
+    cells = {}
+    for number, (side, grid) in enumerate(chest.grids.items()):
+        start = number / len(chest.grids)
+        progress(f"Preparing the {side}", 0.9 * start)
+        with stopwatch("downsample"):
+            hu, mask = grid.down(chest.hu), grid.mask
+        with stopwatch("enhancement"):
+            enhanced = enhance_ct(hu, mask, settings)
+        progress(f"Mapping the {side}", 0.9 * (start + 0.4 / len(chest.grids)))
+        with stopwatch("network"):
+            cells[side] = predictor(enhanced)
+    return cells
+
+
+def load_predictor(bundle: ModelBundle, device: str = "auto", precision: str = "auto") -> Predictor:
+    """The model of a bundle on a device, in the precision that suits both."""
+    from DLCTPMLib.inference import BF16_TOLERANCE, Predictor, choose_device, has_bfloat16  # PyTorch: seconds
+
+    if precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"--precision {precision}: unknown, use auto, fp32 or bf16")
+    place = choose_device(device)
+    error = bundle.bf16_max_error
+    harmless = error is not None and error < BF16_TOLERANCE
+    bfloat16 = precision == "bf16" or (precision == "auto" and harmless and has_bfloat16(place))
+    return Predictor(bundle.network(), place, bfloat16)
+
+
+def enhanced_ct_image(ct: sitk.Image, lungs: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
+    """The network's input (Eq. 1) brought back to the CT grid: what enhancement alone, without learning, shows."""
+    chest = Chest(ct, lungs, settings.grid_shape)
+    return chest.to_ct(
+        {side: enhance_ct(grid.down(chest.hu), grid.mask, settings) for side, grid in chest.grids.items()}
+    )

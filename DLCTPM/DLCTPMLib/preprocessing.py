@@ -1,0 +1,180 @@
+"""CT enhancement (Eq. 1) and SPECT standardisation (Eq. 2) on the network's grid."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+from scipy import ndimage
+from skimage.filters import rank
+
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.lung_grid import GRID_SHAPE
+
+
+@dataclass(frozen=True)
+class PreprocessingSettings:
+    """Every choice between the CT and the network's input, and between the SPECT and its target.
+
+    Attributes:
+        grid_shape: cells of the network's grid (z, y, x); the paper's 128×64×64.
+        hu_low, hu_high: limits of the histogram equalisation in HU (Eq. 1).
+        median_size, uniform_size: kernel widths in cells of the two filters (Eq. 1).
+        edges: "zero" lets the filters see a background of 0, "masked" never lets them look outside the lung.
+        hir_percentile: percentile that defines the high intensity region, HIR (Eq. 2).
+        hir_scope: "patient" takes it over both lungs, "lung" for each lung by itself.
+        clip_at: the standardised SPECT is clipped to 0…clip_at and divided by it.
+        levels: number of uniformly spaced training levels from 0 to 1 (Eq. 2); 0 keeps the values as they are.
+    """
+
+    grid_shape: tuple[int, int, int] = GRID_SHAPE
+    hu_low: int = -1000
+    hu_high: int = -300
+    median_size: int = 10
+    uniform_size: int = 5
+    edges: str = "zero"
+    hir_percentile: float = 75.0
+    hir_scope: str = "patient"
+    clip_at: float = 1.0
+    levels: int = 11
+
+    def __post_init__(self):
+        object.__setattr__(self, "grid_shape", tuple(int(n) for n in self.grid_shape))
+        rules = {
+            "grid_shape must be three multiples of 8": len(self.grid_shape) == 3
+            and all(n > 0 and n % 8 == 0 for n in self.grid_shape),
+            "hu_low must lie below hu_high": self.hu_low < self.hu_high,
+            "kernel sizes must be at least 1": min(self.median_size, self.uniform_size) >= 1,
+            'edges must be "zero" or "masked"': self.edges in ("zero", "masked"),
+            "hir_percentile must lie above 0 and at most at 100": 0 < self.hir_percentile <= 100,
+            'hir_scope must be "patient" or "lung"': self.hir_scope in ("patient", "lung"),
+            "clip_at must be positive": self.clip_at > 0,
+            "levels must be 0 or at least 2": self.levels == 0 or self.levels >= 2,
+        }
+        for rule, holds in rules.items():
+            if not holds:
+                raise InputError(f"preprocessing settings: {rule}")
+
+    def to_dict(self) -> dict:
+        """The settings as plain JSON values."""
+        return {**asdict(self), "grid_shape": list(self.grid_shape)}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> PreprocessingSettings:
+        """Settings read back; an unknown name is an error, since it would change a number unnoticed."""
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise InputError(f"preprocessing settings: unknown name {sorted(unknown)[0]!r}")
+        return cls(**values)
+
+
+def enhance_ct(hu: np.ndarray, mask: np.ndarray, settings: PreprocessingSettings) -> np.ndarray:
+    """Eq. 1: CT' = filtering((chf[CT] − chf[−1000]) / (chf[−300] − chf[−1000])).
+
+    The cumulative histogram is monotone, so the median of equalised values is the equalised median of HU
+    bins, bit for bit: the median runs on small integers and the table is looked up afterwards.
+
+    Args:
+        hu: CT on the network's grid in HU, (z, y, x).
+        mask: the cells that are lung; only they make up the histogram. Background is 0 before the filters.
+
+    Returns:
+        float32 array, 0…1, of the same shape.
+    """
+    bins = hu_bins(hu, mask, settings)
+    table = equalisation_table(bins[mask], settings).astype(np.float32)
+    if settings.edges == "masked":
+        equalised = table[masked_median(bins, mask, settings.median_size)]
+        return masked_uniform(np.where(mask, equalised, 0), mask, settings.uniform_size)
+    return ndimage.uniform_filter(table[median_filter(bins, settings.median_size)], settings.uniform_size)
+
+
+def hu_bins(hu: np.ndarray, mask: np.ndarray, settings: PreprocessingSettings) -> np.ndarray:
+    """HU in bins of 1 HU from the lower limit, outliers set to the limits, background in bin 0; uint16."""
+    clipped = np.clip(np.rint(hu), settings.hu_low, settings.hu_high) - settings.hu_low
+    return np.where(mask, clipped, 0).astype(np.uint16)
+
+
+def equalisation_table(lung_bins: np.ndarray, settings: PreprocessingSettings) -> np.ndarray:
+    """The fraction of Eq. 1 for every HU bin: 0 at the lower limit, 1 at the upper, monotone.
+
+    A lung with one single value has no contrast to stretch: the table is 0.
+    """
+    counts = np.bincount(lung_bins, minlength=settings.hu_high - settings.hu_low + 1)
+    chf = np.cumsum(counts)
+    spread = chf[-1] - chf[0]
+    return (chf - chf[0]) / spread if spread else np.zeros(len(chf))
+
+
+def median_filter(bins: np.ndarray, size: int) -> np.ndarray:
+    """``scipy.ndimage.median_filter(bins, size)`` for small unsigned integers, several times faster.
+
+    An even window of n cells reaches n/2 back and n/2 − 1 on, the median is the element of rank size³ // 2,
+    and the edges are reflected: SciPy's conventions, bit for bit.
+
+    Args:
+        bins: unsigned 16-bit integers, three-dimensional. Few different values make it fast.
+        size: width of the cubic window.
+    """
+    values, ranks = np.unique(bins, return_inverse=True)  # the filter walks the histogram of present values only
+    ranks = ranks.reshape(bins.shape).astype(np.uint8 if len(values) <= 256 else np.uint16)
+    before, after = size // 2, (size - 1) // 2
+    padded = np.pad(ranks, (before, after), mode="symmetric")
+    window = np.ones((size,) * 3, dtype=bool)
+    parts = np.array_split(np.arange(bins.shape[0]), min(2, bins.shape[0]))
+
+    def part(z: np.ndarray) -> np.ndarray:
+        slab = padded[z[0] : z[-1] + before + after + 1]
+        inner = (slice(before, -after or None),) * 3
+        return rank.median(slab, window)[inner]
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return values[np.concatenate(list(pool.map(part, parts)))]
+
+
+def masked_median(bins: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
+    """Median over the lung cells of each window only; 0 outside the lung. Same window as ``median_filter``."""
+    before, after = size // 2, (size - 1) // 2
+    pad = (before, after)
+    median = rank.median(np.pad(bins, pad), np.ones((size,) * 3, dtype=bool), mask=np.pad(mask, pad))
+    inner = (slice(before, -after or None),) * 3
+    return np.where(mask, median[inner], 0)
+
+
+def masked_uniform(values: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
+    """Mean over the lung cells of each window only; 0 outside the lung."""
+    total = ndimage.uniform_filter(values.astype(np.float32), size, mode="constant")
+    share = ndimage.uniform_filter(mask.astype(np.float32), size, mode="constant")
+    return np.divide(total, share, out=np.zeros_like(total), where=mask)
+
+
+def high_intensity_reference(values: np.ndarray, percentile: float = 75.0) -> float:
+    """HIR = P75(SPECT): the percentile of the lung's SPECT values, linearly interpolated (Eq. 2).
+
+    Raises:
+        InputError: if it is not positive, since nothing can be divided by it.
+    """
+    if not len(values):
+        raise InputError("the SPECT sees no lung: check that SPECT and lungs lie in the same place")
+    reference = float(np.percentile(values, percentile))
+    if not reference > 0:
+        raise InputError(
+            f"the SPECT's {percentile:g}th percentile in the lungs is {reference:g}, so it cannot be normalised: "
+            "check that it is a perfusion SPECT and lies on the lungs"
+        )
+    return reference
+
+
+def standardise_spect(values: np.ndarray, reference: float, settings: PreprocessingSettings) -> np.ndarray:
+    """Eq. 2: SPECT' = discretize(SPECT / HIR), the training target.
+
+    Clipped to 0…``clip_at`` before rounding; ``levels`` uniformly spaced values from 0 to 1.
+
+    Returns:
+        float32 array, 0…1.
+    """
+    relative = np.clip(values / (reference * settings.clip_at), 0, 1)
+    if settings.levels:
+        relative = np.rint(relative * (settings.levels - 1)) / (settings.levels - 1)
+    return relative.astype(np.float32)

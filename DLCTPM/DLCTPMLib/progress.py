@@ -1,0 +1,56 @@
+"""How far a long computation has come, told to whoever shows it.
+
+A computation takes a ``Progress`` (any callable of stage and fraction) and calls it; it never prints.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+Progress = Callable[[str, float], None]
+"""Called with the name of the running stage and the finished fraction of the whole, 0…1."""
+
+
+def silent(stage: str, fraction: float) -> None:
+    """Tell nobody."""
+
+
+class JsonLines:
+    """One JSON object a line (``{"stage": …, "fraction": …}``), for a program that reads along."""
+
+    def __init__(self, stream: TextIO | None = None):
+        self._stream = stream or sys.stdout
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        """Write the line."""
+        print(json.dumps({"stage": stage, "fraction": round(fraction, 4)}), file=self._stream, flush=True)
+
+
+class TerminalBar:
+    """A bar on one terminal line with the stage and the seconds so far; nothing where no one is looking."""
+
+    WIDTH = 30
+
+    def __init__(self, stream: TextIO | None = None):
+        self._stream = stream or sys.stderr
+        self._start = time.monotonic()
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        """Draw the bar anew."""
+        if not self._stream.isatty():
+            return
+        filled = round(self.WIDTH * min(max(fraction, 0.0), 1.0))
+        bar = "█" * filled + "·" * (self.WIDTH - filled)
+        seconds = time.monotonic() - self._start
+        end = "\n" if fraction >= 1 else ""
+        self._stream.write(f"\r\x1b[2K{bar} {fraction:4.0%}  {seconds:5.1f} s  {stage}{end}")
+        self._stream.flush()
+
+
+def within(progress: Progress, start: float, stop: float) -> Progress:
+    """The same progress, for a part that runs from ``start`` to ``stop`` of the whole."""
+    return lambda stage, fraction: progress(stage, start + (stop - start) * fraction)

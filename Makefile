@@ -1,0 +1,39 @@
+# Each target does its own set-up: a machine with Python (3.10 or later) and pip is enough.
+PYTHON ?= python3
+VENV := .venv
+DLCTPM := $(VENV)/bin/dlctpm
+
+.PHONY: demo test test-long lint benchmark clean
+
+demo: $(VENV)/.installed
+	$(DLCTPM) demo --out dlctpm-demo
+
+test: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python -m pytest -m "not long"
+
+test-long: $(VENV)/.installed-test
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+benchmark: $(VENV)/.installed
+	$(DLCTPM) benchmark --out dlctpm-benchmark
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,slicer]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dlctpm-demo dlctpm-benchmark build dist
