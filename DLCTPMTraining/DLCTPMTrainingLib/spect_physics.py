@@ -1,0 +1,187 @@
+"""The numbers of nature and of the scanner behind the SPECT simulation, each with its source.
+
+``CONSTANTS`` is the one table; nothing else in the simulator carries a physical number of its own. What is a
+choice of protocol (activity, views, seconds, filter) is a setting in ``spect_settings``, not a constant.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+"""Full width at half maximum of a Gaussian of unit standard deviation."""
+
+
+@dataclass(frozen=True)
+class PhysicalConstant:
+    """One number with its unit and where it comes from."""
+
+    value: float
+    unit: str
+    meaning: str
+    source: str
+
+
+CONSTANTS: dict[str, PhysicalConstant] = {
+    "half_life_h": PhysicalConstant(6.0072, "h", "half-life of 99mTc", "ENSDF/DDEP evaluation of 99mTc"),
+    "gamma_yield": PhysicalConstant(
+        0.885, "per decay", "140.5 keV photons per decay of 99mTc", "DDEP evaluation of 99mTc"
+    ),
+    "mu_water": PhysicalConstant(
+        0.1536,
+        "1/cm",
+        "attenuation of water at 140.5 keV (narrow beam)",
+        "NIST XAAMDI (Hubbell & Seltzer): 0.1707 and 0.1505 cm²/g at 100 and 150 keV, log-log interpolation",
+    ),
+    "mu_cortical_bone": PhysicalConstant(
+        0.2947,
+        "1/cm",
+        "attenuation of cortical bone (ICRU-44, 1.92 g/cm³) at 140.5 keV",
+        "NIST XAAMDI: 0.1855 and 0.1480 cm²/g at 100 and 150 keV, log-log interpolation",
+    ),
+    "hu_cortical_bone": PhysicalConstant(
+        1453.0,
+        "HU",
+        "CT number of that bone at 120 kVp (effective 75 keV)",
+        "NIST XAAMDI at 60 and 80 keV: 0.462 /cm for bone, 0.1885 /cm for water",
+    ),
+    "mu_lead": PhysicalConstant(
+        27.0,
+        "1/cm",
+        "attenuation of lead at 140.5 keV",
+        "NIST XAAMDI: 5.549 and 2.014 cm²/g at 100 and 150 keV, log-log interpolation, 11.35 g/cm³",
+    ),
+    "hole_diameter_mm": PhysicalConstant(1.5, "mm", "LEHR collimator, hole width", "GE LEHR collimator, nominal"),
+    "hole_length_mm": PhysicalConstant(35.0, "mm", "LEHR collimator, hole length", "GE LEHR collimator, nominal"),
+    "septum_mm": PhysicalConstant(0.2, "mm", "LEHR collimator, septal thickness", "GE LEHR collimator, nominal"),
+    "intrinsic_fwhm_mm": PhysicalConstant(
+        3.9, "mm", "intrinsic resolution of a 9.5 mm NaI(Tl) camera at 140 keV", "NEMA NU 1 class value, nominal"
+    ),
+    "sensitivity": PhysicalConstant(
+        72.0,
+        "cps/MBq",
+        "planar sensitivity of one LEHR head in air, 20 % window",
+        "nominal 160 cpm/µCi for Discovery 670-class LEHR; Anger's formula for these holes gives about 75",
+    ),
+    "scatter_to_primary": PhysicalConstant(
+        0.30,
+        "counts/counts",
+        "scattered over unscattered counts in the 20 % photopeak window, chest",
+        "Zaidi & Koral, Eur J Nucl Med Mol Imaging 2004;31:761 (scatter is 20–40 % for 99mTc); nominal",
+    ),
+    "scatter_slope": PhysicalConstant(
+        0.20,
+        "1/cm",
+        "decay of the scatter kernel exp(−slope·r) in water, photopeak window",
+        "order of Axelsson et al., J Nucl Med 1984;25:490 and Msaki et al., J Nucl Med 1987;28:1861; nominal",
+    ),
+    "lower_window_slope": PhysicalConstant(
+        0.16,
+        "1/cm",
+        "the same in the lower energy window, where photons have scattered further",
+        "broader than the photopeak kernel, so that the estimate is not the truth; nominal",
+    ),
+    "dual_window_k": PhysicalConstant(
+        0.5,
+        "counts/counts",
+        "photopeak scatter over lower-window counts",
+        "Jaszczak et al., J Nucl Med 1984;25:893 (dual energy window)",
+    ),
+    "breathing_mm": PhysicalConstant(
+        12.0,
+        "mm",
+        "head–foot travel of the lung base in quiet supine breathing",
+        "Seppenwoolde et al., Int J Radiat Oncol Biol Phys 2002;53:822 (lower lobes 12 ± 2 mm)",
+    ),
+    "breathing_apex_share": PhysicalConstant(
+        0.15,
+        "of the base",
+        "travel of the lung apex",
+        "Seppenwoolde et al. 2002 (upper lobes 2 ± 2 mm)",
+    ),
+    "breathing_power": PhysicalConstant(
+        4.0,
+        "",
+        "even power of the cosine in the breathing trace (time is spent near end-expiration)",
+        "Lujan et al., Med Phys 1999;26:715 (2n with n = 2)",
+    ),
+    "lung_uptake": PhysicalConstant(
+        0.95,
+        "of the injected activity",
+        "MAA trapped in the lungs (the rest is shunted and free)",
+        "EANM guideline for ventilation/perfusion scintigraphy 2009: over 90 % trapped at first pass; nominal",
+    ),
+    "injection_to_scan_min": PhysicalConstant(
+        5.0, "min", "from injection to the first view", "EANM guideline 2009: imaging may start at once; nominal"
+    ),
+}
+"""Every physical number of the simulator. *Nominal*: a class value, not one measured on the paper's scanner."""
+
+
+def constant(name: str) -> float:
+    """The value of one entry of ``CONSTANTS``."""
+    return CONSTANTS[name].value
+
+
+def attenuation_per_mm(hu: np.ndarray) -> np.ndarray:
+    """Linear attenuation at 140.5 keV from CT numbers: bilinear, through air, water and cortical bone.
+
+    Args:
+        hu: CT numbers of a 120 kVp scan, any shape.
+
+    Returns:
+        float32 array of the same shape, 1/mm, never negative.
+    """
+    water = constant("mu_water")
+    soft = water * (1.0 + np.asarray(hu, dtype=np.float32) / 1000.0)
+    bone = water + hu * ((constant("mu_cortical_bone") - water) / constant("hu_cortical_bone"))
+    return (np.clip(np.where(hu > 0, bone, soft), 0.0, None) / 10.0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Collimator:
+    """A parallel-hole collimator in front of a camera: the Gaussian response at each distance.
+
+    Attributes:
+        hole_diameter_mm: width of a hole.
+        hole_length_mm: length of a hole.
+        septum_mm: thickness of the lead between holes.
+        intrinsic_fwhm_mm: resolution of the camera behind it.
+    """
+
+    hole_diameter_mm: float = constant("hole_diameter_mm")
+    hole_length_mm: float = constant("hole_length_mm")
+    septum_mm: float = constant("septum_mm")
+    intrinsic_fwhm_mm: float = constant("intrinsic_fwhm_mm")
+
+    @property
+    def effective_length_mm(self) -> float:
+        """Hole length less two mean free paths in lead, for penetration at the edges."""
+        return self.hole_length_mm - 20.0 / constant("mu_lead")
+
+    def fwhm_mm(self, distance_mm: np.ndarray) -> np.ndarray:
+        """Resolution of a source at a distance from the collimator's face, in air, without scatter."""
+        length = self.effective_length_mm
+        geometric = self.hole_diameter_mm * (length + np.asarray(distance_mm, dtype=float)) / length
+        return np.sqrt(geometric**2 + self.intrinsic_fwhm_mm**2)
+
+    def sigma_mm(self, distance_mm: np.ndarray) -> np.ndarray:
+        """The same as a standard deviation."""
+        return self.fwhm_mm(distance_mm) / FWHM_PER_SIGMA
+
+    @property
+    def geometric_efficiency(self) -> float:
+        """Fraction of emitted photons that pass the holes: Anger's formula for hexagonal holes (K = 0.26)."""
+        open_share = (self.hole_diameter_mm / (self.hole_diameter_mm + self.septum_mm)) ** 2
+        return (0.26 * self.hole_diameter_mm / self.effective_length_mm) ** 2 * open_share
+
+
+def decay_factor(start_min: float, duration_min: float) -> float:
+    """Mean of the remaining 99mTc activity over an acquisition, as a fraction of the injected one."""
+    rate = math.log(2.0) / (constant("half_life_h") * 60.0)
+    if duration_min <= 0:
+        return math.exp(-rate * start_min)
+    return math.exp(-rate * start_min) * -math.expm1(-rate * duration_min) / (rate * duration_min)
