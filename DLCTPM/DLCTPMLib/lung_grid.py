@@ -110,7 +110,11 @@ class LungGrid:
         Returns:
             float32 array of ``shape``; 0 in cells that are not lung.
         """
-        crop = values[self.box].astype(np.float32)
+        return self.down_crop(values[self.box])
+
+    def down_crop(self, values: np.ndarray) -> np.ndarray:
+        """The same from values of the crop alone."""
+        crop = values.astype(np.float32, order="C")  # one memory layout: the same bits in any orientation
         crop[~self.inside] = 0  # not a product: padding may hold anything, NaN too
         total = separable(crop, *self._down)
         return np.divide(total, self.lung_part, out=np.zeros_like(total), where=self.mask)

@@ -81,8 +81,7 @@ class Chest:
                 labels,
                 sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor),
             )
-        self._axes = PatientAxes.of(ct)
-        self._kept = ct  # the view below looks into its memory
+        self.axes = PatientAxes.of(ct)
         self.hu = patient_array(ct)
         masks = dict(zip(SIDES, side_masks(labels), strict=True))
         self.grids = {side: LungGrid.of(mask, grid_shape) for side, mask in masks.items() if mask.any()}
@@ -94,26 +93,45 @@ class Chest:
         """Which lung is absent, if one is."""
         return [f"the mask has no {side}: it is not mapped" for side in SIDES if side not in self.grids]
 
+    def crop_of(self, side: str, image: sitk.Image, transform: sitk.Transform | None = None) -> np.ndarray:
+        """Another image, linearly interpolated at the voxels of one lung's crop: float32 (z, y, x).
+
+        Args:
+            side: a key of ``grids``.
+            image: for example a SPECT, on its own grid.
+            transform: maps CT points to points of the image; identity if None.
+        """
+        reference = self.axes.image_of_box(self.grids[side].box)
+        moved = sitk.Resample(
+            image,
+            reference,
+            transform or sitk.Transform(3, sitk.sitkIdentity),
+            sitk.sitkLinear,
+            0.0,
+            sitk.sitkFloat32,
+        )
+        return sitk.GetArrayFromImage(moved)
+
     def to_ct(self, cells: dict[str, np.ndarray]) -> sitk.Image:
         """Bring each lung's cell values to the CT's own grid: float32, 0 outside the lungs."""
+        return file_image(self.to_view(cells), self._ct)
+
+    def to_view(self, cells: dict[str, np.ndarray]) -> np.ndarray:
+        """The same as a (z, y, x) array along the axes of the CT, for what needs no image."""
+        view = np.zeros(PatientAxes.of(self._ct).shape, dtype=np.float32)
         if self._tilted:
-            return self._to_tilted_ct(cells)
-        view = np.zeros(self.hu.shape, dtype=np.float32)
+            for side, mask in zip(SIDES, side_masks(self._labels), strict=True):
+                if side in self.grids and mask.any():
+                    view[mask] = self._sample_tilted(self.grids[side], cells[side], mask)
+            return view
         for side, grid in self.grids.items():
             view[grid.box] += grid.up(cells[side])  # boxes of the two lungs overlap, the lungs do not
-        return file_image(view, self._ct)
-
-    def _to_tilted_ct(self, cells: dict[str, np.ndarray]) -> sitk.Image:
-        target = np.zeros(PatientAxes.of(self._ct).shape, dtype=np.float32)
-        for side, mask in zip(SIDES, side_masks(self._labels), strict=True):
-            if side in self.grids and mask.any():
-                target[mask] = self._sample_tilted(self.grids[side], cells[side], mask)
-        return file_image(target, self._ct)
+        return view
 
     def _sample_tilted(self, grid: LungGrid, cells: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Values of the upright grid at the voxel centres of one lung of the tilted CT."""
         points = PatientAxes.of(self._ct).points_mm(np.argwhere(mask))
-        return grid.sample(cells, self._axes.continuous_index(points))
+        return grid.sample(cells, self.axes.continuous_index(points))
 
 
 def map_perfusion(

@@ -89,6 +89,15 @@ class PatientAxes:
         along = (index * self.spacing_mm)[:, ::-1]
         return np.array(self.origin_mm) + along @ self.directions.T
 
+    def image_of_box(self, box: tuple[slice, slice, slice]) -> sitk.Image:
+        """An empty 8-bit image of a (z, y, x) box of the view, lying along these axes: a grid to resample onto."""
+        start = np.array([[part.start for part in box]])
+        image = sitk.Image([part.stop - part.start for part in box[::-1]], sitk.sitkUInt8)
+        image.SetSpacing([float(s) for s in self.spacing_mm[::-1]])
+        image.SetOrigin([float(o) for o in self.points_mm(start)[0]])
+        image.SetDirection([float(d) for d in self.directions.ravel()])
+        return image
+
     def image(self, view_array: np.ndarray) -> sitk.Image:
         """An image of a (z, y, x) view array, lying along these axes (not in file order)."""
         image = sitk.GetImageFromArray(np.ascontiguousarray(view_array))
@@ -109,8 +118,16 @@ def file_image(view_array: np.ndarray, like: sitk.Image) -> sitk.Image:
 
 
 def patient_array(image: sitk.Image) -> np.ndarray:
-    """The voxels of an image as a (z, y, x) view along the patient's axes, not to be written to."""
-    return PatientAxes.of(image).view(sitk.GetArrayViewFromImage(image))
+    """The voxels of an image as a read-only (z, y, x) view along the patient's axes; nothing is copied."""
+    return PatientAxes.of(image).view(np.asarray(_Voxels(image)))
+
+
+class _Voxels:
+    """An image's memory for NumPy. Unlike SimpleITK's own view, the array keeps the image alive."""
+
+    def __init__(self, image: sitk.Image):
+        self._image = image
+        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
 
 
 def upright_grid(image: sitk.Image) -> sitk.Image:

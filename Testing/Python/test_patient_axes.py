@@ -70,3 +70,11 @@ def test_same_grid_sees_a_shift_of_a_tenth_of_a_millimetre():
     shifted.SetOrigin((-10.1, 20.0, -30.0))
     assert same_grid(image, a_marked_image())
     assert not same_grid(image, shifted)
+
+
+def test_a_view_outlives_the_name_of_its_image():
+    view = patient_array(sitk.GetImageFromArray(np.ones((200, 200, 200), np.float32)) * 7)
+    others = [sitk.GetImageFromArray(np.zeros((200, 200, 200), np.float32)) + n for n in range(3)]
+    assert (view == 7).all()
+    assert not view.flags.writeable
+    assert len(others) == 3

@@ -1,0 +1,164 @@
+"""Training samples: one lung each, on the network's grid, in 8 bits.
+
+A SPECT/CT pair is preprocessed once and kept; training then reads nothing but these small arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.mapping import SIDES, Chest
+from DLCTPMLib.patient_axes import patient_array
+from DLCTPMLib.preprocessing import (
+    PreprocessingSettings,
+    enhance_ct,
+    high_intensity_reference,
+    standardise_spect,
+)
+from DLCTPMLib.spect_grid import SpectGrid
+
+FULL_SCALE = 255
+CACHE_VERSION = 1
+"""Raised whenever this file changes what a sample holds."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Lungs to train on or to validate with.
+
+    Attributes:
+        patient: patient id of each lung, (n,) strings.
+        side: "right lung" or "left lung", (n,) strings.
+        enhanced: Eq. 1, 0…255 for 0…1, uint8 (n, z, y, x).
+        target: Eq. 2, 0…255 for 0…1, uint8 (n, z, y, x); 11 levels lie within 1/510 of their values.
+        mask: lung cells, bool (n, z, y, x).
+    """
+
+    patient: np.ndarray
+    side: np.ndarray
+    enhanced: np.ndarray
+    target: np.ndarray
+    mask: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.patient)
+
+    def of_patients(self, patients: Sequence[str]) -> Samples:
+        """The lungs of some patients, in the order they are kept here."""
+        chosen = np.isin(self.patient, list(patients))
+        return Samples(*(values[chosen] for values in self._arrays().values()))
+
+    def save(self, path: Path) -> None:
+        """Write them to one compressed file, which appears whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, **self._arrays())
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Samples:
+        """Read what ``save`` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(**arrays)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Samples]) -> Samples:
+        """Several sets as one."""
+        return cls(*(np.concatenate(values) for values in zip(*(p._arrays().values() for p in parts), strict=True)))
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in ("patient", "side", "enhanced", "target", "mask")}
+
+
+def samples_of_pair(
+    patient_id: str,
+    ct: sitk.Image,
+    lungs: sitk.Image,
+    spect: sitk.Image,
+    settings: PreprocessingSettings,
+    transform: sitk.Transform | None = None,
+) -> Samples:
+    """Preprocess one patient (Fig. 2a): each lung's enhanced CT and standardised SPECT.
+
+    Args:
+        patient_id: goes with both lungs, so that patients and never lungs are split.
+        ct: HU.
+        lungs: CIP values on the CT's grid.
+        spect: perfusion SPECT on its own grid.
+        settings: preprocessing; HIR is taken on the SPECT's own grid (``hir_scope``).
+        transform: maps CT points to SPECT points; identity if None.
+
+    Raises:
+        InputError: if there is no lung, or no activity in it.
+    """
+    chest = Chest(ct, lungs, settings.grid_shape)
+    references = high_intensity_references(lungs, spect, settings, transform)
+    sides, enhanced, targets, masks = [], [], [], []
+    for side, grid in chest.grids.items():
+        counts = grid.down_crop(chest.crop_of(side, spect, transform))
+        target = np.where(grid.mask, standardise_spect(counts, references[side], settings), 0)
+        sides.append(side)
+        enhanced.append(_bytes(enhance_ct(grid.down(chest.hu), grid.mask, settings)))
+        targets.append(_bytes(target))
+        masks.append(grid.mask)
+    return Samples(np.array([patient_id] * len(sides)), np.array(sides), *map(np.stack, (enhanced, targets, masks)))
+
+
+def high_intensity_references(
+    lungs: sitk.Image, spect: sitk.Image, settings: PreprocessingSettings, transform: sitk.Transform | None = None
+) -> dict[str, float]:
+    """HIR of Eq. 2 for each lung, by ``hir_scope`` the same number for both or one each."""
+    grid = SpectGrid.of(lungs, spect, transform)
+    counts = patient_array(spect)
+    parts = dict(zip(SIDES, (grid.right, grid.left), strict=True))
+    if settings.hir_scope == "patient":
+        reference = high_intensity_reference(counts[grid.lung >= 0.5], settings.hir_percentile)
+        return dict.fromkeys(parts, reference)
+    return {
+        side: high_intensity_reference(counts[part >= 0.5], settings.hir_percentile)
+        for side, part in parts.items()
+        if (part >= 0.5).any()
+    }
+
+
+def cached_samples(patient_id: str, files: dict[str, Path], settings: PreprocessingSettings, cache: Path) -> Samples:
+    """Samples of a patient whose images lie in files; computed only when a file or a setting has changed.
+
+    Args:
+        patient_id: the patient.
+        files: ``ct``, ``lungs``, ``spect`` and, if there is one, ``transform``.
+        settings: preprocessing.
+        cache: folder of the kept samples.
+    """
+    from DLCTPMLib.lungs import read_lungs
+
+    key = hashlib.sha256(json.dumps([CACHE_VERSION, settings.to_dict()], sort_keys=True).encode())
+    for name, path in sorted(files.items()):
+        key.update(name.encode())
+        key.update(hashlib.sha256(path.read_bytes()).digest())
+    kept = cache / f"{patient_id}-{key.hexdigest()[:16]}.npz"
+    if kept.is_file():
+        return Samples.load(kept)
+    ct = sitk.ReadImage(str(files["ct"]))
+    transform = sitk.ReadTransform(str(files["transform"])) if "transform" in files else None
+    try:
+        lungs = read_lungs(files["lungs"], ct).labels
+        samples = samples_of_pair(patient_id, ct, lungs, sitk.ReadImage(str(files["spect"])), settings, transform)
+    except InputError as error:
+        raise InputError(f"patient {patient_id}: {error}") from error
+    samples.save(kept)
+    return samples
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.rint(values * FULL_SCALE).astype(np.uint8)

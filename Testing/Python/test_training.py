@@ -1,0 +1,161 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, xlogy
+
+from DLCTPMLib.arnn import Arnn, ArnnSettings
+from DLCTPMLib.errors import InputError
+from DLCTPMTrainingLib.samples import Samples
+from DLCTPMTrainingLib.training import (
+    EpochRecord,
+    TrainingSettings,
+    _entropy,
+    _loss,
+    on_plateau,
+    predict_samples,
+    renew_batch_norm,
+    train,
+)
+
+NETWORK = ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
+CPU = torch.device("cpu")
+
+
+def some_samples(lungs=4, seed=0) -> Samples:
+    """Lungs whose target is a function of their enhanced CT, which a network can learn."""
+    rng = np.random.default_rng(seed)
+    enhanced = rng.integers(0, 256, (lungs, 16, 8, 8)).astype(np.uint8)
+    mask = rng.random(enhanced.shape) < 0.6
+    target = np.where(mask, np.rint(enhanced / 25.5) * 25.5, 0).astype(np.uint8)
+    patient = np.array([f"P{i // 2}" for i in range(lungs)])
+    return Samples(patient, np.array(["right lung", "left lung"] * (lungs // 2)), enhanced, target, mask)
+
+
+def settings(**changes) -> TrainingSettings:
+    return TrainingSettings(**{"epochs": 3, "learning_rate": 1e-2, "precision": "fp32", **changes})
+
+
+def weights(network: Arnn) -> bytes:
+    return b"".join(value.numpy().tobytes() for value in network.state_dict().values())
+
+
+def test_the_loss_is_equation_3_over_the_lungs_voxels():
+    samples = some_samples()
+    torch.manual_seed(0)
+    network = Arnn(NETWORK).eval()
+    enhanced, target = (torch.from_numpy(a[:1, None] / np.float32(255)) for a in (samples.enhanced, samples.target))
+    mask = torch.from_numpy(samples.mask[:1, None])
+    with torch.no_grad():
+        p = expit(network.logits(enhanced).numpy()[mask.numpy()])
+        got = _loss(network, enhanced, target, mask, "fp32").item()
+    y = target.numpy()[mask.numpy()]
+    assert got == pytest.approx(-np.mean(xlogy(y, p) + xlogy(1 - y, 1 - p)), rel=1e-5)
+
+
+def test_the_loss_ignores_what_lies_outside_the_lung():
+    samples = some_samples()
+    network = Arnn(NETWORK).eval()
+    enhanced, target = (torch.from_numpy(a[:1, None] / np.float32(255)) for a in (samples.enhanced, samples.target))
+    mask = torch.from_numpy(samples.mask[:1, None])
+    wild = torch.where(mask, target, 1 - target)
+    assert _loss(network, enhanced, target, mask, "fp32") == _loss(network, enhanced, wild, mask, "fp32")
+
+
+def test_the_floor_is_the_entropy_of_the_targets():
+    samples = some_samples()
+    expected = []
+    for target, mask in zip(samples.target / 255, samples.mask, strict=True):
+        y = target[mask]
+        expected.append(-np.mean(xlogy(y, y) + xlogy(1 - y, 1 - y)))
+    assert _entropy(samples) == pytest.approx(np.mean(expected), abs=1e-9)
+
+
+def test_a_network_learns(tmp_path):
+    records: list[EpochRecord] = []
+    samples = some_samples(lungs=8)
+    network = train(samples, some_samples(4, 1), NETWORK, settings(epochs=12), tmp_path, CPU, records.append)
+    assert [r.epoch for r in records] == list(range(1, 13))
+    assert records[-1].excess < 0.6 * records[0].excess
+    assert records[-1].validation_r > 0.5
+    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert lines[-1]["loss"] == records[-1].loss
+    predicted = predict_samples(network, some_samples(2, 2), CPU)
+    assert predicted.shape == (2, 16, 8, 8)
+
+
+class CutOff(Exception):  # noqa: N818 - a death, not an error
+    pass
+
+
+@pytest.mark.parametrize("cut_at", [1, 3, 6, 11])
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, cut_at):
+    samples = some_samples()
+    whole = train(samples, None, NETWORK, settings(), tmp_path / "whole", CPU)
+
+    def cut(done, steps):
+        if done == cut_at:
+            raise CutOff
+
+    with pytest.raises(CutOff):
+        train(samples, None, NETWORK, settings(), tmp_path / "cut", CPU, tell_step=cut)
+    resumed = train(samples, None, NETWORK, settings(), tmp_path / "cut", CPU)
+    assert weights(resumed) == weights(whole)
+    other = train(samples, None, NETWORK, settings(seed=1), tmp_path / "other", CPU)
+    assert weights(other) != weights(whole)
+
+
+def test_a_run_is_not_continued_with_other_settings_or_patients(tmp_path):
+    train(some_samples(), None, NETWORK, settings(epochs=1), tmp_path, CPU)
+    with pytest.raises(InputError, match="other settings or other patients"):
+        train(some_samples(), None, NETWORK, settings(epochs=2), tmp_path, CPU)
+    with pytest.raises(InputError, match="other settings or other patients"):
+        train(some_samples(6), None, NETWORK, settings(epochs=1), tmp_path, CPU)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_advice(tmp_path):
+    with pytest.raises(InputError, match="lower --learning-rate"):
+        train(some_samples(), None, NETWORK, settings(learning_rate=1e30), tmp_path, CPU)
+
+
+def test_nothing_to_train_on_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no lungs"):
+        train(some_samples().of_patients([]), None, NETWORK, settings(), tmp_path, CPU)
+
+
+def test_renewed_batch_norm_holds_the_mean_over_all_lungs():
+    samples = some_samples(6)
+    network = Arnn(NETWORK)
+    renew_batch_norm(network, samples, CPU, "fp32")
+    convolution, norm = network.encode1.body[0][0], network.encode1.body[0][1]
+    with torch.no_grad():
+        features = [convolution(torch.from_numpy(e[None, None] / np.float32(255))) for e in samples.enhanced]
+    means = torch.stack([f.mean(dim=(0, 2, 3, 4)) for f in features]).mean(0)
+    assert torch.allclose(norm.running_mean, means, atol=1e-5)
+    assert norm.momentum == 0.1
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [([1.0] * 5, False), ([1.0] * 6, True), ([1, 1, 1, 0.99, 0.99, 0.99], False), ([5, 1, 1, 1, 1, 1, 1.0], True)],
+)
+def test_the_papers_plateau_rule(losses, expected):
+    assert on_plateau(losses) is expected
+
+
+def test_no_validation_is_told_as_not_a_number(tmp_path):
+    records = []
+    train(some_samples(), None, NETWORK, settings(epochs=1), tmp_path, CPU, records.append)
+    assert math.isnan(records[0].validation_r)
+    assert json.loads((tmp_path / "history.jsonl").read_text())["validation_r"] is None
+
+
+def test_samples_come_back_from_their_file(tmp_path):
+    samples = some_samples()
+    samples.save(tmp_path / "s.npz")
+    back = Samples.load(tmp_path / "s.npz")
+    assert all(np.array_equal(a, b) for a, b in zip(back._arrays().values(), samples._arrays().values(), strict=True))
+    assert list(back.of_patients(["P1"]).side) == ["right lung", "left lung"]
+    assert len(Samples.joined([back, back])) == 8
