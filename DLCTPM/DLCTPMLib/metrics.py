@@ -11,6 +11,7 @@ SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5
 """Window radius in voxels: 3.5 σ, rounded; the window is 11³."""
 _K1, _K2, _RANGE = 0.01, 0.03, 1.0
+_SAME = 1e-6  # values that differ by less, relatively, differ by single-precision rounding only
 
 SSIM_CONVENTION = (
     "3D, Gaussian window σ 1.5 voxels truncated at 3.5 σ (11³), K1 0.01, K2 0.03, L 1, both images clipped to "
@@ -26,17 +27,12 @@ class UndefinedMetricError(ValueError):
 
 
 def pearson(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation of two arrays of the same length, −1…1 (the formula of the paper's Eq. 4).
+    """Pearson's correlation of prediction and reference, −1…1 (the formula of the paper's Eq. 4).
 
     Raises:
-        UndefinedMetricError: fewer than two values, or one side is constant.
+        UndefinedMetricError: fewer than two values, or one side is constant (in single precision).
     """
-    a, b = np.asarray(a, float).ravel(), np.asarray(b, float).ravel()
-    if len(a) < 2:
-        raise UndefinedMetricError("fewer than two voxels")
-    for name, values in (("prediction", a), ("reference", b)):
-        if values.min() == values.max():
-            raise UndefinedMetricError(f"the {name} is the same in every voxel")
+    a, b = _varying(a, "prediction"), _varying(b, "reference")
     a, b = a - a.mean(), b - b.mean()
     return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
 
@@ -53,7 +49,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     Raises:
         UndefinedMetricError: as for ``pearson``.
     """
-    return pearson(average_ranks(a), average_ranks(b))
+    return pearson(average_ranks(_varying(a, "prediction")), average_ranks(_varying(b, "reference")))
 
 
 def ssim_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -123,6 +119,15 @@ def cohen_kappa(a: np.ndarray, b: np.ndarray) -> float:
     if chance == 1:
         raise UndefinedMetricError("both images put every voxel into the same class")
     return (observed - chance) / (1 - chance)
+
+
+def _varying(values: np.ndarray, name: str) -> np.ndarray:
+    values = np.asarray(values, float).ravel()
+    if len(values) < 2:
+        raise UndefinedMetricError("fewer than two voxels")
+    if np.ptp(values) <= _SAME * np.abs(values).max():
+        raise UndefinedMetricError(f"the {name} is the same in every voxel")
+    return values
 
 
 def _gaussian_matrix(size: int) -> np.ndarray:
