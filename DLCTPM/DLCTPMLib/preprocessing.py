@@ -117,8 +117,11 @@ def median_filter(bins: np.ndarray, size: int) -> np.ndarray:
         bins: unsigned 16-bit integers, three-dimensional. Few different values make it fast.
         size: width of the cubic window.
     """
-    values, ranks = np.unique(bins, return_inverse=True)  # the filter walks the histogram of present values only
-    ranks = ranks.reshape(bins.shape).astype(np.uint8 if len(values) <= 256 else np.uint16)
+    present = np.zeros(int(bins.max()) + 1, dtype=bool)
+    present[bins.ravel()] = True
+    values = np.flatnonzero(present).astype(bins.dtype)
+    rank_of = np.cumsum(present) - 1  # the filter walks a histogram of the present values only
+    ranks = rank_of.astype(np.uint8 if len(values) <= 256 else np.uint16)[bins]
     before, after = size // 2, (size - 1) // 2
     padded = np.pad(ranks, (before, after), mode="symmetric")
     window = np.ones((size,) * 3, dtype=bool)

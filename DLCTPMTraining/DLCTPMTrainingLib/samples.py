@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.mapping import SIDES, Chest
-from DLCTPMLib.patient_axes import patient_array
+from DLCTPMLib.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.preprocessing import (
     PreprocessingSettings,
     enhance_ct,
@@ -41,6 +41,8 @@ class Samples:
         enhanced: Eq. 1, 0…255 for 0…1, uint8 (n, z, y, x).
         target: Eq. 2, 0…255 for 0…1, uint8 (n, z, y, x); 11 levels lie within 1/510 of their values.
         mask: lung cells, bool (n, z, y, x).
+        volume_ml: the lung's volume on the CT's grid, (n,).
+        mean_hu: its mean density in HU, (n,).
     """
 
     patient: np.ndarray
@@ -48,6 +50,8 @@ class Samples:
     enhanced: np.ndarray
     target: np.ndarray
     mask: np.ndarray
+    volume_ml: np.ndarray
+    mean_hu: np.ndarray
 
     def __len__(self) -> int:
         return len(self.patient)
@@ -77,7 +81,7 @@ class Samples:
         return cls(*(np.concatenate(values) for values in zip(*(p._arrays().values() for p in parts), strict=True)))
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {name: getattr(self, name) for name in ("patient", "side", "enhanced", "target", "mask")}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def samples_of_pair(
@@ -103,15 +107,23 @@ def samples_of_pair(
     """
     chest = Chest(ct, lungs, settings.grid_shape)
     references = high_intensity_references(lungs, spect, settings, transform)
-    sides, enhanced, targets, masks = [], [], [], []
+    voxel_ml = PatientAxes.of(ct).voxel_ml
+    lungs_of_patient = []
     for side, grid in chest.grids.items():
+        hu = grid.down(chest.hu)
         counts = grid.down_crop(chest.crop_of(side, spect, transform))
         target = np.where(grid.mask, standardise_spect(counts, references[side], settings), 0)
-        sides.append(side)
-        enhanced.append(_bytes(enhance_ct(grid.down(chest.hu), grid.mask, settings)))
-        targets.append(_bytes(target))
-        masks.append(grid.mask)
-    return Samples(np.array([patient_id] * len(sides)), np.array(sides), *map(np.stack, (enhanced, targets, masks)))
+        values = (
+            patient_id,
+            side,
+            _bytes(enhance_ct(hu, grid.mask, settings)),
+            _bytes(target),
+            grid.mask,
+            np.count_nonzero(grid.inside) * voxel_ml,
+            float(hu[grid.mask].mean()),
+        )
+        lungs_of_patient.append(values)
+    return Samples(*map(np.array, zip(*lungs_of_patient, strict=True)))
 
 
 def high_intensity_references(

@@ -31,7 +31,8 @@ def some_samples(lungs=4, seed=0) -> Samples:
     mask = rng.random(enhanced.shape) < 0.6
     target = np.where(mask, np.rint(enhanced / 25.5) * 25.5, 0).astype(np.uint8)
     patient = np.array([f"P{i // 2}" for i in range(lungs)])
-    return Samples(patient, np.array(["right lung", "left lung"] * (lungs // 2)), enhanced, target, mask)
+    side = np.array(["right lung", "left lung"] * (lungs // 2))
+    return Samples(patient, side, enhanced, target, mask, np.full(lungs, 2000.0), np.full(lungs, -850.0))
 
 
 def settings(**changes) -> TrainingSettings:

@@ -1,0 +1,235 @@
+"""From a cohort of SPECT/CT pairs to a model bundle: samples, split by patient, training, model card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from DLCTPMLib import __version__
+from DLCTPMLib.arnn import Arnn, ArnnSettings
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.inference import Predictor, choose_device
+from DLCTPMLib.model_bundle import save_bundle
+from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMLib.progress import Progress, silent, within
+from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
+from DLCTPMTrainingLib.samples import FULL_SCALE, Samples, cached_samples
+from DLCTPMTrainingLib.training import EpochRecord, TrainingSettings, train
+
+SIMULATED_USE = "Trained on simulated patients only; shows the workflow; not for any use on patients."
+RESEARCH_USE = "Research use only; not for diagnosis or treatment decisions."
+SAMPLES_SHARE = 0.1
+"""Part of the progress bar that preparing the samples takes."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What ``dlctpm train`` is asked for.
+
+    Attributes:
+        cohort: the cohort's CSV file.
+        out: the run's folder: samples, checkpoint, history and, in ``model``, the bundle.
+        name, version: of the model.
+        network, training, preprocessing: settings of the three stages.
+        validation_share: part of the patients that is only watched; whole patients, drawn by the seed.
+        device: auto, cpu, cuda or mps.
+    """
+
+    cohort: Path
+    out: Path
+    name: str = "dlctpm"
+    version: str = "1"
+    network: ArnnSettings = field(default_factory=ArnnSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
+    validation_share: float = 0.2
+    device: str = "auto"
+
+    def __post_init__(self):
+        if not 0 <= self.validation_share < 1:
+            raise InputError(
+                "the validation share must lie in 0…1, 1 excluded: some patients must be left to learn from"
+            )
+
+
+def train_cohort(plan: TrainingPlan, progress: Progress = silent) -> Path:
+    """Train a model on a cohort, or go on where a cut-off run stopped.
+
+    Args:
+        plan: what to do.
+        progress: told after every patient prepared and every training step.
+
+    Returns:
+        the folder of the finished model bundle.
+    """
+    device = choose_device(plan.device)
+    rows = read_cohort(plan.cohort)
+    samples = prepared_samples(rows, plan, within(progress, 0, SAMPLES_SHARE))
+    learning, watching = split_patients([row.patient_id for row in rows], plan.validation_share, plan.training.seed)
+    records: list[EpochRecord] = []
+    training_progress = within(progress, SAMPLES_SHARE, 0.99)
+
+    def tell_step(done: int, steps: int) -> None:
+        last = records[-1] if records else None
+        result = f", validation R {last.validation_r:.3f}" if last and last.validation_r == last.validation_r else ""
+        training_progress(f"Training, step {done} of {steps}{result}", done / steps)
+
+    network = train(
+        samples.of_patients(learning),
+        samples.of_patients(watching),
+        plan.network,
+        plan.training,
+        plan.out,
+        device,
+        records.append,
+        tell_step,
+    )
+    history = read_history(plan.out)
+    (plan.out / "split.json").write_text(json.dumps({"training": learning, "validation": watching}, indent=1))
+    bundle = write_bundle(plan, rows, samples, learning, network, history)
+    progress("Model written", 1.0)
+    return bundle
+
+
+def prepared_samples(rows: list[CohortRow], plan: TrainingPlan, progress: Progress) -> Samples:
+    """Samples of every patient of a cohort, from the run's cache where they are already there."""
+    parts = []
+    for number, row in enumerate(rows):
+        progress(f"Preparing patient {row.patient_id}", number / len(rows))
+        files = {"ct": row.ct, "lungs": row.lungs, "spect": row.spect}
+        parts.append(cached_samples(row.patient_id, files, plan.preprocessing, plan.out / "samples"))
+    return Samples.joined(parts)
+
+
+def split_patients(patients: list[str], validation_share: float, seed: int) -> tuple[list[str], list[str]]:
+    """Draw the patients that are only watched: whole patients, never lungs. Returns (training, validation)."""
+    order = np.random.default_rng([seed, 1]).permutation(len(patients))
+    watched = {patients[i] for i in order[: round(validation_share * len(patients))]}
+    return [p for p in patients if p not in watched], [p for p in patients if p in watched]
+
+
+def read_history(run: Path) -> list[dict]:
+    """The epochs of a run, oldest first."""
+    lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def write_bundle(
+    plan: TrainingPlan,
+    rows: list[CohortRow],
+    samples: Samples,
+    learning: list[str],
+    network: Arnn,
+    history: list[dict],
+) -> Path:
+    """Write the trained network as a bundle with everything that tells what it is."""
+    simulated = any(row.simulated for row in rows)
+    learned = samples.of_patients(learning)
+    metadata = {
+        "name": plan.name,
+        "version": plan.version,
+        "task": "Relative lung perfusion from chest CT",
+        "intended_use": SIMULATED_USE if simulated else RESEARCH_USE,
+        "simulated": simulated,
+        "software": f"DL-CTPM {__version__}",
+        "pytorch_version": torch.__version__.split("+")[0],
+        "numpy_version": np.__version__,
+        "network": plan.network.to_dict(),
+        "preprocessing": plan.preprocessing.to_dict(),
+        "training": {
+            **plan.training.to_dict(),
+            "epochs_done": len(history),
+            "patients": len(learning),
+            "lungs": len(learned),
+            "diagnoses": _counts(row.diagnosis for row in rows if row.patient_id in learning),
+        },
+        "training_ranges": {
+            "lung_volume_ml": _range(learned.volume_ml),
+            "lung_mean_hu": _range(learned.mean_hu),
+        },
+        "validation": _last_finite(history),
+        "bf16_max_error": bfloat16_error(network, samples),
+        "network_data_format": {
+            "inputs": {"image": {"type": "image", "format": "enhanced CT of one lung (Eq. 1)", "num_channels": 1,
+                                 "spatial_shape": list(plan.preprocessing.grid_shape), "value_range": [0, 1]}},
+            "outputs": {"pred": {"type": "image", "format": "relative perfusion", "num_channels": 1,
+                                 "spatial_shape": list(plan.preprocessing.grid_shape), "value_range": [0, 1]}},
+        },
+    }  # fmt: skip
+    card = model_card(metadata)
+    license_text = "The weights are licensed under Apache-2.0, as the software that made them.\n"
+    return save_bundle(plan.out / "model", network, metadata, card, license_text)
+
+
+def bfloat16_error(network: Arnn, samples: Samples, lungs: int = 6) -> float:
+    """Largest change of the map by bfloat16, over a few lungs spread through the samples."""
+    exact, near = (Predictor(network, torch.device("cpu"), bfloat16) for bfloat16 in (False, True))
+    chosen = np.unique(np.linspace(0, len(samples) - 1, lungs).astype(int))
+    errors = []
+    for enhanced, mask in zip(samples.enhanced[chosen], samples.mask[chosen], strict=True):
+        values = enhanced / np.float32(FULL_SCALE)
+        errors.append(float(np.abs(exact(values) - near(values))[mask].max()))
+    return round(max(errors), 6)
+
+
+def model_card(metadata: dict, test_table: str = "") -> str:
+    """The model card in Markdown: what the model is, what it learned from, how good it was, what it is not for."""
+    training, preprocessing = metadata["training"], metadata["preprocessing"]
+    origin = "**simulated** patients" if metadata["simulated"] else "patients"
+    validation = metadata["validation"]
+    diagnoses = ", ".join(f"{name} {count}" for name, count in training["diagnoses"].items())
+    watched = (
+        f"Mean Spearman R of the validation lungs on the network's grid after the last epoch: {validation['r']:.3f}."
+        if validation
+        else "No patients were kept for validation."
+    )
+    return f"""# {metadata["name"]}, version {metadata["version"]}
+
+**{metadata["intended_use"]}**
+
+Maps *relative* lung perfusion from a chest CT: 1 is the patient's own {preprocessing["hir_percentile"]:g}th
+percentile. It is not blood flow in absolute units. Method: Ren et al., *Deep Learning-Based Computed Tomography
+Perfusion Mapping (DL-CTPM) for Pulmonary CT-to-Perfusion Translation*; attention residual network,
+channels {"-".join(map(str, metadata["network"]["channels"]))}.
+
+## Training
+{training["patients"]} {origin} ({training["lungs"]} lungs): {diagnoses}.
+{training["epochs_done"]} epochs, batch size {training["batch_size"]}, Adam, learning rate
+{training["learning_rate"]:g}, seed {training["seed"]}, {metadata["software"]}, PyTorch {metadata["pytorch_version"]}.
+{watched}
+
+## Test
+{test_table or "Not tested on patients of its own yet."}
+
+## Limits
+- It sees anatomy and density. Perfusion defects that leave no trace in the CT, such as acute pulmonary embolism,
+  cannot be seen by it or by any other method that has only the CT.
+- Values are clipped at the {preprocessing["hir_percentile"]:g}th percentile, so shares of total perfusion computed
+  from the map are compressed towards shares of volume.
+- Trained lungs had {_words(metadata["training_ranges"]["lung_volume_ml"], "ml")} of volume and a mean density of
+  {_words(metadata["training_ranges"]["lung_mean_hu"], "HU")}; outside of that it has learned nothing.
+"""
+
+
+def _words(bounds: list[float], unit: str) -> str:
+    return f"{bounds[0]:g} to {bounds[1]:g} {unit}"
+
+
+def _range(values: np.ndarray) -> list[float]:
+    return [round(float(values.min()), 1), round(float(values.max()), 1)]
+
+
+def _counts(names) -> dict[str, int]:
+    values, counts = np.unique(list(names), return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def _last_finite(history: list[dict]) -> dict | None:
+    last = history[-1]
+    if last["validation_r"] is None:
+        return None
+    return {"r": round(last["validation_r"], 4), "bce_above_entropy": round(last["validation_excess"], 5)}
