@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +20,13 @@ from DLCTPMLib.dicom_nuclear import is_reconstruction, read_reconstruction, why_
 from DLCTPMLib.dicom_series import MIN_SLICES, DicomSeries, choose_series, find_series, read_header
 from DLCTPMLib.dicom_stack import read_stack
 from DLCTPMLib.errors import InputError
+from DLCTPMLib.output_folder import check_disk, whole_file
 
 AIR_HU = -300
 """A chest CT in Hounsfield units has voxels below this: air."""
 
 CT_CLASSES = {"1.2.840.10008.5.1.4.1.1.2"}
 """SOP classes of CT images, one slice a file (so no dose report or screenshot of modality CT)."""
-
-FULL_DISK_BYTES = 1 << 16
-"""A disk with less free space than this after a write has not taken all of it."""
 
 
 @dataclass(frozen=True)
@@ -132,30 +129,15 @@ def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
     Raises:
         InputError: the folder does not exist or takes no file, the disk is full, the format is unknown.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name the file to write")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}; make it first or choose another place")
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with whole_file(path) as partial:
         try:
             sitk.WriteImage(image, str(partial), useCompression=True, compressionLevel=1)
         except RuntimeError as error:
-            if not _is_full(path.parent):
-                raise InputError(
-                    f"{path}: cannot be written there; name a file that ends in .nrrd, .nii.gz or .mha in a folder "
-                    "that you may write to"
-                ) from error
-        if _is_full(path.parent):  # some formats lose the end of the file without a word
-            raise InputError(f"{path}: the disk is full; free some space and run again")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _is_full(folder: Path) -> bool:
-    return shutil.disk_usage(folder).free < FULL_DISK_BYTES
+            check_disk(path)
+            raise InputError(
+                f"{path}: cannot be written there; name a file that ends in .nrrd, .nii.gz or .mha in a folder "
+                "that you may write to"
+            ) from error
 
 
 def _read(path: Path, series: str | None, what: str, suits: Callable[[DicomSeries], bool], read: Callable) -> Scan:
@@ -228,8 +210,8 @@ def _description(image: sitk.Image, path: Path, file_format: str) -> dict:
         "path": str(path),
         "format": file_format,
         "size": list(image.GetSize()),
-        "spacing_mm": [round(s, 6) for s in image.GetSpacing()],
-        "origin_mm": [round(o, 6) for o in image.GetOrigin()],
+        "spacing": [round(s, 6) for s in image.GetSpacing()],
+        "origin": [round(o, 6) for o in image.GetOrigin()],
         "direction": [round(d, 9) for d in direction],
         "orientation": sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction),
     }

@@ -1,4 +1,4 @@
-"""A folder of results that appears only when all of it is whole."""
+"""Results that appear only when they are whole: one file, or a folder of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,48 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from DLCTPMLib.errors import InputError
 
+FULL_DISK_BYTES = 1 << 16
+"""A disk with less free space than this after a write has not taken all of it."""
+
 _STALE_S = 86400
+
+
+def check_disk(path: str | os.PathLike) -> None:
+    """Raise InputError if the disk that holds ``path`` is full; some file formats lose their end without a word."""
+    if shutil.disk_usage(Path(path).parent).free < FULL_DISK_BYTES:
+        raise InputError(f"{path}: the disk is full; free some space and run again")
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a hidden name beside ``path`` to write to; at the end it takes the place of ``path``, or vanishes.
+
+    Raises:
+        InputError: ``path`` is a folder, its folder does not exist or takes no file, or the disk is full.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name the file to write")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it first or choose another place")
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        try:
+            yield partial
+            check_disk(path)
+            os.replace(partial, path)
+        except OSError as error:
+            reason = "the disk is full" if error.errno == errno.ENOSPC else f"cannot be written ({error.strerror})"
+            raise InputError(f"{path}: {reason}; free some space or choose another place") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class OutputFolder:
