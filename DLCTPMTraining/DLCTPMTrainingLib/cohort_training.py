@@ -100,7 +100,7 @@ def prepared_samples(rows: list[CohortRow], plan: TrainingPlan, progress: Progre
     parts = []
     for number, row in enumerate(rows):
         progress(f"Preparing patient {row.patient_id}", number / len(rows))
-        files = {"ct": row.ct, "lungs": row.lungs, "spect": row.spect}
+        files = {"ct": row.ct, "spect": row.spect, **({"lungs": row.lungs} if row.lungs else {})}
         parts.append(cached_samples(row.patient_id, files, plan.preprocessing, plan.out / "samples"))
     return Samples.joined(parts)
 

@@ -16,6 +16,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.errors import InputError
+from DLCTPMLib.lung_segmentation import segment_lungs
+from DLCTPMLib.lungs import read_lungs
 from DLCTPMLib.mapping import SIDES, Chest
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.preprocessing import (
@@ -148,12 +150,10 @@ def cached_samples(patient_id: str, files: dict[str, Path], settings: Preprocess
 
     Args:
         patient_id: the patient.
-        files: ``ct``, ``lungs``, ``spect`` and, if there is one, ``transform``.
+        files: ``ct``, ``spect`` and, where there is one, ``lungs`` (else they are found in the CT) and ``transform``.
         settings: preprocessing.
         cache: folder of the kept samples.
     """
-    from DLCTPMLib.lungs import read_lungs
-
     key = hashlib.sha256(json.dumps([CACHE_VERSION, settings.to_dict()], sort_keys=True).encode())
     for name, path in sorted(files.items()):
         key.update(name.encode())
@@ -164,7 +164,7 @@ def cached_samples(patient_id: str, files: dict[str, Path], settings: Preprocess
     ct = sitk.ReadImage(str(files["ct"]))
     transform = sitk.ReadTransform(str(files["transform"])) if "transform" in files else None
     try:
-        lungs = read_lungs(files["lungs"], ct).labels
+        lungs = (read_lungs(files["lungs"], ct) if "lungs" in files else segment_lungs(ct)).labels
         samples = samples_of_pair(patient_id, ct, lungs, sitk.ReadImage(str(files["spect"])), settings, transform)
     except InputError as error:
         raise InputError(f"patient {patient_id}: {error}") from error
