@@ -15,6 +15,13 @@ FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian of unit standard deviation."""
 
 
+KLEIN_NISHINA = (
+    "Klein–Nishina cross-section sampled for one and two collisions, blurred with the energy resolution and "
+    "divided by the unscattered share in the photopeak (0.984); a test repeats the sampling"
+)
+"""Source of the energy-window shares below."""
+
+
 @dataclass(frozen=True)
 class PhysicalConstant:
     """One number with its unit and where it comes from."""
@@ -66,29 +73,41 @@ CONSTANTS: dict[str, PhysicalConstant] = {
         "planar sensitivity of one LEHR head in air, 20 % window",
         "nominal 160 cpm/µCi for Discovery 670-class LEHR; Anger's formula for these holes gives about 75",
     ),
-    "scatter_to_primary": PhysicalConstant(
-        0.30,
-        "counts/counts",
-        "scattered over unscattered counts in the 20 % photopeak window, chest",
-        "Zaidi & Koral, Eur J Nucl Med Mol Imaging 2004;31:761 (scatter is 20–40 % for 99mTc); nominal",
+    "compton_share": PhysicalConstant(
+        0.96,
+        "of mu_water",
+        "part of the attenuation of tissue that is Compton scatter at 140.5 keV",
+        "NIST XCOM, water: incoherent 0.147 of 0.1536 cm²/g (the rest is coherent and photoelectric)",
     ),
-    "scatter_slope": PhysicalConstant(
-        0.20,
-        "1/cm",
-        "decay of the scatter kernel exp(−slope·r) in water, photopeak window",
-        "order of Axelsson et al., J Nucl Med 1984;25:490 and Msaki et al., J Nucl Med 1987;28:1861; nominal",
+    "energy_resolution": PhysicalConstant(
+        0.098, "FWHM/E at 140.5 keV", "energy resolution of the camera", "NEMA NU 1 class value, nominal"
     ),
-    "lower_window_slope": PhysicalConstant(
-        0.16,
-        "1/cm",
-        "the same in the lower energy window, where photons have scattered further",
-        "broader than the photopeak kernel, so that the estimate is not the truth; nominal",
+    "photopeak_kev": PhysicalConstant(
+        140.5, "keV", "centre of the photopeak window, ±10 %", "protocol of the clinic"
+    ),
+    "lower_window_kev": PhysicalConstant(
+        120.0, "keV", "centre of the scatter window, ±5 %", "GE dual-energy protocol"
+    ),
+    "photopeak_once": PhysicalConstant(
+        0.329, "per photopeak count", "share of once scattered photons counted in the photopeak", KLEIN_NISHINA
+    ),
+    "photopeak_twice": PhysicalConstant(
+        0.073, "per photopeak count", "share of twice scattered photons counted in the photopeak", KLEIN_NISHINA
+    ),
+    "lower_unscattered": PhysicalConstant(
+        0.0067, "per photopeak count", "share of unscattered photons counted in the lower window", KLEIN_NISHINA
+    ),
+    "lower_once": PhysicalConstant(
+        0.212, "per photopeak count", "share of once scattered photons counted in the lower window", KLEIN_NISHINA
+    ),
+    "lower_twice": PhysicalConstant(
+        0.127, "per photopeak count", "share of twice scattered photons counted in the lower window", KLEIN_NISHINA
     ),
     "dual_window_k": PhysicalConstant(
-        0.5,
+        1.1,
         "counts/counts",
-        "photopeak scatter over lower-window counts",
-        "Jaszczak et al., J Nucl Med 1984;25:893 (dual energy window)",
+        "photopeak scatter taken for each lower-window count by the reconstruction",
+        "dual-energy-window method (Jaszczak et al., J Nucl Med 1984;25:893) with GE's window at 120 keV; nominal",
     ),
     "breathing_mm": PhysicalConstant(
         12.0,
@@ -109,10 +128,11 @@ CONSTANTS: dict[str, PhysicalConstant] = {
         "Lujan et al., Med Phys 1999;26:715 (2n with n = 2)",
     ),
     "lung_uptake": PhysicalConstant(
-        0.95,
+        0.90,
         "of the injected activity",
-        "MAA trapped in the lungs (the rest is shunted and free)",
-        "EANM guideline for ventilation/perfusion scintigraphy 2009: over 90 % trapped at first pass; nominal",
+        "MAA trapped in the lungs (the rest is free, small or shunted)",
+        "EANM guideline for ventilation/perfusion scintigraphy 2009: over 90 % trapped; pharmacopoeia: at least "
+        "90 % of the label; nominal",
     ),
     "injection_to_scan_min": PhysicalConstant(
         5.0, "min", "from injection to the first view", "EANM guideline 2009: imaging may start at once; nominal"

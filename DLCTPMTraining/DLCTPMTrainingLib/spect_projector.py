@@ -24,6 +24,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+
 from DLCTPMLib.errors import InputError
 
 from .spect_physics import Collimator

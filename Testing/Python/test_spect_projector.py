@@ -8,6 +8,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage, optimize
+
 from DLCTPMLib.errors import InputError
 from DLCTPMTrainingLib.spect_physics import CONSTANTS, Collimator, attenuation_per_mm, constant, decay_factor
 from DLCTPMTrainingLib.spect_projector import (
@@ -17,7 +19,6 @@ from DLCTPMTrainingLib.spect_projector import (
     Rotation,
     ViewGeometry,
 )
-from scipy import ndimage, optimize
 
 LEHR_FWHM_MM = {50.0: 5.37, 100.0: 7.05, 150.0: 8.96, 200.0: 10.97}
 
