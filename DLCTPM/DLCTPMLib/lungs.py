@@ -29,6 +29,8 @@ from DLCTPMLib.errors import InputError
 from DLCTPMLib.label_conventions import to_cip
 from DLCTPMLib.lung_sides import lateral_mm, split_sides
 from DLCTPMLib.patient_axes import PatientAxes, file_image, patient_array, same_grid
+from DLCTPMLib.seg_nrrd import is_segmentation, segments_of
+from DLCTPMLib.segment_regions import cip_labels
 
 MIN_INSIDE = 0.9
 """A mask with less than this share of its volume inside the CT is refused."""
@@ -77,6 +79,8 @@ def read_lungs(path: str | Path, ct: sitk.Image, values: str = "auto") -> Lungs:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise InputError(f"{path} is not an image that can be read; give the lung mask as NRRD or NIfTI.") from error
+    if is_segmentation(image):
+        image, values = cip_labels(segments_of(image, str(path)), str(path)), "cip"
     return lungs_from_labels(image, ct, source=str(path), values=values)
 
 
@@ -181,8 +185,21 @@ def _on_ct_grid(cip: sitk.Image, ct: sitk.Image, name: str, warnings: list[str])
         raise InputError(
             f"only {inside:.0%} of the lungs in {name} lie inside the CT; give the mask that belongs to this CT."
         )
-    warnings.append(f"{name} is on another grid than the CT and was brought over (nearest neighbour).")
+    if not _on_its_lattice(cip, ct):
+        warnings.append(f"{name} is on another grid than the CT and was brought over (nearest neighbour).")
     return sitk.Resample(cip, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt16)
+
+
+def _on_its_lattice(cip: sitk.Image, ct: sitk.Image) -> bool:
+    """Whether the mask's voxels are voxels of the CT, as in a cropped mask: bringing it over moves nothing."""
+    corners = [[0, 0, 0], [n - 1 for n in cip.GetSize()]]
+    index = [ct.TransformPhysicalPointToContinuousIndex(cip.TransformIndexToPhysicalPoint(c)) for c in corners]
+    axes, ct_axes = PatientAxes.of(cip), PatientAxes.of(ct)
+    return bool(
+        np.allclose(index, np.round(index), atol=0.01)
+        and np.allclose(axes.spacing_mm, ct_axes.spacing_mm, rtol=1e-4)
+        and np.allclose(axes.directions, ct_axes.directions, atol=1e-4)
+    )
 
 
 def _share_inside(cip: sitk.Image, ct: sitk.Image) -> float:
