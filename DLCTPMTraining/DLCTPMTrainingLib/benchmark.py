@@ -1,0 +1,378 @@
+"""``dlctpm benchmark``: the engine against a plain reference of the same method, side by side in one run.
+
+Seconds depend on the machine; the ratios in one run do not, so both sides of a stage run in turn and medians are
+compared. Peak memory is what a stage adds to the process at its highest. Every stage also states how far the two
+results lie apart on identical input.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from skimage.metrics import structural_similarity
+
+from DLCTPMLib import __version__
+from DLCTPMLib.arnn import Arnn
+from DLCTPMLib.inference import Predictor
+from DLCTPMLib.lung_grid import LungGrid
+from DLCTPMLib.lung_segmentation import segment_lungs
+from DLCTPMLib.lungs import side_masks
+from DLCTPMLib.mapping import Chest, Stopwatch, map_lungs
+from DLCTPMLib.metrics import ssim_map
+from DLCTPMLib.patient_axes import patient_array
+from DLCTPMLib.preprocessing import PreprocessingSettings, hu_bins, median_filter
+from DLCTPMLib.progress import Progress, silent
+from DLCTPMLib.registration import register
+from DLCTPMTrainingLib import plain_reference
+from DLCTPMTrainingLib.plain_lungs import segment_lungs_plain
+from DLCTPMTrainingLib.virtual_patient import VirtualPatient, VirtualPatientSettings, simulate_patient
+
+STAGES = ("lungs", "downsample", "median", "network", "upsample", "total", "registration", "ssim")
+SETTINGS = PreprocessingSettings()
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """One row of the table.
+
+    Attributes:
+        reference_s, ours_s: medians over the repeats.
+        ratio: reference_s / ours_s.
+        reference_peak_mb, ours_peak_mb: what the stage added to the process's memory at its highest; None where
+            the system does not tell.
+        max_error: how far ours lies from the reference on identical input; what it measures stands in ``error``.
+        error: the measure of ``max_error`` in words.
+    """
+
+    reference_s: float
+    ours_s: float
+    ratio: float
+    reference_peak_mb: float | None
+    ours_peak_mb: float | None
+    max_error: float
+    error: str
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """What the benchmark runs on.
+
+    Attributes:
+        spacing_mm: CT voxels (x, y, z) of the synthetic patient.
+        matrix: pixels in a row; None for as many as the body needs.
+        slices: slices are cut off, or repeated air added, to this number; None for as many as the chest has.
+        repeats: timed runs of each side, in turn.
+        seed: of the patient and of the untrained network.
+    """
+
+    spacing_mm: tuple[float, float, float] = (0.84, 0.84, 1.1)
+    matrix: int | None = 512
+    slices: int | None = 300
+    repeats: int = 3
+    seed: int = 11
+
+
+class PeakMemory:
+    """The most resident memory the process gains inside a ``with`` block, in megabytes (Linux; else None)."""
+
+    _STATUS = Path("/proc/self/statm")
+
+    def __enter__(self) -> PeakMemory:
+        self.megabytes = None
+        if self._STATUS.exists():
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)  # give freed memory back, or the block would reuse it unseen
+            self._start = self._highest = self._resident()
+            self._done = threading.Event()
+            self._watch = threading.Thread(target=self._sample, daemon=True)
+            self._watch.start()
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        if self._STATUS.exists():
+            self._done.set()
+            self._watch.join()
+            self.megabytes = round((max(self._highest, self._resident()) - self._start) / 1e6, 1)
+
+    def _sample(self) -> None:
+        while not self._done.wait(0.002):
+            self._highest = max(self._highest, self._resident())
+
+    def _resident(self) -> int:
+        return int(self._STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = silent) -> dict[str, StageResult]:
+    """Run every stage and write ``benchmark.json`` into ``out``."""
+    results: dict[str, StageResult] = {}
+    bench = Bench(settings, progress)
+    for number, stage in enumerate(STAGES):
+        progress(f"Benchmark: {stage}", (number + 1) / (len(STAGES) + 1))
+        results[stage] = getattr(bench, stage)()
+    network_s = results["network"].ours_s
+    report = {
+        "software": f"DL-CTPM {__version__}",
+        "simulated": True,
+        "ct_size": list(bench.ct.GetSize()),
+        "ct_spacing_mm": list(bench.ct.GetSpacing()),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "settings": asdict(settings),
+        "total_over_network": round(results["total"].ours_s / network_s, 3),
+        "stages": {name: asdict(result) for name, result in results.items()},
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    partial = out / ".benchmark.json.partial"
+    partial.write_text(json.dumps(report, indent=1) + "\n")
+    os.replace(partial, out / "benchmark.json")
+    progress("Benchmark done", 1.0)
+    return results
+
+
+def table(results: dict[str, StageResult]) -> str:
+    """The results as text, one stage a line."""
+    lines = [f"{'stage':13}{'reference s':>12}{'ours s':>9}{'ratio':>8}{'MB ref':>9}{'MB ours':>9}  difference"]
+    for name, r in results.items():
+        memory = "".join(f"{'–' if mb is None else f'{mb:.0f}':>9}" for mb in (r.reference_peak_mb, r.ours_peak_mb))
+        lines.append(
+            f"{name:13}{r.reference_s:12.3f}{r.ours_s:9.3f}{r.ratio:8.2f}{memory}  {r.max_error:.2g} ({r.error})"
+        )
+    return "\n".join(lines)
+
+
+class Bench:
+    """The stages, each comparing the two sides on the same input. Method names are the stages' names."""
+
+    def __init__(self, settings: BenchmarkSettings, progress: Progress):
+        progress("Benchmark: making a synthetic CT", 0.01)
+        self._settings = settings
+        patient = synthetic_patient(settings)
+        self._patient = patient
+        self.ct, self._spect = patient.ct, patient.spect
+        self._hu = patient_array(self.ct)
+        self._lungs = segment_lungs(self.ct).labels
+        self._masks = side_masks(self._lungs)
+        torch.manual_seed(settings.seed)
+        self._model = Arnn().eval()
+        self._predictor = Predictor(self._model, torch.device("cpu"))
+        self._grids = [LungGrid.of(mask) for mask in self._masks]
+        self._cells = [grid.down(self._hu) for grid in self._grids]
+        self._bins = [hu_bins(hu, g.mask, SETTINGS) for hu, g in zip(self._cells, self._grids, strict=True)]
+        self._enhanced = [
+            plain_reference.uniform(plain_reference.median(plain_reference.equalise(hu, g.mask)))
+            for hu, g in zip(self._cells, self._grids, strict=True)
+        ]
+
+    def lungs(self) -> StageResult:
+        """The segmentation of last resort against the same rules at full resolution."""
+        return self._compare(
+            lambda: segment_lungs_plain(self.ct),
+            lambda: segment_lungs(self.ct).labels,
+            lambda plain, ours: (
+                1 - _dice(sitk.GetArrayViewFromImage(plain) > 0, sitk.GetArrayViewFromImage(ours) > 0)
+            ),
+            "1 − Dice of the lungs",
+        )
+
+    def downsample(self) -> StageResult:
+        """Both lungs to the network's grid."""
+
+        def ours() -> list:
+            grids = [LungGrid.of(mask) for mask in self._masks]
+            return [(grid.down(self._hu), grid.mask) for grid in grids]
+
+        return self._compare(
+            lambda: [plain_reference.downsample(self._hu, mask, SETTINGS.grid_shape) for mask in self._masks],
+            ours,
+            lambda plain, got: max(_apart(p[0], g[0]) for p, g in zip(plain, got, strict=True)),
+            "HU",
+        )
+
+    def median(self) -> StageResult:
+        """The median filter of 10 cells on both lungs' HU bins."""
+        return self._compare(
+            lambda: [plain_reference.median(bins) for bins in self._bins],
+            lambda: [median_filter(bins, SETTINGS.median_size) for bins in self._bins],
+            lambda plain, ours: max(_apart(p, g) for p, g in zip(plain, ours, strict=True)),
+            "HU bins",
+        )
+
+    def network(self) -> StageResult:
+        """The paper's network, untrained, on both lungs in single precision."""
+        return self._compare(
+            lambda: [plain_reference.network(self._model, enhanced) for enhanced in self._enhanced],
+            lambda: [self._predictor(enhanced) for enhanced in self._enhanced],
+            lambda plain, ours: max(_apart(p, g) for p, g in zip(plain, ours, strict=True)),
+            "relative perfusion",
+        )
+
+    def upsample(self) -> StageResult:
+        """Both lungs back to the CT grid."""
+
+        def plain() -> np.ndarray:
+            out = np.zeros(self._hu.shape, dtype=np.float32)
+            for cells, grid, mask in zip(self._enhanced, self._grids, self._masks, strict=True):
+                out += plain_reference.upsample(cells, grid.mask, mask)
+            return out
+
+        def ours() -> np.ndarray:
+            out = np.zeros(self._hu.shape, dtype=np.float32)
+            for cells, grid in zip(self._enhanced, self._grids, strict=True):
+                out[grid.box] += grid.up(cells)
+            return out
+
+        return self._compare(plain, ours, _apart, "relative perfusion")
+
+    def total(self) -> StageResult:
+        """From CT array to perfusion array on the CT grid; the error is that of the maps given the same lungs."""
+
+        def plain() -> np.ndarray:
+            return plain_reference.perfusion(self._hu, list(side_masks(segment_lungs_plain(self.ct))), self._model)
+
+        def ours() -> np.ndarray:
+            return self._map(segment_lungs(self.ct).labels)
+
+        def error(_plain: np.ndarray, _ours: np.ndarray) -> float:
+            return _apart(plain_reference.perfusion(self._hu, list(self._masks), self._model), self._map(self._lungs))
+
+        return self._compare(plain, ours, error, "relative perfusion, given the same lungs")
+
+    def registration(self) -> StageResult:
+        """SPECT to CT from about 20 mm off, against Mattes registration to the CT as it is."""
+        truth = sitk.Euler3DTransform(
+            self.ct.TransformContinuousIndexToPhysicalPoint([n / 2 for n in self.ct.GetSize()]),
+            *np.radians((3.0, -2.0, 4.0)).tolist(),
+            (12.0, -10.0, 13.0),
+        )
+        moved = _moved(self._spect, truth)
+        points = self._lung_points()
+
+        def error(transform: sitk.Transform) -> float:
+            away = [np.subtract(transform.TransformPoint(p), truth.TransformPoint(p)) for p in points.tolist()]
+            return float(np.linalg.norm(away, axis=1).mean())
+
+        return self._compare(
+            lambda: plain_registration(self.ct, moved),
+            lambda: register(self.ct, moved, lungs=self._lungs).transform,
+            lambda plain, ours: error(ours),
+            lambda plain, ours: f"mm mean error over the lungs; the reference's is {error(plain):.2g}",
+        )
+
+    def ssim(self) -> StageResult:
+        """The SSIM map on the SPECT's grid against scikit-image's."""
+        rng = np.random.default_rng(self._settings.seed)
+        spect = patient_array(self._spect)
+        a = np.clip(spect / np.percentile(spect, 97), 0, 1).astype(np.float32)
+        b = np.clip(a + 0.1 * rng.normal(size=a.shape), 0, 1).astype(np.float32)
+
+        def plain() -> np.ndarray:
+            options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+            return structural_similarity(a, b, full=True, **options)[1]
+
+        return self._compare(plain, lambda: ssim_map(a, b), _apart, "SSIM")
+
+    def _map(self, labels: sitk.Image) -> np.ndarray:
+        chest = Chest(self.ct, labels, SETTINGS.grid_shape)
+        return chest.to_view(map_lungs(chest, SETTINGS, self._predictor, Stopwatch(), silent))
+
+    def _lung_points(self) -> np.ndarray:
+        index = np.argwhere(self._masks[0] | self._masks[1])[::200_003, ::-1]
+        return np.array([self._lungs.TransformIndexToPhysicalPoint(i) for i in index.tolist()])
+
+    def _compare(
+        self,
+        reference: Callable[[], Any],
+        ours: Callable[[], Any],
+        error: Callable[[Any, Any], float],
+        what: str | Callable[[Any, Any], str],
+    ) -> StageResult:
+        """Run both sides in turn; the first round warms up, measures memory and is not timed."""
+        with PeakMemory() as reference_memory:
+            expected = reference()
+        with PeakMemory() as our_memory:
+            got = ours()
+        max_error = float(error(expected, got))
+        words = what if isinstance(what, str) else what(expected, got)
+        del expected, got
+        seconds: dict[str, list[float]] = {"reference": [], "ours": []}
+        for _ in range(self._settings.repeats):
+            for name, side in (("reference", reference), ("ours", ours)):
+                start = time.perf_counter()
+                side()
+                seconds[name].append(time.perf_counter() - start)
+        medians = {name: statistics.median(values) for name, values in seconds.items()}
+        return StageResult(
+            reference_s=round(medians["reference"], 4),
+            ours_s=round(medians["ours"], 4),
+            ratio=round(medians["reference"] / medians["ours"], 2),
+            reference_peak_mb=reference_memory.megabytes,
+            ours_peak_mb=our_memory.megabytes,
+            max_error=max_error,
+            error=words,
+        )
+
+
+def plain_registration(ct: sitk.Image, spect: sitk.Image) -> sitk.Transform:
+    """Rigid Mattes registration to the CT as it is: 1 % of its voxels, pyramid 4-2-1, from scanner coordinates."""
+    centre = ct.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in ct.GetSize()])
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(50)
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentage(0.01, seed=1)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(4.0, 0.01, 200)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([4, 2, 1])
+    method.SetSmoothingSigmasPerLevel([4, 2, 0])
+    method.SetInitialTransform(sitk.Euler3DTransform(centre))
+    return method.Execute(sitk.Cast(ct, sitk.sitkFloat32), sitk.Cast(spect, sitk.sitkFloat32))
+
+
+def synthetic_patient(settings: BenchmarkSettings) -> VirtualPatient:
+    """A virtual patient whose CT has the asked-for matrix and slices."""
+    wanted = VirtualPatientSettings(
+        "SYNTH-BENCH", settings.seed, sex="M", ct_spacing_mm=settings.spacing_mm, ct_matrix=settings.matrix
+    )
+    patient = simulate_patient(wanted)
+    if settings.slices:
+        patient.ct = _with_slices(patient.ct, settings.slices)
+    return patient
+
+
+def _with_slices(ct: sitk.Image, slices: int) -> sitk.Image:
+    """The same CT with so many slices: cut at the top, or its last slices repeated by mirroring."""
+    missing = slices - ct.GetSize()[2]
+    if missing <= 0:
+        return ct[:, :, :slices]
+    return sitk.MirrorPad(ct, [0, 0, 0], [0, 0, missing])
+
+
+def _moved(image: sitk.Image, transform: sitk.Transform) -> sitk.Image:
+    """The image where a transform puts it: same voxels, so that ``transform`` maps old points to new ones."""
+    moved = sitk.Image(image)
+    centre = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    matrix = np.array([np.array(transform.TransformPoint(tuple(e))) - centre for e in np.eye(3)]).T
+    moved.SetOrigin(transform.TransformPoint(image.GetOrigin()))
+    moved.SetDirection((matrix @ np.reshape(image.GetDirection(), (3, 3))).ravel().tolist())
+    return moved
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a.astype(np.float64) - b).max())
+
+
+def _dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))

@@ -1,0 +1,119 @@
+"""From a small simulated cohort to a model bundle and its table: the whole chain, coarse and quick."""
+
+import csv
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DLCTPMLib.arnn import ArnnSettings
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.model_bundle import load_bundle
+from DLCTPMLib.preprocessing import PreprocessingSettings, high_intensity_reference
+from DLCTPMTrainingLib.cohort import read_cohort, simulate_cohort
+from DLCTPMTrainingLib.cohort_evaluation import as_csv, as_markdown, evaluate_cohort, mean_of, write_evaluation
+from DLCTPMTrainingLib.cohort_training import TrainingPlan, split_patients, train_cohort
+from DLCTPMTrainingLib.samples import high_intensity_references, samples_of_pair
+from DLCTPMTrainingLib.training import TrainingSettings
+
+PREPROCESSING = PreprocessingSettings(grid_shape=(32, 16, 16), median_size=4, uniform_size=3)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    def coarse(settings):
+        return replace(settings, core_spacing_mm=5.0, ct_spacing_mm=(5.0, 5.0, 5.0))
+
+    return simulate_cohort(4, 3, tmp_path_factory.mktemp("cohort"), adjust=coarse)
+
+
+def a_plan(cohort, out, **changes) -> TrainingPlan:
+    defaults = {
+        "network": ArnnSettings(channels=(4, 4, 6, 6), kernel=3),
+        "training": TrainingSettings(epochs=2, precision="fp32"),
+        "preprocessing": PREPROCESSING,
+        "validation_share": 0.25,
+        "device": "cpu",
+    }
+    return TrainingPlan(cohort=cohort, out=out, **{**defaults, **changes})
+
+
+@pytest.fixture(scope="module")
+def bundle(cohort, tmp_path_factory):
+    return load_bundle(train_cohort(a_plan(cohort, tmp_path_factory.mktemp("run"))))
+
+
+def test_a_model_of_simulated_patients_says_so_everywhere(bundle):
+    assert bundle.metadata["simulated"] is True
+    assert "simulated patients only" in bundle.intended_use
+    assert "**simulated** patients" in bundle.card
+    assert "not for any use on patients" in bundle.card
+
+
+def test_the_bundle_tells_what_it_was_made_of(bundle):
+    training = bundle.metadata["training"]
+    assert (training["patients"], training["lungs"], training["epochs_done"]) == (3, 6, 2)
+    assert sum(training["diagnoses"].values()) == 3
+    low, high = bundle.metadata["training_ranges"]["lung_mean_hu"]
+    assert -950 < low <= high < -600
+    assert bundle.preprocessing == PREPROCESSING
+    assert 0 <= bundle.bf16_max_error < 0.1
+
+
+def test_a_finished_run_gives_the_same_model_again(cohort, tmp_path):
+    first = load_bundle(train_cohort(a_plan(cohort, tmp_path / "run"))).sha256
+    assert load_bundle(train_cohort(a_plan(cohort, tmp_path / "run"))).sha256 == first
+
+
+def test_the_table_has_every_patient_scope_part_and_prediction(cohort, bundle, tmp_path):
+    rows = evaluate_cohort(read_cohort(cohort)[:2], bundle, device="cpu")
+    assert len(rows) == 2 * 3 * 2 * 5
+    table = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert {row["prediction"] for row in table} == {"model", "all_high", "geometry", "density_median", "enhanced_ct"}
+    by_hand = [
+        r["r_spearman"] for r in rows if (r["prediction"], r["scope"], r["part"]) == ("model", "lungs", "whole")
+    ]
+    assert mean_of(rows, "r_spearman") == pytest.approx(np.mean(by_hand))
+    assert f"{np.mean(by_hand):.3f} ± {np.std(by_hand, ddof=1):.3f}" in as_markdown(rows)
+    write_evaluation(rows, tmp_path)
+    assert (tmp_path / "test.csv").read_text() == as_csv(rows)
+
+
+def test_patients_and_never_lungs_are_split():
+    patients = [f"P{i}" for i in range(20)]
+    learning, watching = split_patients(patients, 0.25, seed=1)
+    assert len(watching) == 5
+    assert sorted(learning + watching) == sorted(patients)
+    assert split_patients(patients, 0.25, seed=1) == (learning, watching)
+    assert split_patients(patients, 0.25, seed=2) != (learning, watching)
+
+
+def test_targets_are_the_standardised_spect_of_each_lung(cohort):
+    row = read_cohort(cohort)[0]
+    ct, lungs, spect = (sitk.ReadImage(str(path)) for path in (row.ct, row.lungs, row.spect))
+    samples = samples_of_pair(row.patient_id, ct, lungs, spect, PREPROCESSING)
+    assert list(samples.side) == ["right lung", "left lung"]
+    # the levels of Eq. 2 and nothing between them
+    assert set(np.unique(samples.target[samples.mask])) <= {round(level * 25.5) for level in range(11)}
+    # about a quarter of the lung lies above the 75th percentile
+    assert 0.15 < (samples.target[samples.mask] == 255).mean() < 0.35
+    # twice the counts change nothing
+    twice = samples_of_pair(row.patient_id, ct, lungs, spect * 2, PREPROCESSING)
+    assert np.array_equal(twice.target, samples.target)
+
+
+def test_hir_over_the_patient_is_one_number_and_over_each_lung_two(cohort):
+    row = read_cohort(cohort)[0]
+    lungs, spect = (sitk.ReadImage(str(path)) for path in (row.lungs, row.spect))
+    one = high_intensity_references(lungs, spect, PREPROCESSING)
+    two = high_intensity_references(lungs, spect, replace(PREPROCESSING, hir_scope="lung"))
+    assert len(set(one.values())) == 1
+    assert min(two.values()) <= one["left lung"] <= max(two.values())
+    assert high_intensity_reference(np.arange(101.0)) == 75
+
+
+def test_a_validation_share_of_everybody_is_refused(cohort, tmp_path):
+    with pytest.raises(InputError, match="validation share"):
+        a_plan(cohort, tmp_path, validation_share=1.0)
