@@ -160,7 +160,7 @@ def _read(path: Path, series: str | None, what: str, suits: Callable[[DicomSerie
             f"{path}: has only {min(image.GetSize())} slices ({'×'.join(map(str, image.GetSize()))} voxels); "
             "a volume of the whole lungs is needed"
         )
-    return Scan(image, _description(image, path, path.suffix.lstrip(".").upper() or "image file"))
+    return Scan(image, describe(image, path, path.suffix.lstrip(".").upper() or "image file"))
 
 
 def _read_series(
@@ -172,7 +172,7 @@ def _read_series(
         raise InputError(f"{path}: {why_not(planar[0])}")
     chosen, notes = choose_series(found, wanted, suits, str(path), what)
     image, more = read(chosen, str(path))
-    description = _description(image, path, "DICOM series") | {"dicom": chosen.description()}
+    description = describe(image, path, "DICOM series") | {"dicom": chosen.description()}
     return Scan(image, description, notes + more)
 
 
@@ -185,7 +185,7 @@ def _read_one_dicom(header, path: Path, what: str, suits: Callable[[DicomSeries]
     if series.frames == 1:
         raise InputError(f"{path}: is one slice of a {what} series; give the folder that holds all its slices")
     image, notes = read(series, str(path))
-    return Scan(image, _description(image, path, "DICOM file") | {"dicom": series.description()}, notes)
+    return Scan(image, describe(image, path, "DICOM file") | {"dicom": series.description()}, notes)
 
 
 def _is_emission_volume(series: DicomSeries) -> bool:
@@ -204,7 +204,8 @@ def _read_emission(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str
     return read_reconstruction(volumes[0], name)
 
 
-def _description(image: sitk.Image, path: Path, file_format: str) -> dict:
+def describe(image: sitk.Image, path: Path, file_format: str) -> dict:
+    """Where an image came from and how its grid lies, for ``result.json``; lengths in mm, LPS."""
     direction = image.GetDirection()
     return {
         "path": str(path),

@@ -95,7 +95,7 @@ def write_report(
         drawings.append(("Joint histogram of SPECT and map in the lungs.", lambda: joint_histogram(comparison)))
     figures = []
     for number, (caption, draw) in enumerate(drawings):
-        figures.append({"caption": caption, "source": _data_uri(draw())})
+        figures.append({"caption": caption, "source": _data_uri(draw()), "narrow": False})
         progress("Drawing the report", (number + 1) / len(drawings))
     if comparison is not None:
         figures[-1]["narrow"] = True

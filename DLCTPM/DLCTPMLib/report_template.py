@@ -21,6 +21,7 @@ p { margin: .4rem 0; }
 .soft { color: var(--soft); font-size: .88rem; }
 .banner { margin: 1rem 0 0; padding: .6rem .9rem; border-radius: 6px; font-weight: 600; }
 .research { background: #fff3d6; border: 1px solid #e6b84c; }
+.banner span { font-weight: 400; }
 .simulated { background: #e7e9fb; border: 1px solid #8c96dd; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .7rem; margin: 1.2rem 0; }
 .card { background: var(--tint); border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; }
@@ -31,6 +32,7 @@ table { border-collapse: collapse; width: 100%; margin: .5rem 0; font-size: .9re
 caption { text-align: left; color: var(--soft); font-size: .88rem; padding-bottom: .3rem; }
 th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th:first-child, td:first-child, .text th, .text td { text-align: left; }
+td:first-child { white-space: nowrap; } .text td:first-child { white-space: normal; }
 thead th { background: var(--tint); border-bottom: 1px solid #b9c3cf; font-weight: 600; }
 tr.whole td { font-weight: 600; }
 tr.model td { background: #faf3f9; font-weight: 600; }
@@ -62,7 +64,7 @@ footer { margin-top: 2.5rem; padding-top: .6rem; border-top: 1px solid var(--lin
 <h1>CT perfusion mapping</h1>
 <p class="soft">{{ title }} · model {{ result.model.name }} {{ result.model.version }}
 · {{ result.software.name }} {{ result.software.version }}{% if made %} · {{ made }}{% endif %}</p>
-<p class="banner research">{{ result.research_use_only }}</p>
+<p class="banner research">{{ result.research_use_only }}<br><span>Model: {{ result.model.intended_use }}</span></p>
 {% if result.simulated %}
 <p class="banner simulated">
 Simulated: every image and number here comes from a virtual patient, not from a person.</p>

@@ -1,0 +1,71 @@
+"""``result.json``: what a prediction came to, in plain JSON values that another program can rely on."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from DLCTPMLib import RESEARCH_USE_ONLY, __version__
+
+SCHEMA_VERSION = 1
+"""Raised whenever a key changes its place or meaning; new keys do not raise it."""
+
+SOFTWARE = {"name": "DL-CTPM", "version": __version__}
+
+_NOT_A_NUMBER = "not a number: nothing to compute it from"
+
+
+def notes_for(hir_percentile: float, clip_at: float) -> dict[str, str]:
+    """What must be said beside the numbers of a model with these settings of Eq. 2."""
+    scale = "" if clip_at == 1 else f"{clip_at:g} times "
+    return {
+        "perfusion": (
+            f"Perfusion is relative: 1 is {scale}the {hir_percentile:g}th percentile of the patient's lung "
+            "perfusion. It is not blood flow in absolute units."
+        ),
+        "shares": (
+            "The map ends at 1, where the training SPECT was clipped, so shares of perfusion computed from it are "
+            "compressed towards shares of volume."
+        ),
+    }
+
+
+def header(simulated: bool = False) -> dict:
+    """What every result file begins with."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "software": SOFTWARE,
+        "research_use_only": RESEARCH_USE_ONLY,
+        "simulated": simulated,
+    }
+
+
+def json_ready(value: object) -> object:
+    """The same in plain JSON types; not-a-number becomes null, with the reason under ``undefined`` beside it."""
+    if isinstance(value, dict):
+        plain = {str(key): json_ready(item) for key, item in value.items()}
+        lost = [str(key) for key, item in value.items() if _is_nan(item)]
+        if lost:
+            plain["undefined"] = {**dict.fromkeys(lost, _NOT_A_NUMBER), **plain.get("undefined", {})}
+        return plain
+    if isinstance(value, (list, tuple)):
+        return [json_ready(item) for item in value]
+    if _is_nan(value):
+        return None
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, Path) else value
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, (float, np.floating)) and not math.isfinite(value)
+
+
+def write_json(path: str | os.PathLike, content: dict) -> None:
+    """Write plain JSON (``json_ready`` first) in UTF-8."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")

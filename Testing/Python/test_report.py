@@ -1,0 +1,249 @@
+"""The report is one honest, offline page, and its pictures show the patient the right way round."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from matplotlib import colormaps
+from matplotlib import image as matplotlib_image
+from small_chest import chest_ct, lung_labels, on_grid, perfusion_spect, points_mm
+
+from DLCTPMLib import RESEARCH_USE_ONLY
+from DLCTPMLib.agreement import agreement_of
+from DLCTPMLib.functional_regions import region_table
+from DLCTPMLib.image_files import describe
+from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMLib.report import CITATION, ReportImages, write_report
+from DLCTPMLib.report_figures import AXIAL, CORONAL, PLANES, SAGITTAL, ChestPictures, joint_histogram, spect_strip
+from DLCTPMLib.result_file import header, json_ready, notes_for, write_json
+from DLCTPMLib.spect_comparison import on_spect_grid
+
+
+@pytest.fixture(scope="module")
+def perfusion():
+    """1 in the right lung, 0.1 in the left: the two sides cannot be mistaken."""
+    labels = sitk.GetArrayFromImage(lung_labels())
+    return on_grid(np.select([labels == 2, labels == 3], [1.0, 0.1], 0).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def comparison(perfusion):
+    return on_spect_grid(perfusion, perfusion_spect(), lung_labels(), ct=chest_ct())
+
+
+@pytest.fixture(scope="module")
+def result(perfusion, comparison):
+    """``result.json`` as a prediction would write it, made of the same parts."""
+    ct = chest_ct()
+    preprocessing = PreprocessingSettings()
+    return json_ready(
+        {
+            **header(simulated=True),
+            "notes": notes_for(75, 1),
+            "model": {"name": "m", "version": "1", "sha256": "ab" * 32, "intended_use": "tests <only>"},
+            "settings": {
+                "preprocessing": preprocessing.to_dict(),
+                "functional_regions": {"threshold": 0.66},
+                "agreement": comparison.settings.to_dict(),
+                "registration": {"kind": "none"},
+            },
+            "device": "cpu float32",
+            "input": {
+                **describe(ct, "scans/<b>ct</b>.nrrd", "NRRD"),
+                "lungs": {"source": "the test"},
+                "spect": describe(perfusion_spect(), "spect.nrrd", "NRRD"),
+            },
+            "regions": region_table(perfusion, lung_labels()),
+            "agreement": agreement_of(comparison),
+            "quality": [{"check": "contrast", "status": "WARN", "value": 1, "message": "contrast was seen"}],
+            "warnings": ["a warning & more"],
+            "timings_s": {"network": 1.25},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, result, perfusion, comparison):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(path, result, ReportImages(chest_ct(), lung_labels(), perfusion, comparison), "# Card\nline")
+    return path.read_text(encoding="utf-8")
+
+
+def pixels(png: bytes) -> np.ndarray:
+    """RGB of a PNG, 0…255."""
+    return np.round(matplotlib_image.imread(io.BytesIO(png))[..., :3] * 255).astype(int)
+
+
+def panels(picture: np.ndarray, rows: int = 3) -> np.ndarray:
+    """Where each panel of a strip lies, found by its white borders: list of (top, bottom, left, right) by row."""
+    ink = (picture < 250).any(axis=-1)
+
+    def runs(line, shortest):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], line.astype(int), [0]])))
+        return [(a, b) for a, b in edges.reshape(-1, 2) if b - a > shortest]
+
+    height, width = ink.shape
+    columns = runs(ink.mean(axis=0) > 0.5, width // 20)
+    tall = runs(ink[:, columns[0][0] : columns[0][1]].mean(axis=1) > 0.95, height // 12)[:rows]
+    return [[(top, bottom, left, right) for left, right in columns] for top, bottom in tall]
+
+
+def part(picture, place):
+    top, bottom, left, right = place
+    return picture[top:bottom, left:right]
+
+
+def is_colour(picture, rgba, tolerance=6):
+    return np.abs(picture - np.round(np.array(rgba[:3]) * 255)).max(axis=-1) <= tolerance
+
+
+def test_the_page_fetches_nothing(page):
+    assert set(re.findall(r'(?:src|href)="(\w+):', page)) == {"data"}
+    assert "<script" not in page
+    assert "<link" not in page
+    assert "@import" not in page
+    assert "url(" not in page
+    assert "http" not in re.sub(r'src="data:[^"]*"', "", page)
+
+
+def test_every_picture_is_a_whole_png(page):
+    sources = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert len(sources) == 7  # three planes, functional lung, SPECT in two planes, joint histogram
+    for source in sources:
+        assert pixels(base64.b64decode(source)).shape[1] > 500
+
+
+def test_the_page_says_what_must_be_said(page):
+    for sentence in (
+        RESEARCH_USE_ONLY,
+        "Simulated: every image",
+        "not blood flow in absolute units",
+        "compressed towards shares of volume",
+        "a warning &amp; more",
+        "contrast was seen",
+        "tests &lt;only&gt;",
+        "ab" * 32,
+        CITATION,
+        "doi:10.1016/j.ijrobp.2021.02.032",
+        "baseline: geometry only",
+        "High-functional lung: map above 0.66",
+        "cpu float32",
+    ):
+        assert sentence in page
+    assert "<b>ct</b>" not in page
+
+
+def test_real_patients_are_not_called_simulated(tmp_path, result, perfusion):
+    plain = {key: value for key, value in result.items() if key != "agreement"} | {"simulated": False}
+    write_report(tmp_path / "r.html", plain, ReportImages(chest_ct(), lung_labels(), perfusion))
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "imulated" not in text.split("</style>")[1]
+    assert "Agreement with the SPECT" not in text
+
+
+def test_the_region_table_holds_every_region_with_its_figures(page, result):
+    for name, row in result["regions"].items():
+        cells = re.search(rf"<td>{name}</td>(.*?)</tr>", page, re.DOTALL).group(1)
+        values = re.findall(r"<td>([^<]*)</td>", cells)
+        assert values[0].replace("\u202f", "") == f"{row['volume_ml']:.0f}"
+        assert values[1] == f"{row['mean']:.3f}"
+        assert values[2] == f"{row['perfusion_percent']:.1f}"
+
+
+def test_a_figure_without_a_value_is_a_dash_and_keeps_its_reason(tmp_path):
+    ready = json_ready({"a": float("nan"), "b": [np.float32("inf")], "c": {"d": np.float64(2)}, "e": np.int16(3)})
+    assert ready == {"a": None, "b": [None], "c": {"d": 2.0}, "e": 3, "undefined": {"a": ready["undefined"]["a"]}}
+    assert "not a number" in ready["undefined"]["a"]
+    write_json(tmp_path / "r.json", ready)
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == ready
+
+
+@pytest.mark.parametrize("plane", [AXIAL, CORONAL])
+def test_the_patients_right_is_on_the_left_of_the_picture(perfusion, plane):
+    picture = pixels(ChestPictures(chest_ct(), lung_labels(), perfusion).strip(plane))
+    inferno = colormaps["inferno"]
+    for place in panels(picture)[2]:
+        shown = part(picture, place)
+        middle = shown.shape[1] // 2
+        bright, dark = is_colour(shown, inferno(1.0)), is_colour(shown, inferno(0.1))
+        assert bright[:, :middle].sum() > 100
+        assert dark[:, middle:].sum() > 100
+        assert bright[:, middle:].sum() == dark[:, :middle].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("plane", "coordinate", "in_rows", "increasing"),
+    [(AXIAL, 1, True, True), (CORONAL, 2, True, False), (SAGITTAL, 2, True, False), (SAGITTAL, 1, False, True)],
+)
+def test_front_and_head_are_at_the_top_and_front_is_left_in_sagittal_slices(plane, coordinate, in_rows, increasing):
+    """A map that grows along y (to the back) or z (to the head) grows along the picture as it should."""
+    values = points_mm()[coordinate]
+    inside = sitk.GetArrayFromImage(lung_labels()) > 0
+    ramp = (values - values[inside].min()) / np.ptp(values[inside])
+    image = on_grid(np.where(inside, ramp, 0).astype(np.float32))
+    picture = pixels(ChestPictures(chest_ct(), lung_labels(), image).strip(plane))
+    shown = part(picture, panels(picture)[2][2])
+    brightness = shown.sum(axis=-1).astype(float)
+    lung = ~is_colour(shown, (0.13, 0.14, 0.16)) & (np.ptp(shown, axis=-1) > 20)
+    rows, columns = np.nonzero(lung)
+    slope = np.corrcoef(rows if in_rows else columns, brightness[lung])[0, 1]
+    assert slope > 0.8 if increasing else slope < -0.8
+
+
+def test_colour_lies_inside_the_lungs_only(perfusion):
+    picture = pixels(ChestPictures(chest_ct(), lung_labels(), perfusion).strip(CORONAL))
+    ct_row, overlay_row, map_row = panels(picture)
+    for over, alone in zip(overlay_row, map_row, strict=True):
+        coloured = np.ptp(part(picture, over), axis=-1) > 15
+        lung = np.ptp(part(picture, alone), axis=-1) > 15
+        assert coloured.sum() > 500
+        rim = lung | np.roll(lung, 2, 0) | np.roll(lung, -2, 0) | np.roll(lung, 2, 1) | np.roll(lung, -2, 1)
+        height = min(rim.shape[0], coloured.shape[0])
+        assert (coloured[:height] & ~rim[:height]).mean() < 0.002
+    assert all((np.ptp(part(picture, place), axis=-1) < 5).all() for place in ct_row)
+
+
+def test_pixels_have_the_proportions_they_have_in_the_patient(perfusion):
+    """Each lung is an ellipsoid of 48 × 70 × 105 mm: its widest coronal outline is 96 mm by 210 mm."""
+    picture = pixels(ChestPictures(chest_ct(), lung_labels(), perfusion).strip(CORONAL))
+    outlines = [is_colour(part(picture, place), colormaps["inferno"](1.0)) for place in panels(picture)[2]]
+    rows, columns = np.nonzero(max(outlines, key=np.sum))
+    assert np.ptp(rows) / np.ptp(columns) == pytest.approx(210 / 96, rel=0.08)
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1)])
+def test_the_order_of_the_files_axes_changes_no_pixel(perfusion, order):
+    def turned(image):
+        return sitk.Flip(sitk.PermuteAxes(image, list(order)), [True, False, True])
+
+    images = (chest_ct(), lung_labels(), perfusion)
+    for plane in PLANES:
+        assert ChestPictures(*map(turned, images)).strip(plane) == ChestPictures(*images).strip(plane)
+
+
+def test_a_tilted_scan_is_shown_upright(perfusion):
+    def tilted(image, interpolator):
+        turn = sitk.Euler3DTransform((0, 0, 1040), 0, 0, np.radians(12))
+        matrix = np.array(turn.GetMatrix()).reshape(3, 3)
+        corner = np.array(image.GetOrigin()) - (0, 0, 1040)
+        grid = sitk.Image(image.GetSize(), image.GetPixelID())
+        grid.SetSpacing(image.GetSpacing())
+        grid.SetDirection(matrix.ravel())
+        grid.SetOrigin(matrix @ corner + (0, 0, 1040))
+        return sitk.Resample(image, grid, sitk.Transform(), interpolator, -1000.0 if interpolator == 2 else 0.0)
+
+    ct, labels = tilted(chest_ct(), sitk.sitkLinear), tilted(lung_labels(), sitk.sitkNearestNeighbor)
+    picture = pixels(ChestPictures(ct, labels, tilted(perfusion, sitk.sitkNearestNeighbor)).strip(AXIAL))
+    shown = part(picture, panels(picture)[2][2])
+    rows, columns = np.nonzero(is_colour(shown, colormaps["inferno"](1.0)))
+    assert abs(np.polyfit(rows, columns, 1)[0]) < 0.1  # the right lung's long axis stands upright
+
+
+def test_spect_pictures_are_drawn_on_the_spects_grid(comparison):
+    for plane in (CORONAL, AXIAL):
+        assert len(panels(pixels(spect_strip(comparison, plane)))[0]) == 6
+    assert pixels(joint_histogram(comparison)).shape[2] == 3
