@@ -12,7 +12,7 @@ import numpy as np
 
 from DLCTPMLib.lung_cells import CellGrid
 
-HELD = 0.7
+HELD = 0.6
 """A voxel that is not air is lung where the interpolated share of closed lung is above this."""
 
 _NEIGHBOURS = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -90,21 +90,16 @@ def segment_lungs(
     grid = CellGrid.of(axes, settings.cell_mm)
     warnings: list[str] = []
 
-    def air_below(limit: float):
-        def condition(part: np.ndarray, out: np.ndarray) -> None:
-            np.less(part, limit, out=out)
-            if padded:
-                out &= part >= settings.padding_hu
-
-        return condition
-
     centres = view[tuple(slice(f // 2, None, f) for f in grid.factors)]
     padded = bool((centres < settings.padding_hu).any())
-    is_air = air_below(settings.air_hu)
+    is_air = _between(settings.padding_hu if padded else None, settings.air_hu)
     air = grid.share(view, is_air)
+    dense = 1 - air
+    if padded:
+        dense -= grid.share(view, _between(None, settings.padding_hu))
     progress("lungs", 0.3)
 
-    body = _body(air < 0.5, grid)
+    body = _body(dense > 0.5, grid)
     sides_with_body = _sides_with(body)
     inside = sides_with_body == 4
     airways = find_airways(view, axes, inside, grid, settings.airways, settings.padding_hu)
@@ -116,7 +111,8 @@ def segment_lungs(
     progress("lungs", 0.5)
 
     level = _air_level(view, grid, sides_with_body, settings)
-    dark = grid.share(view, air_below(level + settings.gas_above_air_hu), step=grid.factors[0])
+    is_dark = _between(settings.padding_hu if padded else None, level + settings.gas_above_air_hu)
+    dark = grid.share(view, is_dark, step=grid.factors[0])
     candidates = (air > 0) & (sides_with_body >= 3)
     lung, gas = _choose(candidates & (air >= 0.75), air, dark, inside, grid, settings)
     midline = lateral_mm(axes, body, grid.factors)
@@ -155,6 +151,17 @@ def segment_lungs(
     image.CopyInformation(ct)
     progress("lungs", 1.0)
     return Lungs(image, warnings, "segmented from the CT")
+
+
+def _between(low: float | None, high: float):
+    """The condition low ≤ HU < high, as ``CellGrid.share`` takes it; ``None`` leaves the lower end open."""
+
+    def condition(part: np.ndarray, out: np.ndarray) -> None:
+        np.less(part, high, out=out)
+        if low is not None:
+            out &= part >= low
+
+    return condition
 
 
 def _body(tissue: np.ndarray, grid: CellGrid) -> np.ndarray:
