@@ -87,7 +87,7 @@ class Rotation:
     def __init__(self, geometry: ViewGeometry, device: torch.device | str = "cpu"):
         self._geometry = geometry
         self._device = torch.device(device)
-        self._matrices: dict[tuple[int, bool], torch.Tensor] = {}
+        self._matrices: dict[tuple[int, bool, torch.dtype], torch.Tensor] = {}
 
     def forward(self, volume: torch.Tensor, view: int) -> torch.Tensor:
         """(y, x, z) → (depth, u, z)."""
@@ -98,14 +98,14 @@ class Rotation:
         return self._apply(planes, view, transposed=True)
 
     def _apply(self, array: torch.Tensor, view: int, transposed: bool) -> torch.Tensor:
-        matrix = self._matrices.get((view, transposed))
+        matrix = self._matrices.get((view, transposed, array.dtype))
         if matrix is None:
             weights, rows, columns = self._interpolation(view)
             if transposed:
                 rows, columns = columns, rows
             side = self._geometry.shape[1]
             matrix = _compressed(weights, rows, columns, side * side, array.dtype, self._device)
-            self._matrices[view, transposed] = matrix
+            self._matrices[view, transposed, array.dtype] = matrix
         return (matrix @ array.reshape(-1, array.shape[-1])).reshape(array.shape)
 
     def _interpolation(self, view: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -159,11 +159,12 @@ class Attenuation:
 
     def forward(self, planes: torch.Tensor, view: int) -> torch.Tensor:
         """Attenuate each voxel on its way to the detector."""
-        return planes * self.factors(view)
+        factors = self.factors(view)
+        return planes * factors if self._kept is not None else factors.mul_(planes)
 
     def adjoint(self, planes: torch.Tensor, view: int) -> torch.Tensor:
         """The same: the operator is diagonal."""
-        return planes * self.factors(view)
+        return self.forward(planes, view)
 
 
 class CollimatorResponse:
@@ -277,10 +278,9 @@ def _compressed(
         # PyTorch says once that compressed rows are in beta; the adjoint and SciPy tests watch what is used here.
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
         return torch.sparse_csr_tensor(
-            torch.from_numpy(starts.astype(np.int32)),
-            torch.from_numpy(columns[order].astype(np.int32)),
-            torch.from_numpy(weights[order]).to(dtype),
+            torch.from_numpy(starts.astype(np.int32)).to(device),
+            torch.from_numpy(columns[order].astype(np.int32)).to(device),
+            torch.from_numpy(weights[order]).to(device, dtype),
             size=(size, size),
-            device=device,
             check_invariants=False,
         )

@@ -12,7 +12,14 @@ import torch
 from scipy import ndimage
 
 from DLCTPMLib.errors import InputError
-from DLCTPMTrainingLib.spect_patient import breathe, breathing_matrix, next_collision, orbit_radii_mm, scan_frame
+from DLCTPMTrainingLib.spect_patient import (
+    breathe,
+    breathing_matrix,
+    next_collision,
+    on_grid,
+    orbit_radii_mm,
+    scan_frame,
+)
 from DLCTPMTrainingLib.spect_physics import attenuation_per_mm, constant
 from DLCTPMTrainingLib.spect_reconstruction import post_filter
 from DLCTPMTrainingLib.spect_settings import SpectSettings
@@ -193,6 +200,14 @@ def test_a_moved_attenuation_map_changes_the_image_but_not_the_data(chest):
     right, wrong = (sitk.GetArrayFromImage(reconstruct(scan, chest[1], s, device="cpu")) for s in (settings, moved))
     lung = right > 0.3 * right.max()
     assert 0.005 < np.abs(wrong - right)[lung].mean() / right[lung].mean() < 0.1
+
+
+def test_a_shift_moves_the_map_along_the_patients_axes():
+    array = np.zeros((20, 20, 20), dtype=np.float32)
+    array[10, 10, 10] = 1.0
+    image = image_of(array)
+    moved = on_grid(image, image, 0.0, (4.0, -8.0, 12.0))
+    assert np.argwhere(moved > 0.5).tolist() == [[13, 8, 11]]
 
 
 # ---------------------------------------------------------------- breathing
