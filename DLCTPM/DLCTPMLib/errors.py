@@ -1,5 +1,8 @@
 """The one exception family for what a user can mend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(ValueError):
     """Something the user gave cannot be used.
@@ -7,3 +10,14 @@ class InputError(ValueError):
     The message is one sentence for that user: which file, what is wrong with it, what to do.
     It is raised where the fact is known and shown once, at the rim (``error: …``, exit status 2).
     """
+
+
+@contextmanager
+def naming(source: object) -> Iterator[None]:
+    """Put the file into an InputError that was raised where only its content is known."""
+    try:
+        yield
+    except InputError as error:
+        if str(source) in str(error):
+            raise
+        raise InputError(f"{source}: {error}") from error

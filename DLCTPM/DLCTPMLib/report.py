@@ -109,6 +109,7 @@ def write_report(
             cards=_cards(result),
             map_figures=figures[:4],
             spect_figures=figures[4:],
+            attention=[check for check in result["quality"] if check["status"] != "PASS"],
             regions=_region_rows(result["regions"]),
             definitions=_definitions(threshold),
             agreement=_agreement_tables(result.get("agreement")),
@@ -129,14 +130,15 @@ def methods_paragraph(result: dict) -> str:
     settings = result["settings"]
     pre = settings["preprocessing"]
     z, y, x = pre["grid_shape"]
+    low, high = (_figure(pre[limit], 0) for limit in ("hu_low", "hu_high"))
     sentences = [
         f"Relative lung perfusion was estimated from the chest CT with {result['software']['name']} "
         f"{result['software']['version']} (model {result['model']['name']} {result['model']['version']}, SHA-256 "
         f"{result['model']['sha256'][:12]}…), an implementation of the method of Ren et al. (2021).",
         f"The lungs came from: {result['input']['lungs']['source']}.",
         f"Each lung was cropped to its bounding box and area-averaged to {z}×{y}×{x} cells; its cumulative HU "
-        f"histogram was equalised between {pre['hu_low']} and {pre['hu_high']} HU (Eq. 1), followed by a median "
-        f"filter of {pre['median_size']} and a uniform filter of {pre['uniform_size']} cells.",
+        f"histogram was equalised between {low} and {high} HU (Eq. 1), followed by a median filter of "
+        f"{pre['median_size']} and a uniform filter of {pre['uniform_size']} cells.",
         "A three-dimensional attention residual network turned this image into relative perfusion, which was "
         "brought back to the CT grid by trilinear interpolation within the lung.",
         f"Lung above {settings['functional_regions']['threshold']:g} of the scale was called high-functional.",
@@ -174,9 +176,9 @@ def _plane_caption(name: str) -> str:
     level, width = (WINDOW_HU[0] + WINDOW_HU[1]) / 2, WINDOW_HU[1] - WINDOW_HU[0]
     view = "patient right on the left of the picture" if name != "sagittal" else "right lung, then left lung"
     return (
-        f"{name.capitalize()} slices, {view} (R right, L left, A anterior, P posterior, H head, F feet). "
-        f"CT level {level:g}, width {width:g} HU.".replace("-", "−")
-    )
+        f"{name.capitalize()} slices, {view} (R right, L left, A anterior, P posterior, H head, F feet; "
+        f"positions in LPS mm). CT level {level:g}, width {width:g} HU."
+    ).replace("-", "−")
 
 
 def _cards(result: dict) -> list[dict]:
@@ -213,7 +215,6 @@ def _region_rows(regions: dict) -> list[dict]:
 
 def _definitions(threshold: float) -> list[str]:
     return [
-        "Perfusion is relative: 1 is the 75th percentile of the patient's lung perfusion, 0 is none.",
         "Share of perfusion: the region's sum of the map divided by the sum over both lungs.",
         f"High-functional lung: map above {threshold:g}; low-functional lung: at or below it.",
         "Right and left are the patient's, from the image's direction matrix. Thirds (upper, middle, lower) cut "

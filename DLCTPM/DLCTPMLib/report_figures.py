@@ -253,40 +253,34 @@ def _strip(
     cell_height = cell_width * height * row_mm / (width * column_mm)
     total = head + len(rows) * (cell_height + gap) + bar
     figure = Figure(figsize=(_WIDTH_INCH, total), dpi=_DPI)
+    canvas = figure.add_axes((0, 0, 1, 1))  # all pictures in one frame, in inches: an axes each costs far more
+    canvas.set(xlim=(0, _WIDTH_INCH), ylim=(0, total), autoscale_on=False)
+    canvas.set_axis_off()
     for r, name in enumerate(rows):
         bottom = total - head - (r + 1) * (cell_height + gap) + gap
-        figure.text(
-            0.4 * label / _WIDTH_INCH,
-            (bottom + cell_height / 2) / total,
-            name,
-            rotation=90,
-            ha="center",
-            va="center",
-            fontsize=9,
-        )
+        canvas.text(0.4 * label, bottom + cell_height / 2, name, rotation=90, ha="center", va="center", fontsize=9)
         for c, caption in enumerate(captions):
             left = label + c * (cell_width + gap)
-            axes = figure.add_axes(
-                (left / _WIDTH_INCH, bottom / total, cell_width / _WIDTH_INCH, cell_height / total)
-            )
-            axes.imshow(picture(name, c), extent=(0, width * column_mm, 0, height * row_mm), aspect="auto")
-            axes.set_axis_off()
-            _put_letters(axes, plane)
+            extent = (left, left + cell_width, bottom, bottom + cell_height)
+            canvas.imshow(picture(name, c), extent=extent, aspect="auto")
+            _put_letters(canvas, plane, extent)
             if r == 0:
-                middle = (left + cell_width / 2) / _WIDTH_INCH
-                figure.text(middle, 1 - 0.04 / total, caption, ha="center", va="top", fontsize=7, color="#444")
+                middle = left + cell_width / 2
+                canvas.text(middle, total - 0.04, caption, ha="center", va="top", fontsize=7, color="#444")
     for number, (scale, text) in enumerate(scales):
         left = (label + 0.4 + number * 4.9) / _WIDTH_INCH
         _colour_bar(figure, scale, text, (left, 0.36 / total, 3.9 / _WIDTH_INCH, 0.12 / total))
     return _png(figure)
 
 
-def _put_letters(axes: Axes, plane: Plane) -> None:
-    places = ((0.02, 0.5, "left", "center"), (0.98, 0.5, "right", "center"))
-    places += ((0.5, 0.985, "center", "top"), (0.5, 0.015, "center", "bottom"))
+def _put_letters(canvas: Axes, plane: Plane, extent: tuple[float, float, float, float]) -> None:
+    left, right, bottom, top = extent
+    across, up, inset = (left + right) / 2, (bottom + top) / 2, 0.03
+    places = ((left + inset, up, "left", "center"), (right - inset, up, "right", "center"))
+    places += ((across, top - inset, "center", "top"), (across, bottom + inset, "center", "bottom"))
     outline = [withStroke(linewidth=1.6, foreground="black")]
-    for letter, (x, y, across, up) in zip(plane.letters, places, strict=True):
-        text = axes.text(x, y, letter, transform=axes.transAxes, color="white", fontsize=7, ha=across, va=up)
+    for letter, (x, y, horizontal, vertical) in zip(plane.letters, places, strict=True):
+        text = canvas.text(x, y, letter, color="white", fontsize=7, ha=horizontal, va=vertical)
         text.set_path_effects(outline)
 
 
@@ -300,5 +294,5 @@ def _colour_bar(figure: Figure, scale: ScalarMappable, text: str, place: tuple[f
 def _png(figure: Figure) -> bytes:
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    figure.savefig(buffer, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 4})
     return buffer.getvalue()

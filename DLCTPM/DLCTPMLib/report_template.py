@@ -21,7 +21,8 @@ p { margin: .4rem 0; }
 .soft { color: var(--soft); font-size: .88rem; }
 .banner { margin: 1rem 0 0; padding: .6rem .9rem; border-radius: 6px; font-weight: 600; }
 .research { background: #fff3d6; border: 1px solid #e6b84c; }
-.banner span { font-weight: 400; }
+.attention { background: #fff; border: 1px solid #d9a441; font-weight: 400; font-size: .92rem; }
+.banner > span { font-weight: 400; }
 .simulated { background: #e7e9fb; border: 1px solid #8c96dd; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .7rem; margin: 1.2rem 0; }
 .card { background: var(--tint); border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; }
@@ -68,6 +69,12 @@ footer { margin-top: 2.5rem; padding-top: .6rem; border-top: 1px solid var(--lin
 {% if result.simulated %}
 <p class="banner simulated">
 Simulated: every image and number here comes from a virtual patient, not from a person.</p>
+{% endif %}
+{% if attention %}
+<div class="banner attention">Before believing the map:
+<ul>{% for check in attention %}<li><span class="status {{ check.status }}">{{ check.status }}</span>
+{{ check.message }}</li>
+{% endfor %}</ul></div>
 {% endif %}
 
 <div class="cards">
@@ -132,7 +139,7 @@ Simulated: every image and number here comes from a virtual patient, not from a 
 </table>
 {% endif %}
 {% if result.warnings %}<ul>{% for warning in result.warnings %}<li>{{ warning }}</li>{% endfor %}</ul>
-{% else %}<p class="soft">No warnings.</p>{% endif %}
+{% else %}<p class="soft">No other warnings.</p>{% endif %}
 
 <h2>Model</h2>
 <table class="text"><tbody>
