@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.archives import unpacked
+from DLCTPMLib.dicom_enhanced import ENHANCED_CT, is_enhanced, read_enhanced
 from DLCTPMLib.dicom_nuclear import is_reconstruction, read_reconstruction, why_not
 from DLCTPMLib.dicom_series import MIN_SLICES, DicomSeries, choose_series, find_series, read_header
 from DLCTPMLib.dicom_stack import read_stack
@@ -25,8 +26,8 @@ from DLCTPMLib.output_folder import check_disk, whole_file
 AIR_HU = -300
 """A chest CT in Hounsfield units has voxels below this: air."""
 
-CT_CLASSES = {"1.2.840.10008.5.1.4.1.1.2"}
-"""SOP classes of CT images, one slice a file (so no dose report or screenshot of modality CT)."""
+CT_CLASSES = {"1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT}
+"""SOP classes of CT images (so no dose report or screenshot of modality CT)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def read_ct(path: str | os.PathLike, series: str | None = None) -> Scan:
     Raises:
         InputError: missing, unreadable, not one volume of CT numbers, uneven, sheared or incomplete.
     """
-    scan = _read(Path(path), series, "CT", lambda one: str(one.first.SOPClassUID) in CT_CLASSES, read_stack)
+    scan = _read(Path(path), series, "CT", lambda one: str(one.first.SOPClassUID) in CT_CLASSES, _read_ct_series)
     lowest, highest = _lowest_and_highest(scan.image, str(path))
     if lowest > AIR_HU:
         raise InputError(
@@ -186,6 +187,10 @@ def _read_one_dicom(header, path: Path, what: str, suits: Callable[[DicomSeries]
         raise InputError(f"{path}: is one slice of a {what} series; give the folder that holds all its slices")
     image, notes = read(series, str(path))
     return Scan(image, describe(image, path, "DICOM file") | {"dicom": series.description()}, notes)
+
+
+def _read_ct_series(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
+    return read_enhanced(series, name) if is_enhanced(series) else read_stack(series, name)
 
 
 def _is_emission_volume(series: DicomSeries) -> bool:

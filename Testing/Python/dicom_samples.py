@@ -115,6 +115,35 @@ def write_nm(path: Path, counts: np.ndarray, kind="RECON TOMO", spacing=(4.4, 4.
     return path
 
 
+def write_enhanced_ct(path: Path, hu: np.ndarray, order: np.ndarray, own: bool) -> Path:
+    """Write a volume as one enhanced CT file, its frames in some order; ``own``: nothing is shared by the frames."""
+
+    def group(**sequences) -> Dataset:
+        result = Dataset()
+        for name, values in sequences.items():
+            item = Dataset()
+            for keyword, value in values.items():
+                setattr(item, keyword, value)
+            setattr(result, f"{name}Sequence", Sequence([item]))
+        return result
+
+    general = {
+        "PixelMeasures": {"PixelSpacing": [0.7, 0.8], "SliceThickness": 2.5},
+        "PlaneOrientation": {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
+        "PixelValueTransformation": {"RescaleSlope": 2, "RescaleIntercept": -1024, "RescaleType": "HU"},
+    }
+    dataset = header("1.2.840.10008.5.1.4.1.1.2.1", "CT", ImageType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])
+    frames = [
+        group(PlanePosition={"ImagePositionPatient": [-5, -3, 100 + 2.5 * int(i)]}, **(general if own else {}))
+        for i in order
+    ]
+    dataset.PerFrameFunctionalGroupsSequence = Sequence(frames)
+    dataset.SharedFunctionalGroupsSequence = Sequence([group(**({} if own else general))])
+    set_pixels(dataset, ((hu[order] + 1024) // 2).astype(np.uint16))
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
 def compress(path: Path, syntax: str) -> None:
     """Compress the pixels of a file in place: RLE by pydicom, JPEG lossless or JPEG 2000 by GDCM in SimpleITK."""
     dataset = pydicom.dcmread(path)

@@ -16,6 +16,7 @@ from dicom_samples import (
     compress,
     hu_volume,
     write_ct_series,
+    write_enhanced_ct,
     write_nm,
 )
 from pydicom.encaps import encapsulate
@@ -343,6 +344,17 @@ def test_a_pet_series_is_read_with_the_slope_of_every_slice(tmp_path):
     values = np.random.default_rng(4).integers(0, 4000, (12, 10, 14)) * slopes[:, None, None]
     write_ct_series(tmp_path, values, slope=slopes, intercept=0.0, modality="PT", sop_class=PET_IMAGE)
     np.testing.assert_allclose(sitk.GetArrayFromImage(read_spect(tmp_path).image), values, rtol=1e-5)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_enhanced_ct_file_reads_as_the_series_it_holds(tmp_path, hu, own):
+    hu = hu // 2 * 2
+    path = write_enhanced_ct(tmp_path / "one file", hu, np.random.default_rng(8).permutation(len(hu)), own)
+    for source in (path, tmp_path):
+        image = read_ct(source).image
+        assert np.array_equal(sitk.GetArrayFromImage(image), hu)
+        np.testing.assert_allclose(image.GetSpacing(), SPACING)
+        np.testing.assert_allclose(image.GetOrigin(), (-5, -3, 100))
 
 
 def test_one_slice_of_a_series_asks_for_its_folder(tmp_path, hu):
