@@ -96,16 +96,20 @@ class DicomSeries:
 
     @property
     def title(self) -> str:
-        """A short line by which a person knows the series."""
+        """A short line by which a person knows the series: for the terminal only, as people type into it."""
+        return self._line(str(self.first.get("SeriesDescription", "") or "").strip())
+
+    @property
+    def label(self) -> str:
+        """The same without any text that a person typed; fit for results."""
+        return self._line("")
+
+    def _line(self, more: str) -> str:
         kernel = self.first.get("ConvolutionKernel", "")
         kernel = kernel if isinstance(kernel, str) else "/".join(kernel or [])
-        words = [
-            f"{self.frames} images",
-            f"{float(self.first.SliceThickness):g} mm" if self.first.get("SliceThickness") else "",
-            kernel,
-            str(self.first.get("SeriesDescription", "") or "").strip(),
-        ]
-        return f"{self.number or 'no number'} ({', '.join(word for word in words if word)})"
+        thickness = f"{float(self.first.SliceThickness):g} mm" if self.first.get("SliceThickness") else ""
+        words = [word for word in (f"{self.frames} images", thickness, kernel, more) if word]
+        return f"{self.number or 'no number'} ({', '.join(words)})"
 
     def description(self) -> dict:
         """What of the header goes into ``result.json``: ``KEPT_TAGS``, and whether contrast is stated."""
@@ -200,8 +204,10 @@ def choose_series(
             f"{name}: holds {len(chosen)} {what} series: {_listing(chosen)}; choose one with --series NUMBER or UID"
         )
     passed_over = [one for one in suitable if one is not chosen[0]]
-    notes = [f"took series {chosen[0].title}; passed over {_listing(passed_over)}"] if passed_over else []
-    return chosen[0], notes
+    if not passed_over:
+        return chosen[0], []
+    others = "; ".join(one.label for one in passed_over)
+    return chosen[0], [f"took series {chosen[0].label}; passed over {others}"]
 
 
 def _rank(series: DicomSeries) -> int:

@@ -68,8 +68,7 @@ def read_ct(path: str | os.PathLike, series: str | None = None) -> Scan:
         )
     whole = "integer" in scan.image.GetPixelIDTypeAsString()
     fits = whole and lowest >= -(1 << 15) and highest < 1 << 15
-    image = sitk.Cast(scan.image, sitk.sitkInt16 if fits else sitk.sitkFloat32)
-    return Scan(image, scan.description, scan.warnings)
+    return _as_type(scan, sitk.sitkInt16 if fits else sitk.sitkFloat32)
 
 
 def read_spect(path: str | os.PathLike, series: str | None = None) -> Scan:
@@ -80,8 +79,7 @@ def read_spect(path: str | os.PathLike, series: str | None = None) -> Scan:
     scan = _read(Path(path), series, "SPECT", _is_emission_volume, _read_emission)
     if _lowest_and_highest(scan.image, str(path))[1] <= 0:
         raise InputError(f"{path}: the SPECT is zero everywhere; give the reconstructed perfusion image")
-    image = sitk.Cast(scan.image, sitk.sitkFloat32)
-    return Scan(image, scan.description, scan.warnings)
+    return _as_type(scan, sitk.sitkFloat32)
 
 
 def read_image(path: str | os.PathLike) -> sitk.Image:
@@ -139,6 +137,12 @@ def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
                 f"{path}: cannot be written there; name a file that ends in .nrrd, .nii.gz or .mha in a folder "
                 "that you may write to"
             ) from error
+
+
+def _as_type(scan: Scan, pixel_type: int) -> Scan:
+    if scan.image.GetPixelID() == pixel_type:
+        return scan
+    return Scan(sitk.Cast(scan.image, pixel_type), scan.description, scan.warnings)
 
 
 def _read(path: Path, series: str | None, what: str, suits: Callable[[DicomSeries], bool], read: Callable) -> Scan:

@@ -193,6 +193,7 @@ def test_scouts_projections_and_derived_series_give_way_to_the_original(tmp_path
     scan = read_ct(tmp_path)
     assert scan.description["dicom"]["SeriesNumber"] == 2
     assert "passed over 1 " in scan.warnings[0]
+    assert PATIENT not in scan.warnings[0]
 
 
 def test_a_scout_within_the_series_is_left_out(tmp_path, hu):
