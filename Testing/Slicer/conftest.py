@@ -1,12 +1,15 @@
 """The stand-in Slicer for these tests: one application a process, an empty scene a test."""
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY / "Testing" / "SlicerStandIn"))
+sys.path[:0] = [str(REPOSITORY / "Testing" / "SlicerStandIn"), str(REPOSITORY / "DLCTPM")]
 
 pytest.importorskip("slicer", reason="the Slicer tests need the Python package slicer-core")
 pytest.importorskip("PySide6", reason="the Slicer tests need the Python package PySide6-Essentials")
@@ -41,3 +44,68 @@ def views(slicer_session, slicer_app):
     if rendering_problem():
         pytest.skip(rendering_problem())
     return slicer_session.layout
+
+
+MODULE = REPOSITORY / "DLCTPM" / "DLCTPM.py"
+
+
+@pytest.fixture(scope="session")
+def chest_files(tmp_path_factory) -> dict[str, str]:
+    """CT, lungs, SPECT and an untrained model as files, made in a process of its own: no torch in this one."""
+    folder = tmp_path_factory.mktemp("chest")
+    code = "import json, sys, small_chest; print(json.dumps(small_chest.write_inputs(small_chest.Path(sys.argv[1]))))"
+    paths = [REPOSITORY / "Testing" / "Python", REPOSITORY / "DLCTPM"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def chest_ct(slicer_app, chest_files):
+    """The CT of a small chest, loaded as a user loads it."""
+    import slicer
+
+    return slicer.util.loadVolume(chest_files["ct"], {"name": "chest"})
+
+
+@pytest.fixture
+def module(slicer_app):
+    """The module "CT Perfusion Mapping", loaded; its panel is not open yet."""
+    from stand_in.modules import ScriptedModule
+
+    loaded = ScriptedModule.load(MODULE)
+    yield loaded
+    loaded.unload()
+
+
+@pytest.fixture
+def logic(module):
+    """The module's logic, without a widget."""
+    import DLCTPM
+
+    return DLCTPM.DLCTPMLogic()
+
+
+@pytest.fixture
+def panel(module, chest_files, monkeypatch):
+    """The open panel with the untrained model chosen; it does not look for a graphics card."""
+    from DLCTPMSlicerLib import engine_setup
+
+    monkeypatch.setattr(engine_setup, "findDevice", lambda found: NoProcess())
+    module.widgetRepresentation().enter()
+    widget = module.widgetRepresentation().self()
+    widget.ui.modelFolderPathLineEdit.currentPath = str(Path(chest_files["model"]).parent)
+    widget.ui.modelComboBox.currentIndex = widget.ui.modelComboBox.findText("untrained 0")
+    return widget
+
+
+class NoProcess:
+    """Stands for a process that never ran."""
+
+    def kill(self):
+        pass

@@ -12,8 +12,8 @@ from PySide6.QtCore import *  # noqa: F403
 from PySide6.QtGui import *  # noqa: F403
 from PySide6.QtWidgets import *  # noqa: F403
 
-CALLED_BY_QT = {"sizeHint", "minimumSizeHint"}
-"""Properties that are also virtual functions: Qt calls them, so they stay functions."""
+STAY_FUNCTIONS = {"sizeHint", "minimumSizeHint", "singleShot"}
+"""Properties whose names are also functions that Qt (``sizeHint``) or modules (``QTimer.singleShot``) call."""
 
 
 def _property(name):
@@ -37,7 +37,7 @@ def _adopt_pythonqt_style():
     ]
     for cls in classes:
         for name in _own_properties(cls):
-            if name not in CALLED_BY_QT:
+            if name not in STAY_FUNCTIONS:
                 setattr(cls, name, _property(name))
     QtCore.QObject.name = _property("objectName")
     QtCore.QObject.className = lambda self: self.metaObject().className()

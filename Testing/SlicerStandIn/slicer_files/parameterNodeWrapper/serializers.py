@@ -9,11 +9,15 @@ import slicer
 from slicer.parameterNodeWrapper.annotations import FloatRange
 
 
+def members(kind):
+    """The types of a union; none where it is no union."""
+    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else ()
+
+
 def node_classes(kind):
     """The MRML node classes that a type (or union of types) allows; empty where it is no node type."""
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        members = [member for member in typing.get_args(kind) if member is not type(None)]
-        classes = [node_classes(member) for member in members]
+    if members(kind):
+        classes = [node_classes(member) for member in members(kind) if member is not type(None)]
         return [cls for group in classes for cls in group] if all(classes) else []
     return [kind] if isinstance(kind, type) and issubclass(kind, slicer.vtkMRMLNode) else []
 
@@ -80,7 +84,7 @@ class NodeSerializer(Serializer):
         return None
 
     def check(self, value):
-        if value is not None and not isinstance(value, tuple(node_classes(self.kind))):
+        if value is not None and not isinstance(value, self.kind):
             raise TypeError(f"Value must be a {self.kind}, is {value.GetClassName()}")
 
     def write(self, node, name, value):
@@ -89,6 +93,41 @@ class NodeSerializer(Serializer):
 
     def read(self, node, name):
         return node.GetNodeReference(name)
+
+
+class NodeUnionSerializer(Serializer):
+    """A node of one of several classes, or None: kept under the number of its class in the union."""
+
+    def default(self):
+        return None
+
+    def check(self, value):
+        if value is not None and not isinstance(value, tuple(node_classes(self.kind))):
+            raise TypeError(f"Value must be a {self.kind}, is {value.GetClassName()}")
+
+    def write(self, node, name, value):
+        for index, _ in enumerate(members(self.kind)):
+            node.UnsetParameter(f"{name}.{index}")
+            node.RemoveNodeReferenceIDs(f"{name}.{index}")
+        for index, member in enumerate(members(self.kind)):
+            if isinstance(value, member):
+                node.SetParameter(f"{name}.{index}", "True" if value is None else "")
+                if value is not None:
+                    node.SetNodeReferenceID(f"{name}.{index}", value.GetID())
+                return
+
+    def read(self, node, name):
+        return next(
+            (
+                node.GetNodeReference(f"{name}.{index}")
+                for index, member in enumerate(members(self.kind))
+                if member is not type(None) and node.HasParameter(f"{name}.{index}")
+            ),
+            None,
+        )
+
+    def is_in(self, node, name):
+        return any(node.HasParameter(f"{name}.{index}") for index, _ in enumerate(members(self.kind)))
 
 
 class RangeSerializer(Serializer):
@@ -111,7 +150,7 @@ class RangeSerializer(Serializer):
 def serializer_for(kind):
     """The serializer of a type; raises TypeError for a type the stand-in does not know."""
     if node_classes(kind):
-        return NodeSerializer(kind)
+        return NodeUnionSerializer(kind) if members(kind) else NodeSerializer(kind)
     if kind is bool:
         return BoolSerializer(kind)
     if kind in (int, float, str):

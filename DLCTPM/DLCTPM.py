@@ -1,0 +1,422 @@
+"""Slicer module "CT Perfusion Mapping": relative lung perfusion from an ordinary chest CT. Research use only."""
+
+import os
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import slicer
+import vtk
+from slicer import (
+    vtkMRMLLabelMapVolumeNode,
+    vtkMRMLLinearTransformNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLTableNode,
+    vtkMRMLTransformNode,
+)
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import FloatRange, RangeBounds, WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+#
+# DLCTPM
+#
+
+
+class DLCTPM(ScriptedLoadableModule):
+    """The module's description."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("CT Perfusion Mapping")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Chest Imaging Platform")]
+        self.parent.dependencies = ["Segmentations", "Volumes", "Tables", "Colors"]
+        self.parent.contributors = ["The DL-CTPM developers"]
+        self.parent.helpText = _("""
+Maps relative lung perfusion from an ordinary chest CT with a neural network, measures high- and low-functional lung,
+and compares the map with a perfusion SPECT. <b>Research use only: not a medical device.</b>
+<p>Choose a CT, click <i>Predict perfusion</i>. Correct the lungs and predict again if effusions or consolidations
+were left out. See the <a href="https://github.com/DL-CTPM/SlicerDLCTPM#in-3d-slicer">documentation</a>.</p>
+""")
+        self.parent.acknowledgementText = _("""
+The method is that of: Ren G, Zhang J, Li T, Xiao H, Cheung LY, Ho WY, Qin J, Cai J. Deep Learning-Based Computed
+Tomography Perfusion Mapping (DL-CTPM) for Pulmonary CT-to-Perfusion Translation. Int J Radiat Oncol Biol Phys. 2021.
+This software is an independent implementation. Please cite the paper if you use it.
+""")
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+#
+# Sample data
+#
+
+
+def registerSampleData():
+    """Offer a virtual patient, made on this computer, in the Sample Data module."""
+    from DLCTPMSlicerLib.sample_data import registerSampleData as register
+
+    register(Path(os.path.dirname(__file__)) / "Resources" / "Icons")
+
+
+#
+# DLCTPMParameterNode
+#
+
+
+class Colours(Enum):
+    """Colour maps of the perfusion map; the names are keys of ``DLCTPMSlicerLib.display.COLOUR_MAPS``."""
+
+    iron = 0
+    inferno = 1
+    viridis = 2
+    rainbow = 3
+    grey = 4
+
+    def label(self) -> str:
+        """What the panel shows."""
+        return self.name.capitalize()
+
+
+class Registration(Enum):
+    """How the SPECT is moved onto the CT."""
+
+    none = 0
+    rigid = 1
+    affine = 2
+
+    def label(self) -> str:
+        """What the panel shows."""
+        return {"none": _("None"), "rigid": _("Rigid"), "affine": _("Affine")}[self.name]
+
+
+@parameterNodeWrapper
+class DLCTPMParameterNode:
+    """What the user chose; saved with the scene.
+
+    ctVolume - the CT to map.
+    lungs - lungs already in the scene, used when lungSource is "existing".
+    lungSource - key of a source in DLCTPMSlicerLib.lung_sources.
+    model - the model's key; empty for the default one.
+    perfusionVolume - the map that is shown, measured and compared.
+    functionSegmentation - high- and low-functional lung of that map.
+    threshold - relative perfusion above which lung is high-functional.
+    """
+
+    ctVolume: vtkMRMLScalarVolumeNode
+    lungs: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None
+    lungSource: str = "automatic"
+    model: str
+    perfusionVolume: vtkMRMLScalarVolumeNode
+    functionSegmentation: vtkMRMLSegmentationNode
+    opacity: Annotated[float, WithinRange(0, 1)] = 0.6
+    colours: Colours = Colours.iron
+    window: Annotated[FloatRange, RangeBounds(0, 1)] = FloatRange(0, 1)
+    legend: bool = True
+    lungs3D: bool = True
+    randomColours: bool = False
+    threshold: Annotated[float, WithinRange(0.01, 0.99)] = 0.66
+    preview: bool = False
+    spectVolume: vtkMRMLScalarVolumeNode
+    registration: Registration = Registration.rigid
+    initialTransform: vtkMRMLLinearTransformNode
+
+
+#
+# DLCTPMWidget
+#
+
+
+class DLCTPMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel; each part of it lives in a ``DLCTPMSlicerLib.panel_…`` file."""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._guiTag = None
+
+    def setup(self) -> None:
+        """Called once, when the user opens the module the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        from DLCTPMSlicerLib.panel import Panel
+
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/DLCTPM.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = DLCTPMLogic()
+        self.panel = Panel(self.ui, self.logic)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        """Called before the panel goes: nothing may keep running or observing."""
+        self.setParameterNode(None)
+        self.removeObservers()
+        self.panel.close()
+
+    def enter(self) -> None:
+        """Called each time the user opens this module."""
+        self.initializeParameterNode()
+        self.panel.refreshChoices()
+
+    def exit(self) -> None:
+        """Called each time the user opens a different module: a running prediction goes on."""
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, _caller, _event) -> None:
+        """The scene is about to be closed."""
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, _caller, _event) -> None:
+        """The scene was closed."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, _caller, _event) -> None:
+        """A scene was read: node references are only now complete, and no event says so."""
+        if self.parent.isEntered:
+            self.setParameterNode(None)
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Make sure that there is a parameter node, observed, with a CT chosen if there is one."""
+        self.setParameterNode(self.logic.getParameterNode())
+        if not self._parameterNode.ctVolume:
+            self._parameterNode.ctVolume = self.panel.firstCt()
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Bind the widgets to a parameter node, or to none."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterModified)
+        self._parameterNode = parameterNode
+        self.panel.setParameters(parameterNode)
+        if parameterNode:
+            self._guiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterModified)
+            self.onParameterModified()
+
+    def onParameterModified(self, _caller=None, _event=None) -> None:
+        """Something was chosen."""
+        self.panel.update()
+
+
+#
+# DLCTPMLogic
+#
+
+
+class DLCTPMLogic(ScriptedLoadableModuleLogic):
+    """Everything the module does, without a widget. Methods named ``start…`` return a running ``EngineJob`` at once.
+
+    Example::
+
+        logic = DLCTPMLogic()
+        lungs = logic.segmentLungs(ct)
+        prediction = logic.predict(ct, lungs)
+        function = logic.createFunctionalSegmentation(prediction.perfusion, threshold=0.66)
+        logic.registerSpect(ct, spect, lungs=lungs)
+        metrics = logic.evaluate(prediction.perfusion, spect)
+        logic.exportReport(prediction.perfusion, "/tmp/report")
+
+    Methods that wait raise ``DLCTPMSlicerLib.engine_job.JobError`` with the engine's own sentence.
+    """
+
+    def __init__(self) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+
+    def getParameterNode(self):
+        """The scene's parameter node, typed."""
+        return DLCTPMParameterNode(super().getParameterNode())
+
+    def startSegmentation(self, ct, **callbacks):
+        """Start finding the lungs; the job delivers a segmentation node."""
+        from DLCTPMSlicerLib import prediction
+        from DLCTPMSlicerLib.engine_job import EngineJob
+
+        return EngineJob(
+            lambda folder: prediction.segmentationArguments(ct, folder),
+            lambda folder: prediction.segmentationNode(ct, folder),
+            **callbacks,
+        ).start()
+
+    def segmentLungs(self, ct: vtkMRMLScalarVolumeNode) -> vtkMRMLSegmentationNode:
+        """Find the lungs of a CT with the engine and wait: a segmentation, one segment a region."""
+        return self.startSegmentation(ct).wait()
+
+    def startPrediction(self, ct, lungs=None, model="", device="auto", threshold=0.66, **callbacks):
+        """Start mapping perfusion; the job delivers ``PredictionNodes``. Arguments as for ``predict``."""
+        from DLCTPMSlicerLib import prediction
+        from DLCTPMSlicerLib.engine_job import EngineJob
+
+        return EngineJob(
+            lambda folder: prediction.predictionArguments(ct, lungs, model, device, threshold, folder),
+            lambda folder: prediction.predictionNodes(ct, folder),
+            **callbacks,
+        ).start()
+
+    def predict(
+        self,
+        ct: vtkMRMLScalarVolumeNode,
+        lungs: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None = None,
+        model: str = "",
+        device: str = "auto",
+        threshold: float = 0.66,
+    ):
+        """Map perfusion and wait.
+
+        Args:
+            ct: chest CT in Hounsfield units.
+            lungs: segmentation or label map; None lets the engine find them.
+            model: name of a shipped model, or the path of a bundle; empty for the default.
+            device: auto, cpu, cuda or mps.
+            threshold: relative perfusion above which lung counts as high-functional in the region table.
+
+        Returns:
+            ``PredictionNodes``: the map, the lungs used, the region table, and ``result.json``'s content.
+        """
+        return self.startPrediction(ct, lungs, model, device, threshold).wait()
+
+    def startRegistration(self, ct, spect, kind="rigid", lungs=None, **callbacks):
+        """Start registering with the engine; the job delivers the transform node, which is put on the SPECT."""
+        from DLCTPMSlicerLib import spect_steps
+        from DLCTPMSlicerLib.engine_job import EngineJob
+
+        return EngineJob(
+            lambda folder: spect_steps.registrationArguments(ct, spect, lungs, kind, folder),
+            lambda folder: spect_steps.registrationTransform(spect, folder),
+            **callbacks,
+        ).start()
+
+    def registerSpect(
+        self,
+        ct: vtkMRMLScalarVolumeNode,
+        spect: vtkMRMLScalarVolumeNode,
+        kind: str = "rigid",
+        lungs: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None = None,
+    ) -> vtkMRMLTransformNode:
+        """Move a SPECT onto a CT ("rigid" or "affine") and wait: the transform, which lies above the SPECT now."""
+        return self.startRegistration(ct, spect, kind, lungs).wait()
+
+    def createFunctionalSegmentation(
+        self,
+        perfusion: vtkMRMLScalarVolumeNode,
+        threshold: float = 0.66,
+        segmentation: vtkMRMLSegmentationNode | None = None,
+    ) -> vtkMRMLSegmentationNode:
+        """High- and low-functional lung of a map made by ``predict``; fills ``segmentation`` anew if given."""
+        from DLCTPMSlicerLib import display, function_nodes, lung_nodes, prediction
+
+        regions = lung_nodes.regionArray(prediction.partOf(perfusion, prediction.LUNGS_ROLE), perfusion)
+        node = function_nodes.functionalSegmentation(perfusion, regions, threshold, segmentation)
+        display.placeBeside(perfusion, [node])
+        return node
+
+    def updateRegions(self, perfusion: vtkMRMLScalarVolumeNode, threshold: float) -> vtkMRMLTableNode:
+        """Measure the regions of a map at another threshold; its region table is filled anew and returned."""
+        from DLCTPMSlicerLib import prediction, regions, result_tables
+
+        lungs = prediction.partOf(perfusion, prediction.LUNGS_ROLE)
+        table = prediction.partOf(perfusion, prediction.TABLE_ROLE)
+        return result_tables.regionsTable(regions.regionTable(perfusion, lungs, threshold), table.GetName(), table)
+
+    def startEvaluation(self, perfusion, spect, ct=None, model="", threshold=0.66, **callbacks):
+        """Start comparing with a SPECT; the job delivers the metrics table node."""
+        from DLCTPMSlicerLib import spect_steps
+        from DLCTPMSlicerLib.engine_job import EngineJob
+
+        return EngineJob(
+            lambda folder: spect_steps.evaluationArguments(perfusion, spect, ct, model, threshold, folder),
+            lambda folder: spect_steps.evaluationTable(perfusion, spect, folder),
+            **callbacks,
+        ).start()
+
+    def evaluate(
+        self,
+        perfusion: vtkMRMLScalarVolumeNode,
+        spect: vtkMRMLScalarVolumeNode,
+        ct: vtkMRMLScalarVolumeNode | None = None,
+        model: str = "",
+        threshold: float = 0.66,
+    ) -> vtkMRMLTableNode:
+        """Compare a map with a SPECT where it lies now (its transform counts) and wait: the metrics table.
+
+        Give the CT too: two of the baselines look at its Hounsfield units.
+        """
+        return self.startEvaluation(perfusion, spect, ct, model, threshold).wait()
+
+    def exportReport(
+        self,
+        perfusion: vtkMRMLScalarVolumeNode,
+        folder: str,
+        segmentation: vtkMRMLSegmentationNode | None = None,
+    ) -> list[Path]:
+        """Write report, map, lungs, functional regions and tables of a prediction into a folder."""
+        from DLCTPMSlicerLib.export import exportReport
+
+        return exportReport(perfusion, Path(folder), segmentation)
+
+
+#
+# DLCTPMTest
+#
+
+
+class DLCTPMTest(ScriptedLoadableModuleTest):
+    """The quick test behind "Reload & Test"; the repository's ``Testing/Slicer`` has the others."""
+
+    def setUp(self):
+        """Start from an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Run everything here."""
+        self.setUp()
+        self.test_EngineStarts()
+        self.setUp()
+        self.test_FunctionalSegmentation()
+
+    def test_EngineStarts(self):
+        """The engine's command line answers in Slicer's Python."""
+        from DLCTPMSlicerLib.engine_command import MODULE_FOLDER, engineEnvironment, pythonProgram
+        from DLCTPMSlicerLib.engine_process import EngineProcess, Outcome
+
+        self.delayDisplay("Starting the engine")
+        command = [pythonProgram(), "-m", "DLCTPMLib", "--version"]
+        process = EngineProcess(command, engineEnvironment(), str(MODULE_FOLDER))
+        process.start()
+        assert process.wait().outcome is Outcome.DONE, process.result.details
+        assert "dlctpm" in process.result.details
+
+    def test_FunctionalSegmentation(self):
+        """High function is above the threshold, low function at or below it, and only in the lungs."""
+        import numpy as np
+
+        from DLCTPMSlicerLib import function_nodes
+
+        self.delayDisplay("Dividing the lungs")
+        values = np.zeros((4, 5, 6), np.float32)
+        values[1:3] = np.linspace(0, 1, 60).reshape(2, 5, 6)
+        regions = np.zeros(values.shape, np.uint16)
+        regions[1], regions[2] = 2, 3
+        perfusion = slicer.util.addVolumeFromArray(values, name="perfusion")
+        node = function_nodes.functionalSegmentation(perfusion, regions, 0.5)
+        counts = [
+            int(slicer.util.arrayFromSegmentBinaryLabelmap(node, name, perfusion).sum())
+            for name in ("high-functional-lung", "low-functional-lung")
+        ]
+        assert counts == [30, 30]
+        self.delayDisplay("Test passed")

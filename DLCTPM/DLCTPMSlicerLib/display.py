@@ -1,0 +1,152 @@
+"""How a perfusion map is shown: over the CT in three planes, lungs in 3D, a colour legend with numbers."""
+
+from __future__ import annotations
+
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+COLOUR_MAPS = {
+    "iron": "vtkMRMLColorTableNodeIron",
+    "viridis": "vtkMRMLColorTableNodeFileViridis.txt",
+    "rainbow": "vtkMRMLColorTableNodeRainbow",
+    "grey": "vtkMRMLColorTableNodeGrey",
+    "inferno": "vtkMRMLColorTableNodeFileInferno.txt",
+}
+"""Keys of the panel's colour maps and Slicer's nodes; a node that this Slicer lacks falls back to iron."""
+DEFAULT_COLOUR_MAP = "iron"
+CT_WINDOW, CT_LEVEL = 1400, -500
+"""The usual lung window, HU."""
+JUST_ABOVE_ZERO = 1e-6
+"""Lower display threshold: voxels outside the lungs are exactly 0 and stay clear."""
+RANDOM_COLOURS = "vtkMRMLColorTableNodeRandom"
+LEGEND_TITLE = "Relative perfusion"
+
+
+def colourNode(key: str) -> slicer.vtkMRMLColorNode:
+    """The colour node of a colour map's key."""
+    return slicer.mrmlScene.GetNodeByID(COLOUR_MAPS.get(key, "")) or slicer.mrmlScene.GetNodeByID(
+        COLOUR_MAPS[DEFAULT_COLOUR_MAP]
+    )
+
+
+def setPerfusionDisplay(
+    perfusion: slicer.vtkMRMLScalarVolumeNode,
+    colour: slicer.vtkMRMLColorNode | None = None,
+    window: tuple[float, float] = (0.0, 1.0),
+) -> None:
+    """Give a perfusion map its colours and window, clear outside the lungs; nothing is left to chance."""
+    if perfusion.GetDisplayNode() is None:
+        perfusion.CreateDefaultDisplayNodes()
+    display = perfusion.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetAndObserveColorNodeID((colour or colourNode(DEFAULT_COLOUR_MAP)).GetID())
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(*window)
+        display.SetAutoThreshold(False)
+        display.SetThreshold(JUST_ABOVE_ZERO, max(1.0, float(perfusion.GetImageData().GetScalarRange()[1])) + 1)
+        display.SetApplyThreshold(True)
+        display.SetInterpolate(True)
+
+
+def setCtDisplay(ct: slicer.vtkMRMLScalarVolumeNode, randomColours: bool = False) -> None:
+    """Show the CT in the lung window, or in the 256 random colours of the paper's Fig. 3."""
+    if ct.GetDisplayNode() is None:
+        ct.CreateDefaultDisplayNodes()
+    display = ct.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetAutoWindowLevel(False)
+        if randomColours:
+            display.SetAndObserveColorNodeID(RANDOM_COLOURS)
+            display.SetWindowLevelMinMax(-1000, -400)
+            display.SetInterpolate(False)
+        else:
+            display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+            display.SetWindowLevel(CT_WINDOW, CT_LEVEL)
+            display.SetInterpolate(True)
+
+
+def showOverlay(
+    ct: slicer.vtkMRMLScalarVolumeNode,
+    overlay: slicer.vtkMRMLScalarVolumeNode | None,
+    opacity: float = 0.6,
+    fit: bool = False,
+) -> None:
+    """Put the CT behind and the overlay in front of it in every slice view."""
+    slicer.util.setSliceViewerLayers(
+        background=ct, foreground=overlay, foregroundOpacity=opacity if overlay is not None else 0.0, fit=fit
+    )
+
+
+def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True) -> None:
+    """A colour legend with numbers in the slice views; the volume must be in a view before."""
+    logic = slicer.modules.colors.logic()
+    legend = logic.GetColorLegendDisplayNode(volume)
+    if legend is None:
+        if not visible:
+            return
+        legend = logic.AddDefaultColorLegendDisplayNode(volume)
+    if legend is None:
+        return
+    with slicer.util.NodeModify(legend):
+        legend.SetTitleText(_(LEGEND_TITLE))
+        legend.SetLabelFormat("%.2f")
+        legend.SetNumberOfLabels(5)
+        legend.SetVisibility(visible)
+
+
+def showLungs3D(lungs: slicer.vtkMRMLSegmentationNode | None, visible: bool = True, opacity: float = 0.4) -> None:
+    """Show the lungs as surfaces in the 3D view and as outlines in the slice views."""
+    if lungs is None:
+        return
+    if visible and not lungs.GetSegmentation().ContainsRepresentation("Closed surface"):
+        lungs.CreateClosedSurfaceRepresentation()
+    display = lungs.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetVisibility(True)
+        display.SetVisibility2DFill(False)
+        display.SetVisibility2DOutline(True)
+        display.SetVisibility3D(visible)
+        display.SetOpacity3D(opacity)
+
+
+def hang(
+    ct: slicer.vtkMRMLScalarVolumeNode,
+    perfusion: slicer.vtkMRMLScalarVolumeNode,
+    lungs: slicer.vtkMRMLSegmentationNode | None,
+    opacity: float = 0.6,
+) -> None:
+    """The hanging protocol: four-up layout, CT with overlay in three planes, lungs in 3D, colour legend."""
+    manager = slicer.app.layoutManager()
+    if manager is not None:
+        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    setCtDisplay(ct)
+    showOverlay(ct, perfusion, opacity, fit=True)
+    showLegend(perfusion)
+    showLungs3D(lungs)
+    if manager is not None:
+        centreSlices(perfusion)
+        manager.resetThreeDViews()
+
+
+def centreSlices(volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Move the slice views to the middle of a volume."""
+    bounds = [0.0] * 6
+    volume.GetRASBounds(bounds)
+    middle = [(bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3)]
+    for name in slicer.app.layoutManager().sliceViewNames():
+        slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode().JumpSliceByCentering(*middle)
+
+
+def placeBeside(ct: slicer.vtkMRMLScalarVolumeNode, nodes) -> None:
+    """Put nodes into the CT's study in the subject hierarchy (beside the CT where it has no study)."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    ctItem = _item(hierarchy, ct)
+    parent = hierarchy.GetItemParent(ctItem)
+    for node in nodes:
+        hierarchy.SetItemParent(_item(hierarchy, node), parent)
+
+
+def _item(hierarchy, node) -> int:
+    item = hierarchy.GetItemByDataNode(node)
+    return item or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)

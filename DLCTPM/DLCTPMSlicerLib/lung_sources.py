@@ -1,0 +1,253 @@
+"""Where the lungs may come from. Each source says whether it is there, and gives a node or an error sentence.
+
+A source's ``start`` returns at once where its program allows it; ``done(node, error)`` is called once, with the
+node in the scene and an empty error, or with None and a sentence (empty after ``cancel``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import ClassVar
+
+import slicer
+from slicer.i18n import tr as _
+
+Done = Callable[[object, str], None]
+
+LOBES = (
+    "lung_upper_lobe_left",
+    "lung_lower_lobe_left",
+    "lung_upper_lobe_right",
+    "lung_middle_lobe_right",
+    "lung_lower_lobe_right",
+)
+"""TotalSegmentator's names of the lobes."""
+MONAI_MODEL = "lungs-3mm-v2.0.0"
+
+
+class LungSource:
+    """One way to the lungs. ``key`` is kept in the scene; ``usesEngine`` means the engine finds them itself."""
+
+    key = ""
+    usesEngine = False
+    needsNode = False
+
+    def label(self) -> str:
+        """What the panel calls it."""
+        raise NotImplementedError
+
+    def unavailable(self) -> str:
+        """Why it cannot be used now, with what to do; empty where it can."""
+        return ""
+
+    def start(self, ct: slicer.vtkMRMLScalarVolumeNode, done: Done) -> None:
+        """Find the lungs of the CT."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """End what was started, where the other program allows it."""
+
+
+class Automatic(LungSource):
+    """The engine's own segmentation: always there."""
+
+    key, usesEngine = "automatic", True
+
+    def label(self) -> str:
+        """The name in the panel."""
+        return _("Automatic")
+
+
+class Existing(LungSource):
+    """A segmentation or label map that is already in the scene."""
+
+    key, needsNode = "existing", True
+
+    def label(self) -> str:
+        """The name in the panel."""
+        return _("Existing segmentation or label map")
+
+
+class ChestImagingPlatform(LungSource):
+    """The command-line module of the Chest Imaging Platform extension (Slicer 5.6 and earlier)."""
+
+    key = "cip"
+    PARAMETERS: ClassVar = {
+        "lowerClipValue": -1024,
+        "lowerReplacementValue": -1024,
+        "upperClipValue": 1024,
+        "upperReplacementValue": 1024,
+        "lungSplitRadius": 1,
+        "airwayMinThreshold": -1024,
+        "airwayMaxThreshold": -800,
+        "maxAirwayVolume": 30000,
+        "feetFirst": False,
+    }
+
+    def __init__(self):
+        self._run = None
+
+    def label(self) -> str:
+        """The name in the panel."""
+        return _("Chest Imaging Platform")
+
+    def unavailable(self) -> str:
+        """Whether the extension is missing."""
+        if hasattr(slicer.modules, "generatepartiallunglabelmap"):
+            return ""
+        return _(
+            "The Chest Imaging Platform extension is not installed (it is not offered for Slicer 5.8 and later)."
+        )
+
+    def start(self, ct, done: Done) -> None:
+        """Let the other program find the lungs."""
+        labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", f"{ct.GetName()} lungs (CIP)")
+        parameters = {**self.PARAMETERS, "ctFileName": ct, "outputLungMaskFileName": labels}
+
+        def ended(node, failed: str) -> None:
+            self._run = None
+            if failed is None or failed or labels.GetImageData() is None:
+                slicer.mrmlScene.RemoveNode(labels)
+                done(None, failed or "")
+            else:
+                done(labels, "")
+
+        self._run = CliRun(slicer.modules.generatepartiallunglabelmap, parameters, ended)
+
+    def cancel(self) -> None:
+        """Stop the other program."""
+        if self._run is not None:
+            self._run.cancel()
+
+
+class TotalSegmentator(LungSource):
+    """The TotalSegmentator extension, its five lobes. Its call returns only when it is through."""
+
+    key = "totalsegmentator"
+
+    def label(self) -> str:
+        """The name in the panel."""
+        return _("TotalSegmentator")
+
+    def unavailable(self) -> str:
+        """Whether the extension is missing."""
+        if hasattr(slicer.modules, "totalsegmentator"):
+            return ""
+        return _("Install the TotalSegmentator extension (Extensions Manager) to use it.")
+
+    def start(self, ct, done: Done) -> None:
+        """Let the other program find the lungs."""
+        from TotalSegmentator import TotalSegmentatorLogic
+
+        node = _newSegmentation(ct, _("TotalSegmentator"))
+        try:
+            TotalSegmentatorLogic().process(inputVolume=ct, outputSegmentation=node, task="total", subset=list(LOBES))
+        except Exception as error:  # whatever another extension raises becomes a sentence here
+            logging.exception("TotalSegmentator failed")
+            slicer.mrmlScene.RemoveNode(node)
+            done(None, _("TotalSegmentator failed: {reason}").format(reason=error))
+            return
+        _deliver(node, done, _("TotalSegmentator"))
+
+
+class MonaiAuto3DSeg(LungSource):
+    """The MONAIAuto3DSeg extension's lung model, in the background."""
+
+    key = "monai"
+
+    def __init__(self):
+        self._logic = self._task = None
+
+    def label(self) -> str:
+        """The name in the panel."""
+        return _("MONAIAuto3DSeg")
+
+    def unavailable(self) -> str:
+        """Whether the extension is missing."""
+        if hasattr(slicer.modules, "monaiauto3dseg"):
+            return ""
+        return _("Install the MONAIAuto3DSeg extension (Extensions Manager) to use it.")
+
+    def start(self, ct, done: Done) -> None:
+        """Let the other program find the lungs."""
+        from MONAIAuto3DSeg import MONAIAuto3DSegLogic
+
+        node = _newSegmentation(ct, _("MONAIAuto3DSeg"))
+        self._logic = MONAIAuto3DSegLogic()
+
+        def event(code, _task) -> None:
+            if getattr(code, "name", str(code)).endswith("TASKLIST_PROCESSING_ENDED"):
+                self._logic = self._task = None
+                _deliver(node, done, _("MONAIAuto3DSeg"))
+
+        self._task = self._logic.process(
+            inputNodes=[ct], outputSegmentation=node, model=MONAI_MODEL, waitForCompletion=False, eventCallback=event
+        )
+
+    def cancel(self) -> None:
+        """Stop the other program."""
+        if self._logic is not None and self._task is not None:
+            self._logic.cancelProcessing(self._task)
+
+
+def lungSources() -> list[LungSource]:
+    """Every source, the ones that are always there first."""
+    return [Automatic(), Existing(), ChestImagingPlatform(), TotalSegmentator(), MonaiAuto3DSeg()]
+
+
+class CliRun:
+    """One run of a command-line module in the background.
+
+    Args:
+        module: ``slicer.modules.<name>``.
+        parameters: plain Python values and nodes.
+        ended: called once with the module's node and an error sentence: empty when it went well, None when it
+            was cancelled. The node is removed afterwards.
+    """
+
+    def __init__(self, module, parameters: dict, ended: Callable[[object, str | None], None]):
+        import slicer.cli
+
+        self._ended, self._observer = ended, None
+        self._node = slicer.cli.createNode(module, parameters)
+        event = slicer.vtkMRMLCommandLineModuleNode.StatusModifiedEvent
+        self._observer = self._node.AddObserver(event, self._changed)
+        slicer.cli.run(module, self._node, None, wait_for_completion=False, update_display=False)
+
+    def cancel(self) -> None:
+        """Ask the module to stop."""
+        if self._node is not None:
+            self._node.Cancel()
+
+    def _changed(self, node, _event) -> None:
+        if self._node is None or node.IsBusy():
+            return
+        self._node.RemoveObserver(self._observer)
+        self._node = None
+        if node.GetStatus() & node.ErrorsMask:
+            error = node.GetErrorText().strip().splitlines() or [_("the module gave no reason")]
+            self._ended(node, error[-1])
+        elif node.GetStatus() == node.Cancelled:
+            self._ended(node, None)
+        else:
+            self._ended(node, "")
+        slicer.mrmlScene.RemoveNode(node)
+
+
+def _newSegmentation(ct, program: str) -> slicer.vtkMRMLSegmentationNode:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{ct.GetName()} lungs ({program})")
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
+    return node
+
+
+def _deliver(node, done: Done, program: str) -> None:
+    """Hand the segmentation over if it holds anything."""
+    if node.GetScene() is not None and node.GetSegmentation().GetNumberOfSegments() > 0:
+        done(node, "")
+        return
+    with contextlib.suppress(AttributeError):
+        slicer.mrmlScene.RemoveNode(node)
+    done(None, _("{program} gave no lungs; its own messages are in the log.").format(program=program))

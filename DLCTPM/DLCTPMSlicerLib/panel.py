@@ -1,0 +1,160 @@
+"""The panel's behaviour, top to bottom as the work goes; its parts are in the other ``panel_…`` files."""
+
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+
+from DLCTPMSlicerLib import display, engine_setup
+from DLCTPMSlicerLib.activity import Activity
+from DLCTPMSlicerLib.panel_inputs import InputsPart
+from DLCTPMSlicerLib.panel_results import ResultsPart
+from DLCTPMSlicerLib.panel_spect import SpectPart
+
+
+class Panel:
+    """Everything behind the widgets of ``DLCTPM.ui``.
+
+    Args:
+        ui: the widgets by name.
+        logic: the module's ``DLCTPMLogic``.
+    """
+
+    def __init__(self, ui, logic):
+        self.ui, self.logic = ui, logic
+        self.parameters = None
+        self._job = None
+        self.activity = Activity(ui, self.update)
+        self.inputs = InputsPart(self)
+        self.results = ResultsPart(self)
+        self.spect = SpectPart(self)
+        ui.predictButton.clicked.connect(self.predict)
+        ui.segmentButton.clicked.connect(self.segment)
+
+    def close(self) -> None:
+        """End what runs; the panel is going."""
+        if self._job is not None:
+            self._job.kill()
+        self.inputs.close()
+        self.results.close()
+        self.spect.close()
+
+    def setParameters(self, parameters) -> None:
+        """Work on this parameter node; None while there is none."""
+        self.parameters = parameters
+
+    def refreshChoices(self) -> None:
+        """See again which programs, models and devices there are."""
+        self.inputs.refresh()
+
+    def firstCt(self):
+        """The first volume that may be a CT: a scalar volume that this module did not make."""
+        for volume in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+            if volume.GetClassName() == "vtkMRMLScalarVolumeNode" and not volume.GetAttribute("DLCTPM.Model"):
+                return volume
+        return None
+
+    def update(self) -> None:
+        """Let buttons, tooltips and views follow the parameters."""
+        if self.parameters is None:
+            return
+        problem = self.inputs.problem()
+        idle = not self.activity.busy
+        self.ui.predictButton.enabled = idle and not problem
+        self.ui.predictButton.toolTip = problem or _("Map the perfusion of this CT.")
+        self.ui.cancelButton.enabled = self.activity.cancellable
+        self.inputs.update(idle)
+        self.results.update(idle)
+        self.spect.update(idle)
+
+    def run(self, stage: str, start, delivered, done: str) -> None:
+        """Run one engine job and show it.
+
+        Args:
+            stage: what to say until the engine reports.
+            start: given the callbacks, starts the job.
+            delivered: called with what the job brought.
+            done: what to say then.
+        """
+        if self.activity.busy or not self._engineReady():
+            return
+
+        def finished(result) -> None:
+            self._job = None
+            if self.activity.finish(result, done):
+                delivered(result.value)
+            self.update()
+
+        self.activity.begin(stage, None)
+        job = start(onProgress=self.activity.progress, onFinished=finished)
+        if job.running:
+            self._job = job
+            self.activity.cancellableBy(job.cancel)
+
+    def _engineReady(self) -> bool:
+        try:
+            engine_setup.ensureEngine()
+        except engine_setup.SetupError as problem:
+            self.activity.fail(str(problem))
+            return False
+        return True
+
+    def predict(self) -> None:
+        """What "Predict perfusion" does: the lungs first, where another program finds them."""
+        source, parameters = self.inputs.source(), self.parameters
+        if source.usesEngine:
+            self._map(None)
+        elif source.needsNode:
+            self._map(parameters.lungs)
+        else:
+            self._findLungs(source, then=self._map)
+
+    def segment(self) -> None:
+        """What "Segment lungs" does: find the lungs and show them, to be corrected before predicting."""
+        source, ct = self.inputs.source(), self.parameters.ctVolume
+        if not source.usesEngine:
+            self._findLungs(source, then=lambda lungs: None)
+            return
+        self.run(
+            _("Starting the engine…"),
+            lambda **callbacks: self.logic.startSegmentation(ct, **callbacks),
+            self._useLungs,
+            _("These lungs will be used. Correct them in the Segment Editor if need be, then predict."),
+        )
+
+    def _findLungs(self, source, then) -> None:
+        """Let another program find the lungs, show them, and go on with them."""
+        if self.activity.busy:
+            return
+        self.activity.begin(_("{program} is finding the lungs…").format(program=source.label()), source.cancel)
+
+        def done(lungs, error: str) -> None:
+            if lungs is None:
+                if error:
+                    self.activity.fail(error)
+                else:
+                    self.activity.end(_("Cancelled; the scene is as before."))
+                return
+            self.activity.end(_("Lungs found."))
+            self._useLungs(lungs)
+            then(lungs)
+
+        source.start(self.parameters.ctVolume, done)
+
+    def _useLungs(self, lungs) -> None:
+        """Choose these lungs and show them over the CT."""
+        if self.parameters is not None:
+            self.parameters.lungs = lungs
+            self.parameters.lungSource = "existing"
+        if lungs.IsA("vtkMRMLSegmentationNode"):
+            display.showLungs3D(lungs, visible=False)
+
+    def _map(self, lungs) -> None:
+        parameters, ct = self.parameters, self.parameters.ctVolume
+        model, device, threshold = self.inputs.model(), self.inputs.device(), parameters.threshold
+        self.run(
+            _("Starting the engine…"),
+            lambda **callbacks: self.logic.startPrediction(ct, lungs, model, device, threshold, **callbacks),
+            lambda prediction: self.results.show(ct, prediction),
+            _("Perfusion mapped. Research use only."),
+        )

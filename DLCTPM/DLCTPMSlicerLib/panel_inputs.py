@@ -1,0 +1,144 @@
+"""The panel's inputs: CT, lungs, model, device."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+from DLCTPMSlicerLib import engine_setup
+from DLCTPMSlicerLib.lung_sources import lungSources
+from DLCTPMSlicerLib.models import availableModels
+
+DEVICE_KEY, MODEL_FOLDER_KEY = "DLCTPM/Device", "DLCTPM/ModelFolder"
+"""Settings of this computer, not of a scene."""
+DEVICES = ("auto", "cpu", "cuda", "mps")
+_FLAGS_ROLE, _USABLE, _GREYED = int(qt.Qt.UserRole) - 1, 33, 0
+"""Qt keeps an item's flags in the role before UserRole: selectable and enabled (33), or neither."""
+
+
+class InputsPart:
+    """Behaviour of the widgets in "Inputs"."""
+
+    def __init__(self, panel):
+        self.panel, self.ui = panel, panel.ui
+        self._sources, self._models = lungSources(), []
+        self._probe = None
+        self._fillSources()
+        self._fillDevices()
+        self.ui.modelFolderPathLineEdit.currentPath = slicer.util.settingsValue(MODEL_FOLDER_KEY, "")
+        self._fillModels()
+        self.ui.lungSourceComboBox.currentIndexChanged.connect(self._sourceChosen)
+        self.ui.modelComboBox.currentIndexChanged.connect(self._modelChosen)
+        self.ui.deviceComboBox.currentIndexChanged.connect(self._deviceChosen)
+        self.ui.modelFolderPathLineEdit.currentPathChanged.connect(self._folderChosen)
+        self.ui.modelCardButton.clicked.connect(self.showCard)
+
+    def close(self) -> None:
+        """End the search for a graphics card."""
+        if self._probe is not None:
+            self._probe.kill()
+
+    def refresh(self) -> None:
+        """See again which programs and models there are; look for a graphics card once."""
+        self._greySources()
+        self._fillModels()
+        if self._probe is None and engine_setup.torchInstalled():
+            self._probe = engine_setup.findDevice(self._deviceFound)
+        elif not engine_setup.torchInstalled():
+            self.ui.deviceLabel.text = _("PyTorch is not installed yet; it will be offered at the first prediction.")
+
+    def source(self):
+        """The chosen lung source."""
+        key = self.panel.parameters.lungSource
+        return next((source for source in self._sources if source.key == key), self._sources[0])
+
+    def model(self) -> str:
+        """Key of the chosen model; empty for the engine's default."""
+        return self.panel.parameters.model
+
+    def device(self) -> str:
+        """The chosen device."""
+        return DEVICES[max(self.ui.deviceComboBox.currentIndex, 0)]
+
+    def problem(self) -> str:
+        """Why nothing can be predicted now; empty if it can."""
+        parameters, source = self.panel.parameters, self.source()
+        if parameters.ctVolume is None:
+            return _("Choose a CT first.")
+        if source.unavailable():
+            return source.unavailable()
+        if source.needsNode and parameters.lungs is None:
+            return _("Choose the lungs, or let them be found automatically.")
+        return ""
+
+    def update(self, idle: bool) -> None:
+        """Follow the parameters."""
+        source = self.source()
+        index = self._sources.index(source)
+        if self.ui.lungSourceComboBox.currentIndex != index:
+            self.ui.lungSourceComboBox.currentIndex = index
+        self.ui.lungSelector.enabled = source.needsNode
+        self.ui.segmentButton.enabled = idle and not source.needsNode and not self.problem()
+        keys = [model.key for model in self._models]
+        if self.panel.parameters.model in keys:
+            self.ui.modelComboBox.currentIndex = keys.index(self.panel.parameters.model)
+
+    def showCard(self) -> None:
+        """Show the chosen model's card in a window of its own."""
+        index = self.ui.modelComboBox.currentIndex
+        if not 0 <= index < len(self._models):
+            return
+        model = self._models[index]
+        self._card = qt.QTextBrowser()
+        self._card.setWindowTitle(model.label)
+        self._card.setMarkdown(model.card)
+        self._card.resize(640, 560)
+        self._card.show()
+
+    def _fillSources(self) -> None:
+        for source in self._sources:
+            self.ui.lungSourceComboBox.addItem(source.label())
+        self._greySources()
+
+    def _greySources(self) -> None:
+        for index, source in enumerate(self._sources):
+            reason = source.unavailable()
+            self.ui.lungSourceComboBox.setItemData(index, _GREYED if reason else _USABLE, _FLAGS_ROLE)
+            self.ui.lungSourceComboBox.setItemData(index, reason, qt.Qt.ToolTipRole)
+
+    def _fillModels(self) -> None:
+        combo = self.ui.modelComboBox
+        wasBlocked = combo.blockSignals(True)
+        self._models = availableModels(self.ui.modelFolderPathLineEdit.currentPath)
+        combo.clear()
+        for index, model in enumerate(self._models):
+            combo.addItem(model.label)
+            combo.setItemData(index, model.intendedUse, qt.Qt.ToolTipRole)
+        combo.blockSignals(wasBlocked)
+        self.ui.modelCardButton.enabled = bool(self._models)
+
+    def _fillDevices(self) -> None:
+        for label in (_("Automatic"), _("Processor"), _("NVIDIA graphics card (CUDA)"), _("Mac graphics (MPS)")):
+            self.ui.deviceComboBox.addItem(label)
+        chosen = slicer.util.settingsValue(DEVICE_KEY, "auto")
+        self.ui.deviceComboBox.currentIndex = DEVICES.index(chosen) if chosen in DEVICES else 0
+
+    def _sourceChosen(self, index: int) -> None:
+        if self.panel.parameters is not None and index >= 0:
+            self.panel.parameters.lungSource = self._sources[index].key
+
+    def _modelChosen(self, index: int) -> None:
+        if self.panel.parameters is not None and 0 <= index < len(self._models):
+            self.panel.parameters.model = self._models[index].key
+
+    def _deviceChosen(self, _index: int) -> None:
+        qt.QSettings().setValue(DEVICE_KEY, self.device())
+
+    def _folderChosen(self, folder: str) -> None:
+        qt.QSettings().setValue(MODEL_FOLDER_KEY, folder)
+        self._fillModels()
+
+    def _deviceFound(self, _device: str, sentence: str) -> None:
+        self.ui.deviceLabel.text = sentence

@@ -1,0 +1,155 @@
+"""The panel's results: display, functional regions, tables, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+from DLCTPMSlicerLib import display
+from DLCTPMSlicerLib.function_nodes import previewColours
+from DLCTPMSlicerLib.node_files import NodeError
+from DLCTPMSlicerLib.prediction import CT_ROLE, LUNGS_ROLE, TABLE_ROLE, partOf, resultOf
+from DLCTPMSlicerLib.result_tables import fillWidget
+
+MEASURE_AFTER_MS = 400
+"""The region table follows the threshold slider when it has rested this long."""
+
+
+class ResultsPart:
+    """Behaviour of "Display", "Functional regions" and "Report and export"."""
+
+    def __init__(self, panel):
+        self.panel, self.ui = panel, panel.ui
+        self._shown: dict = {}
+        self._table = None
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(MEASURE_AFTER_MS)
+        self._timer.timeout.connect(self.measure)
+        self.ui.hangingButton.clicked.connect(self.hang)
+        self.ui.contoursButton.clicked.connect(self.createContours)
+        self.ui.exportButton.clicked.connect(self.export)
+        for table in (self.ui.regionsTable, self.ui.metricsTable):
+            table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
+            table.verticalHeader().setVisible(False)
+            table.setMinimumHeight(140)
+
+    def close(self) -> None:
+        """Measure nothing any more."""
+        self._timer.stop()
+
+    def show(self, ct, prediction) -> None:
+        """Show a new prediction: the standard views, the table."""
+        parameters = self.panel.parameters
+        if parameters is None:
+            return
+        parameters.functionSegmentation = None
+        parameters.perfusionVolume = prediction.perfusion
+        display.hang(ct, prediction.perfusion, prediction.lungs, parameters.opacity)
+        self._shown = {}
+        self.panel.update()
+
+    def hang(self) -> None:
+        """What "Standard views" does."""
+        perfusion = self.panel.parameters.perfusionVolume
+        ct = partOf(perfusion, CT_ROLE) or self.panel.parameters.ctVolume
+        if ct is not None and perfusion is not None:
+            display.hang(ct, perfusion, partOf(perfusion, LUNGS_ROLE), self.panel.parameters.opacity)
+
+    def update(self, idle: bool) -> None:
+        """Follow the parameters: only what changed is done again."""
+        parameters = self.panel.parameters
+        perfusion = parameters.perfusionVolume
+        mapped = bool(resultOf(perfusion))
+        for widget in (self.ui.hangingButton, self.ui.opacitySlider, self.ui.colourComboBox, self.ui.windowRange):
+            widget.enabled = perfusion is not None
+        self.ui.contoursButton.enabled = self.ui.thresholdSlider.enabled = self.ui.previewCheckBox.enabled = mapped
+        self.ui.exportButton.enabled = mapped and idle
+        if perfusion is not None and perfusion.GetImageData() is not None:
+            self._updateDisplay(parameters, perfusion)
+        self._updateTable(parameters, perfusion)
+
+    def _updateDisplay(self, parameters, perfusion) -> None:
+        lungs, ct = partOf(perfusion, LUNGS_ROLE), parameters.ctVolume
+        colours = ("preview", parameters.threshold) if parameters.preview else parameters.colours.name
+        window = (0.0, 1.0) if parameters.preview else (parameters.window.minimum, parameters.window.maximum)
+        steps = {
+            "colours": ((perfusion.GetID(), colours, window), lambda: self._colour(perfusion, colours, window)),
+            "opacity": ((perfusion.GetID(), parameters.opacity), lambda: self._fade(perfusion, parameters.opacity)),
+            "legend": (
+                (perfusion.GetID(), parameters.legend),
+                lambda: display.showLegend(perfusion, parameters.legend),
+            ),
+            "lungs": (
+                (lungs.GetID() if lungs else None, parameters.lungs3D),
+                lambda: display.showLungs3D(lungs, parameters.lungs3D),
+            ),
+            "ct": (
+                (ct.GetID() if ct else None, parameters.randomColours),
+                lambda: ct is not None and display.setCtDisplay(ct, parameters.randomColours),
+            ),
+        }
+        for name, (state, apply) in steps.items():
+            if self._shown.get(name) != state:
+                self._shown[name] = state
+                apply()
+
+    @staticmethod
+    def _colour(perfusion, colours, window) -> None:
+        node = previewColours(colours[1]) if isinstance(colours, tuple) else display.colourNode(colours)
+        display.setPerfusionDisplay(perfusion, node, window)
+
+    @staticmethod
+    def _fade(perfusion, opacity: float) -> None:
+        for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+            if view.GetForegroundVolumeID() == perfusion.GetID():
+                view.SetForegroundOpacity(opacity)
+
+    def _updateTable(self, parameters, perfusion) -> None:
+        table = partOf(perfusion, TABLE_ROLE)
+        if table is not self._table:
+            self._table = table
+            fillWidget(self.ui.regionsTable, table)
+        if table is not None and self._thresholdOf(perfusion, table) != parameters.threshold:
+            self._timer.start()
+
+    @staticmethod
+    def _thresholdOf(perfusion, table) -> float:
+        kept = table.GetAttribute("DLCTPM.Threshold")
+        return float(kept) if kept else resultOf(perfusion)["settings"]["functional_regions"]["threshold"]
+
+    def measure(self) -> None:
+        """Measure the regions at the slider's threshold."""
+        parameters = self.panel.parameters
+        if parameters is None or partOf(parameters.perfusionVolume, TABLE_ROLE) is None:
+            return
+        table = self.panel.logic.updateRegions(parameters.perfusionVolume, parameters.threshold)
+        table.SetAttribute("DLCTPM.Threshold", repr(parameters.threshold))
+        fillWidget(self.ui.regionsTable, table)
+
+    def createContours(self) -> None:
+        """What "Create contours" does."""
+        parameters = self.panel.parameters
+        node = self.panel.logic.createFunctionalSegmentation(
+            parameters.perfusionVolume, parameters.threshold, parameters.functionSegmentation
+        )
+        parameters.functionSegmentation = node
+
+    def export(self) -> None:
+        """What "Export report" does."""
+        parameters, folder = self.panel.parameters, self.ui.exportPathLineEdit.currentPath
+        if not folder:
+            self.panel.activity.fail(_("Choose a folder for the report first."))
+            return
+        try:
+            files = self.panel.logic.exportReport(parameters.perfusionVolume, folder, parameters.functionSegmentation)
+        except NodeError as problem:
+            self.panel.activity.fail(str(problem))
+            return
+        self.panel.activity.say(
+            _("{count} files written to {folder}.").format(count=len(files), folder=Path(folder).resolve())
+        )

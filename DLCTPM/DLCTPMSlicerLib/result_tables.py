@@ -1,0 +1,107 @@
+"""``result.json`` as MRML tables (saved with the scene) and in the panel's table widgets."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+import slicer.util
+import vtk
+from slicer.i18n import tr as _
+
+REGION_COLUMNS = ("volume_ml", "mean", "perfusion_percent", "high_ml", "low_ml")
+METRICS = ("r_spearman", "r_pearson", "ssim", "ssim_box", "dsc_high", "dsc_low", "kappa")
+SCOPES = ("lungs", "right lung", "left lung")
+
+
+def regionsTable(regions: dict, name: str, node: slicer.vtkMRMLTableNode | None = None) -> slicer.vtkMRMLTableNode:
+    """The engine's ``regions`` as a table: one row a region."""
+    rows = [[region, *(values.get(column) for column in REGION_COLUMNS)] for region, values in regions.items()]
+    return _table(["region", *REGION_COLUMNS], rows, name, node)
+
+
+def metricsTable(agreement: dict, name: str, node: slicer.vtkMRMLTableNode | None = None) -> slicer.vtkMRMLTableNode:
+    """The engine's ``agreement`` as a table: one row for the map and each baseline in each part of the lungs."""
+    rows = []
+    for part in ("", "core"):
+        scopes = agreement.get("core", {}) if part else agreement
+        for scope in SCOPES:
+            values = scopes.get(scope)
+            if not isinstance(values, dict):
+                continue
+            where = f"{scope}, {part}" if part else scope
+            rows.append([where, "map", *(values.get(metric) for metric in METRICS)])
+            for baseline, numbers in (values.get("baselines") or {}).items():
+                rows.append([where, baseline, *(numbers.get(metric) for metric in METRICS)])
+    return _table(["part", "what", *METRICS], rows, name, node)
+
+
+def _table(columns: list[str], rows: list[list], name: str, node) -> slicer.vtkMRMLTableNode:
+    node = node or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
+    table = vtk.vtkTable()
+    for index, column in enumerate(columns):
+        values = [row[index] for row in rows]
+        isText = any(isinstance(value, str) for value in values)
+        array = vtk.vtkStringArray() if isText else vtk.vtkDoubleArray()
+        array.SetName(column)
+        for value in values:
+            array.InsertNextValue(value if isText else float("nan") if value is None else float(value))
+        table.AddColumn(array)
+    node.SetAndObserveTable(table)
+    node.SetUseColumnTitleAsColumnHeader(True)
+    return node
+
+
+def tableRows(node: slicer.vtkMRMLTableNode) -> tuple[list[str], list[list]]:
+    """Column names and rows of a table node; not-a-number is None."""
+    table = node.GetTable()
+    names = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
+    rows = []
+    for row in range(table.GetNumberOfRows()):
+        values = []
+        for column in range(table.GetNumberOfColumns()):
+            array = table.GetColumn(column)
+            value = array.GetValue(row)
+            values.append(None if isinstance(value, float) and value != value else value)
+        rows.append(values)
+    return names, rows
+
+
+HEADINGS = {
+    "region": "Region",
+    "volume_ml": "Volume (ml)",
+    "mean": "Mean perfusion",
+    "perfusion_percent": "Perfusion (%)",
+    "high_ml": "High function (ml)",
+    "low_ml": "Low function (ml)",
+    "part": "Part",
+    "what": "What",
+    "r_spearman": "R (Spearman)",
+    "r_pearson": "R (Pearson)",
+    "ssim": "SSIM",
+    "ssim_box": "SSIM (box)",
+    "dsc_high": "DSC high",
+    "dsc_low": "DSC low",
+    "kappa": "κ",
+}
+_DECIMALS = {"volume_ml": 0, "high_ml": 0, "low_ml": 0, "perfusion_percent": 1}
+
+
+def fillWidget(widget: qt.QTableWidget, node: slicer.vtkMRMLTableNode | None) -> None:
+    """Show a table node in a table widget, numbers rounded for reading; None empties it."""
+    names, rows = ([], []) if node is None else tableRows(node)
+    widget.clear()
+    widget.setColumnCount(len(names))
+    widget.setRowCount(len(rows))
+    widget.setHorizontalHeaderLabels([_(HEADINGS.get(name, name)) for name in names])
+    for rowIndex, row in enumerate(rows):
+        for columnIndex, value in enumerate(row):
+            text = value if isinstance(value, str) else _number(value, _DECIMALS.get(names[columnIndex], 3))
+            item = qt.QTableWidgetItem(text)
+            if not isinstance(value, str):
+                item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            widget.setItem(rowIndex, columnIndex, item)
+    widget.resizeColumnsToContents()
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "–" if value is None else f"{value:.{decimals}f}"

@@ -1,0 +1,122 @@
+"""The extension configures, builds, tests and installs with Slicer's own commands, and nothing is left out."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STAND_IN = REPOSITORY / "Testing" / "CMakeStandIn"
+SCRIPTED = Path("lib/Slicer-5.12/qt-scripted-modules")
+
+
+def _load_python_lists():
+    spec = importlib.util.spec_from_file_location("python_lists", STAND_IN / "python_lists.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def python_lists():
+    return _load_python_lists()
+
+
+@pytest.fixture(scope="session")
+def cmake():
+    cmake = Path(sys.executable).with_name("cmake")
+    if not cmake.exists() and not (found := shutil.which("cmake")):
+        pytest.skip("building the extension needs the Python package cmake")
+    for program, package in (("make", "make"), ("c++", "g++")):
+        if shutil.which(program) is None:
+            pytest.skip(f"building the extension needs {program}: install the Debian package {package}")
+    return str(cmake if cmake.exists() else found)
+
+
+def _run(*command, cwd=None):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def build_folder(cmake, tmp_path_factory):
+    build = tmp_path_factory.mktemp("extension-build")
+    options = (f"-DSlicer_DIR={STAND_IN}", f"-DPython3_EXECUTABLE={sys.executable}")
+    _run(cmake, "-S", REPOSITORY, "-B", build, "-G", "Unix Makefiles", *options)
+    _run(cmake, "--build", build)
+    return build
+
+
+@pytest.fixture(scope="session")
+def install_folder(cmake, build_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("extension-install")
+    _run(cmake, "--install", build_folder, "--prefix", folder)
+    return folder / SCRIPTED
+
+
+def test_cmake_lists_name_every_python_file(python_lists):
+    assert python_lists.differences() == []
+
+
+def test_a_file_missing_from_the_cmake_lists_is_noticed(python_lists, tmp_path):
+    for module in python_lists.MODULES:
+        (tmp_path / module).mkdir()
+        shutil.copy(REPOSITORY / module / "CMakeLists.txt", tmp_path / module)
+        (tmp_path / module / "forgotten.py").touch()
+    python_lists.REPOSITORY = tmp_path
+    messages = python_lists.differences()
+    assert "DLCTPM/CMakeLists.txt does not list forgotten.py" in messages
+    assert "DLCTPM/CMakeLists.txt lists DLCTPMLib/errors.py, which is gone" in messages
+    python_lists.write()
+    assert python_lists.differences() == []
+    assert "  forgotten.py\n" in (tmp_path / "DLCTPM" / "CMakeLists.txt").read_text()
+
+
+def test_resources_are_listed(python_lists):
+    text = (REPOSITORY / "DLCTPM" / "CMakeLists.txt").read_text().replace("${MODULE_NAME}", "DLCTPM")
+    folder = REPOSITORY / "DLCTPM"
+    missing = [
+        path.relative_to(folder).as_posix()
+        for path in (folder / "Resources").rglob("*")
+        if path.is_file() and f"  {path.relative_to(folder).as_posix()}\n" not in text
+    ]
+    assert missing == []
+
+
+def test_installation_holds_everything_that_the_modules_import(python_lists, install_folder):
+    for module in python_lists.MODULES:
+        for name in python_lists.present(module):
+            installed = install_folder / name
+            assert installed.read_bytes() == (REPOSITORY / module / name).read_bytes(), name
+    assert (install_folder / "Resources" / "Models").is_dir()
+    assert (install_folder / "Resources" / "UI" / "DLCTPM.ui").is_file()
+
+
+def test_installed_engine_finds_its_models_and_starts(install_folder):
+    code = "from DLCTPMLib.resources import resource_folder; print(resource_folder())"
+    found = _run(sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(install_folder)!r}); {code}")
+    assert Path(found.strip()) == install_folder / "Resources"
+
+
+def test_the_modules_own_tests_pass_after_the_build(cmake, build_folder):
+    ctest = Path(cmake).with_name("ctest")
+    output = _run(ctest, "--test-dir", build_folder, "--output-on-failure", "--no-tests=error")
+    assert re.search(r"100% tests passed, 0 tests failed out of [2-9]", output), output
+
+
+def test_extension_index_entry_follows_the_schema():
+    """Slicer's catalogue schema 1.0.2: these keys and no others; the file is named as the CMake project."""
+    entry = json.loads((REPOSITORY / "Resources" / "DLCTPM.json").read_text())
+    assert entry.pop("$schema").endswith("slicer-extension-catalog-entry-schema-v1.0.2.json#")
+    allowed = {"category", "scm_url", "scm_revision", "scm_type", "build_dependencies", "build_subdirectory"}
+    assert {"category", "scm_url"} <= set(entry) <= allowed | {"tier", "enabled", "dicom_support_rule"}
+    text = (REPOSITORY / "CMakeLists.txt").read_text()
+    assert re.search(r"project\((\w+)", text)[1] == "DLCTPM"
+    assert re.search(r'EXTENSION_DEPENDS "(.*)"', text)[1].split() == entry["build_dependencies"]
+    assert entry["scm_url"].rsplit("/", 1)[1].startswith("SlicerDLCTPM")
