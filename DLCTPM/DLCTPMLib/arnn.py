@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from DLCTPMLib.errors import InputError
+from DLCTPMLib.settings import StageSettings
 
 
 @dataclass(frozen=True)
-class ArnnSettings:
+class ArnnSettings(StageSettings):
     """What the network is made of.
 
     Attributes:
@@ -25,6 +25,8 @@ class ArnnSettings:
             mask), "soft" (sigmoid without threshold) or "hard" (0 or 1).
     """
 
+    WHAT = "network settings"
+
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
     kernel: int = 5
     convolutions: int = 2
@@ -34,28 +36,15 @@ class ArnnSettings:
 
     def __post_init__(self):
         object.__setattr__(self, "channels", tuple(int(n) for n in self.channels))
-        rules = {
-            "channels must be four positive numbers": len(self.channels) == 4 and min(self.channels) > 0,
-            "kernel must be odd": self.kernel % 2 == 1 and self.kernel > 0,
-            "convolutions must be at least 1": self.convolutions >= 1,
-            "dropout must lie in 0…1": 0 <= self.dropout < 1,
-            'roi_attention must be "literal", "soft" or "hard"': self.roi_attention in ROI_MASKS,
-        }
-        for rule, holds in rules.items():
-            if not holds:
-                raise InputError(f"network settings: {rule}")
-
-    def to_dict(self) -> dict:
-        """The settings as plain JSON values."""
-        return {**asdict(self), "channels": list(self.channels)}
-
-    @classmethod
-    def from_dict(cls, values: dict) -> ArnnSettings:
-        """Settings read back; an unknown name is an error, since it would mean another network."""
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise InputError(f"network settings: unknown name {sorted(unknown)[0]!r}")
-        return cls(**values)
+        self.require(
+            {
+                "channels must be four positive numbers": len(self.channels) == 4 and min(self.channels) > 0,
+                "kernel must be odd": self.kernel % 2 == 1 and self.kernel > 0,
+                "convolutions must be at least 1": self.convolutions >= 1,
+                "dropout must lie in 0…1": 0 <= self.dropout < 1,
+                'roi_attention must be "literal", "soft" or "hard"': self.roi_attention in ROI_MASKS,
+            }
+        )
 
 
 ROI_MASKS = {

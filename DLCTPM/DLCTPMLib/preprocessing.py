@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -13,10 +13,11 @@ from skimage.filters import rank
 
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_grid import GRID_SHAPE
+from DLCTPMLib.settings import StageSettings
 
 
 @dataclass(frozen=True)
-class PreprocessingSettings:
+class PreprocessingSettings(StageSettings):
     """Every choice between the CT and the network's input, and between the SPECT and its target.
 
     Attributes:
@@ -29,6 +30,8 @@ class PreprocessingSettings:
         clip_at: the standardised SPECT is clipped to 0…clip_at and divided by it.
         levels: number of uniformly spaced training levels from 0 to 1 (Eq. 2); 0 keeps the values as they are.
     """
+
+    WHAT = "preprocessing settings"
 
     grid_shape: tuple[int, int, int] = GRID_SHAPE
     hu_low: int = -1000
@@ -43,32 +46,19 @@ class PreprocessingSettings:
 
     def __post_init__(self):
         object.__setattr__(self, "grid_shape", tuple(int(n) for n in self.grid_shape))
-        rules = {
-            "grid_shape must be three multiples of 8": len(self.grid_shape) == 3
-            and all(n > 0 and n % 8 == 0 for n in self.grid_shape),
-            "hu_low must lie below hu_high": self.hu_low < self.hu_high,
-            "kernel sizes must be at least 1": min(self.median_size, self.uniform_size) >= 1,
-            'edges must be "zero" or "masked"': self.edges in ("zero", "masked"),
-            "hir_percentile must lie above 0 and at most at 100": 0 < self.hir_percentile <= 100,
-            'hir_scope must be "patient" or "lung"': self.hir_scope in ("patient", "lung"),
-            "clip_at must be positive": self.clip_at > 0,
-            "levels must be 0 or at least 2": self.levels == 0 or self.levels >= 2,
-        }
-        for rule, holds in rules.items():
-            if not holds:
-                raise InputError(f"preprocessing settings: {rule}")
-
-    def to_dict(self) -> dict:
-        """The settings as plain JSON values."""
-        return {**asdict(self), "grid_shape": list(self.grid_shape)}
-
-    @classmethod
-    def from_dict(cls, values: dict) -> PreprocessingSettings:
-        """Settings read back; an unknown name is an error, since it would change a number unnoticed."""
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise InputError(f"preprocessing settings: unknown name {sorted(unknown)[0]!r}")
-        return cls(**values)
+        self.require(
+            {
+                "grid_shape must be three multiples of 8": len(self.grid_shape) == 3
+                and all(n > 0 and n % 8 == 0 for n in self.grid_shape),
+                "hu_low must lie below hu_high": self.hu_low < self.hu_high,
+                "kernel sizes must be at least 1": min(self.median_size, self.uniform_size) >= 1,
+                'edges must be "zero" or "masked"': self.edges in ("zero", "masked"),
+                "hir_percentile must lie above 0 and at most at 100": 0 < self.hir_percentile <= 100,
+                'hir_scope must be "patient" or "lung"': self.hir_scope in ("patient", "lung"),
+                "clip_at must be positive": self.clip_at > 0,
+                "levels must be 0 or at least 2": self.levels == 0 or self.levels >= 2,
+            }
+        )
 
 
 def enhance_ct(hu: np.ndarray, mask: np.ndarray, settings: PreprocessingSettings) -> np.ndarray:

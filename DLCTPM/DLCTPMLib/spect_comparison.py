@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
@@ -10,9 +10,10 @@ from scipy import ndimage
 
 from DLCTPMLib.baselines import SELF_SCALED, baseline_maps
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.patient_axes import PatientAxes, patient_array
+from DLCTPMLib.patient_axes import PatientAxes
 from DLCTPMLib.preprocessing import PreprocessingSettings, high_intensity_reference
-from DLCTPMLib.spect_grid import SpectGrid
+from DLCTPMLib.settings import StageSettings
+from DLCTPMLib.spect_grid import SpectGrid, spect_values
 
 SIDES = ("right lung", "left lung")
 SCOPES = ("lungs", *SIDES)
@@ -21,7 +22,7 @@ MODEL = "model"
 
 
 @dataclass(frozen=True)
-class AgreementSettings:
+class AgreementSettings(StageSettings):
     """Every choice that changes an agreement figure.
 
     Attributes:
@@ -32,6 +33,8 @@ class AgreementSettings:
         core_erosions: iterations of binary erosion at the SPECT grid that leave each lung's core.
     """
 
+    WHAT = "agreement settings"
+
     threshold: float = 0.66
     hir_percentile: float = 75.0
     hir_scope: str = "patient"
@@ -39,16 +42,15 @@ class AgreementSettings:
     core_erosions: int = 2
 
     def __post_init__(self):
-        rules = {
-            "threshold must lie between 0 and 1": 0 < self.threshold < 1,
-            "hir_percentile must lie above 0 and at most at 100": 0 < self.hir_percentile <= 100,
-            'hir_scope must be "patient" or "lung"': self.hir_scope in ("patient", "lung"),
-            "clip_at must be positive": self.clip_at > 0,
-            "core_erosions must be at least 1": self.core_erosions >= 1,
-        }
-        for rule, holds in rules.items():
-            if not holds:
-                raise InputError(f"agreement settings: {rule}")
+        self.require(
+            {
+                "threshold must lie between 0 and 1": 0 < self.threshold < 1,
+                "hir_percentile must lie above 0 and at most at 100": 0 < self.hir_percentile <= 100,
+                'hir_scope must be "patient" or "lung"': self.hir_scope in ("patient", "lung"),
+                "clip_at must be positive": self.clip_at > 0,
+                "core_erosions must be at least 1": self.core_erosions >= 1,
+            }
+        )
 
     @classmethod
     def for_model(cls, preprocessing: PreprocessingSettings) -> AgreementSettings:
@@ -58,18 +60,6 @@ class AgreementSettings:
             hir_scope=preprocessing.hir_scope,
             clip_at=preprocessing.clip_at,
         )
-
-    def to_dict(self) -> dict:
-        """The settings as plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> AgreementSettings:
-        """Settings read back; an unknown name is an error, since it would change a number unnoticed."""
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise InputError(f"agreement settings: unknown name {sorted(unknown)[0]!r}")
-        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -145,7 +135,7 @@ def on_spect_grid(
     """
     preprocessing = bundle_preprocessing or PreprocessingSettings()
     settings = settings or AgreementSettings.for_model(preprocessing)
-    values = _spect_values(spect)
+    values = spect_values(spect)
     grid = SpectGrid.of(lungs, spect, transform)
     masks = {name: part >= 0.5 for name, part in zip(SCOPES, (grid.lung, grid.right, grid.left), strict=True)}
     if not masks["lungs"].any():
@@ -177,17 +167,6 @@ def on_spect_grid(
         hir=hir,
         settings=settings,
     )
-
-
-def _spect_values(spect: sitk.Image) -> np.ndarray:
-    if spect.GetDimension() != 3 or spect.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError("the SPECT is not one three-dimensional volume: give the reconstructed perfusion SPECT")
-    values = patient_array(spect).astype(np.float32)
-    if not np.isfinite(values).all():
-        raise InputError("the SPECT has voxels that are not numbers: export it again")
-    if not values.any():
-        raise InputError("the SPECT is zero everywhere: give the reconstructed perfusion SPECT")
-    return values
 
 
 def _references(

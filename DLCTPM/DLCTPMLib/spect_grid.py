@@ -52,6 +52,22 @@ def linear_map(transform: sitk.Transform | None) -> tuple[np.ndarray, np.ndarray
     return np.stack(columns, axis=1), offset
 
 
+def spect_values(spect: sitk.Image) -> np.ndarray:
+    """The voxels of a SPECT as float32, (z, y, x) along the patient's axes.
+
+    Raises:
+        InputError: if it is not one volume of finite numbers, or all zero.
+    """
+    if spect.GetDimension() != 3 or spect.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError("the SPECT is not one three-dimensional volume: give the reconstructed perfusion SPECT")
+    values = patient_array(spect).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise InputError("the SPECT has voxels that are not numbers: export it again")
+    if not values.any():
+        raise InputError("the SPECT is zero everywhere: give the reconstructed perfusion SPECT")
+    return values
+
+
 @dataclass(frozen=True)
 class SpectGrid:
     """The lungs on the SPECT's grid. Make it with ``SpectGrid.of``.

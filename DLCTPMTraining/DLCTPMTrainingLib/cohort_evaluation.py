@@ -107,8 +107,8 @@ def by_diagnosis(rows: list[dict]) -> str:
     for diagnosis in diagnoses:
         of_it = [row for row in rows if row["diagnosis"] == diagnosis]
         count = len({row["patient_id"] for row in of_it})
-        r = [mean_of(of_it, "r_spearman", prediction) for prediction in (MODEL, "geometry")]
-        lines.append(f"| {diagnosis} | {count} | {r[0]:.3f} | {r[1]:.3f} |")
+        r = " | ".join(_mean_and_sd(_values(of_it, "r_spearman", p, "lungs", "whole")) for p in (MODEL, "geometry"))
+        lines.append(f"| {diagnosis} | {count} | {r} |")
     return "\n".join(lines)
 
 
@@ -130,4 +130,5 @@ def _values(rows: list[dict], metric: str, prediction: str, scope: str, part: st
 def _mean_and_sd(values: list[float]) -> str:
     if not values:
         return "–"
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.3f}"
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"

@@ -13,10 +13,18 @@ from DLCTPMLib import __version__
 from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import Predictor, choose_device
-from DLCTPMLib.model_bundle import save_bundle
+from DLCTPMLib.model_bundle import load_bundle, save_bundle
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.progress import Progress, silent, within
 from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
+from DLCTPMTrainingLib.cohort_evaluation import (
+    HEADLINE,
+    as_markdown,
+    by_diagnosis,
+    evaluate_cohort,
+    mean_of,
+    write_evaluation,
+)
 from DLCTPMTrainingLib.samples import FULL_SCALE, Samples, cached_samples
 from DLCTPMTrainingLib.training import EpochRecord, TrainingSettings, train
 
@@ -36,6 +44,7 @@ class TrainingPlan:
         name, version: of the model.
         network, training, preprocessing: settings of the three stages.
         validation_share: part of the patients that is only watched; whole patients, drawn by the seed.
+        test: CSV file of a cohort that training never sees, for the model card's table; None for none.
         device: auto, cpu, cuda or mps.
     """
 
@@ -47,6 +56,7 @@ class TrainingPlan:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
     validation_share: float = 0.2
+    test: Path | None = None
     device: str = "auto"
 
     def __post_init__(self):
@@ -68,10 +78,11 @@ def train_cohort(plan: TrainingPlan, progress: Progress = silent) -> Path:
     """
     device = choose_device(plan.device)
     rows = read_cohort(plan.cohort)
+    test_rows = _unseen(read_cohort(plan.test), rows, plan) if plan.test else []
     samples = prepared_samples(rows, plan, within(progress, 0, SAMPLES_SHARE))
     learning, watching = split_patients([row.patient_id for row in rows], plan.validation_share, plan.training.seed)
     records: list[EpochRecord] = []
-    training_progress = within(progress, SAMPLES_SHARE, 0.99)
+    training_progress = within(progress, SAMPLES_SHARE, 0.9)
 
     def tell_step(done: int, steps: int) -> None:
         last = records[-1] if records else None
@@ -90,9 +101,13 @@ def train_cohort(plan: TrainingPlan, progress: Progress = silent) -> Path:
     )
     history = read_history(plan.out)
     (plan.out / "split.json").write_text(json.dumps({"training": learning, "validation": watching}, indent=1))
-    bundle = write_bundle(plan, rows, samples, learning, network, history)
+    folder = write_bundle(plan, rows, samples, learning, network, history)
+    if test_rows:
+        results = evaluate_cohort(test_rows, load_bundle(folder), plan.device, within(progress, 0.9, 0.99))
+        write_evaluation(results, plan.out)
+        folder = write_bundle(plan, rows, samples, learning, network, history, results)
     progress("Model written", 1.0)
-    return bundle
+    return folder
 
 
 def prepared_samples(rows: list[CohortRow], plan: TrainingPlan, progress: Progress) -> Samples:
@@ -112,6 +127,17 @@ def split_patients(patients: list[str], validation_share: float, seed: int) -> t
     return [p for p in patients if p not in watched], [p for p in patients if p in watched]
 
 
+def _unseen(test: list[CohortRow], rows: list[CohortRow], plan: TrainingPlan) -> list[CohortRow]:
+    seen = {row.ct.resolve(): row.patient_id for row in rows}
+    for row in test:
+        if row.ct.resolve() in seen:
+            raise InputError(
+                f"{plan.test}, line {row.line}: the CT of {row.patient_id} is also trained on in {plan.cohort}, "
+                "test on patients that training never sees"
+            )
+    return test
+
+
 def read_history(run: Path) -> list[dict]:
     """The epochs of a run, oldest first."""
     lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
@@ -125,8 +151,12 @@ def write_bundle(
     learning: list[str],
     network: Arnn,
     history: list[dict],
+    test_results: list[dict] | None = None,
 ) -> Path:
-    """Write the trained network as a bundle with everything that tells what it is."""
+    """Write the trained network as a bundle with everything that tells what it is.
+
+    ``test_results`` are the rows of ``evaluate_cohort``, for the card's table.
+    """
     simulated = any(row.simulated for row in rows)
     learned = samples.of_patients(learning)
     metadata = {
@@ -160,7 +190,9 @@ def write_bundle(
                                  "spatial_shape": list(plan.preprocessing.grid_shape), "value_range": [0, 1]}},
         },
     }  # fmt: skip
-    card = model_card(metadata)
+    if test_results:
+        metadata["test"] = test_summary(test_results)
+    card = model_card(metadata, test_results)
     license_text = "The weights are licensed under Apache-2.0, as the software that made them.\n"
     return save_bundle(plan.out / "model", network, metadata, card, license_text)
 
@@ -176,7 +208,26 @@ def bfloat16_error(network: Arnn, samples: Samples, lungs: int = 6) -> float:
     return round(max(errors), 6)
 
 
-def model_card(metadata: dict, test_table: str = "") -> str:
+def test_summary(results: list[dict]) -> dict:
+    """The headline figures of a test for ``metadata.json``: means over patients, by part and prediction."""
+    return {
+        "patients": len({row["patient_id"] for row in results}),
+        **{
+            part: {
+                prediction: {
+                    metric: None
+                    if (mean := mean_of(results, metric, prediction, part=part)) is None
+                    else round(mean, 4)
+                    for metric in HEADLINE
+                }
+                for prediction in dict.fromkeys(row["prediction"] for row in results)
+            }
+            for part in ("whole", "core")
+        },
+    }
+
+
+def model_card(metadata: dict, test_results: list[dict] | None = None) -> str:
     """The model card in Markdown: what the model is, what it learned from, how good it was, what it is not for."""
     training, preprocessing = metadata["training"], metadata["preprocessing"]
     origin = "**simulated** patients" if metadata["simulated"] else "patients"
@@ -187,6 +238,13 @@ def model_card(metadata: dict, test_table: str = "") -> str:
         if validation
         else "No patients were kept for validation."
     )
+    test = "Not tested on patients of its own yet."
+    if test_results:
+        test = (
+            f"{metadata['test']['patients']} {origin} whom training never saw; both lungs together, on the SPECT's "
+            f"own grid, mean ± SD over patients. The core is each lung eroded by two SPECT voxels.\n\n"
+            f"{as_markdown(test_results)}\n\n{by_diagnosis(test_results)}"
+        )
     return f"""# {metadata["name"]}, version {metadata["version"]}
 
 **{metadata["intended_use"]}**
@@ -203,7 +261,7 @@ channels {"-".join(map(str, metadata["network"]["channels"]))}.
 {watched}
 
 ## Test
-{test_table or "Not tested on patients of its own yet."}
+{test}
 
 ## Limits
 - It sees anatomy and density. Perfusion defects that leave no trace in the CT, such as acute pulmonary embolism,

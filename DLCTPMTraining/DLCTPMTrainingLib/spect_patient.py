@@ -10,9 +10,8 @@ import SimpleITK as sitk
 import torch
 
 from DLCTPMLib.errors import InputError
-
-from .spect_physics import attenuation_per_mm, constant
-from .spect_settings import SpectSettings
+from DLCTPMTrainingLib.spect_physics import attenuation_per_mm, constant
+from DLCTPMTrainingLib.spect_settings import SpectSettings
 
 BODY_MU_PER_MM = 0.3 * constant("mu_water") / 10.0
 """Attenuation above which a voxel belongs to the body's contour: between lung or blankets and tissue."""

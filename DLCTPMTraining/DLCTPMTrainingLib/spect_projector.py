@@ -26,8 +26,7 @@ import numpy as np
 import torch
 
 from DLCTPMLib.errors import InputError
-
-from .spect_physics import Collimator
+from DLCTPMTrainingLib.spect_physics import Collimator
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from .spect_physics import FWHM_PER_SIGMA
-from .spect_projector import Projector
+from DLCTPMTrainingLib.spect_physics import FWHM_PER_SIGMA
+from DLCTPMTrainingLib.spect_projector import Projector
 
 
 def subset_views(views: int, subsets: int) -> list[list[int]]:

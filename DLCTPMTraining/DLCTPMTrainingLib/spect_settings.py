@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 from DLCTPMLib.errors import InputError
-
-from .spect_physics import Collimator, constant
+from DLCTPMLib.settings import StageSettings
+from DLCTPMTrainingLib.spect_physics import Collimator, constant
 
 
 @dataclass(frozen=True)
-class SpectSettings:
+class SpectSettings(StageSettings):
     """A 99mTc-MAA perfusion SPECT as in the paper (GE Discovery 670, 60 views of 30 s, 128³ at 4.42 mm).
 
     Attributes:
@@ -39,6 +39,8 @@ class SpectSettings:
         stored_per_count: stored value for one emitted count of a voxel in the whole acquisition. A scanner's
             own scale; the default puts a healthy lung where the paper's raw values lie (mostly below 5,000).
     """
+
+    WHAT = "SPECT settings"
 
     activity_mbq: float = 111.0
     views: int = 60
@@ -97,15 +99,3 @@ class SpectSettings:
     def angles_deg(self) -> tuple[float, ...]:
         """View angles: 0° in front of the patient, 90° on the patient's left."""
         return tuple(360.0 * view / self.views for view in range(self.views))
-
-    def to_dict(self) -> dict:
-        """The settings as plain JSON values."""
-        return {**asdict(self), "attenuation_shift_mm": list(self.attenuation_shift_mm)}
-
-    @classmethod
-    def from_dict(cls, values: dict) -> SpectSettings:
-        """Settings read back; an unknown name is an error, since it would change a number unnoticed."""
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise InputError(f"SPECT settings: unknown name {sorted(unknown)[0]!r}.")
-        return cls(**values)

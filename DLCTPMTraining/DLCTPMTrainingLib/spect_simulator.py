@@ -19,8 +19,7 @@ from scipy import ndimage
 
 from DLCTPMLib.inference import choose_device
 from DLCTPMLib.progress import Progress, silent
-
-from .spect_patient import (
+from DLCTPMTrainingLib.spect_patient import (
     ScanFrame,
     attenuation_on,
     breathe,
@@ -30,10 +29,10 @@ from .spect_patient import (
     orbit_radii_mm,
     scan_frame,
 )
-from .spect_physics import constant, decay_factor
-from .spect_projector import Projector, ViewGeometry
-from .spect_reconstruction import osem, post_filter
-from .spect_settings import SpectSettings
+from DLCTPMTrainingLib.spect_physics import constant, decay_factor
+from DLCTPMTrainingLib.spect_projector import Projector, ViewGeometry
+from DLCTPMTrainingLib.spect_reconstruction import osem, post_filter
+from DLCTPMTrainingLib.spect_settings import SpectSettings
 
 SCATTER_SMOOTHING_PIXELS = 2.0
 """Standard deviation of the smoothing of lower-window counts: scatter varies slowly, its counts are few."""

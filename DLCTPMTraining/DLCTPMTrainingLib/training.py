@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from torch.nn import functional
 from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import has_bfloat16
+from DLCTPMLib.settings import StageSettings
 from DLCTPMTrainingLib.samples import FULL_SCALE, Samples
 
 PLATEAU_CHANGE, PLATEAU_EPOCHS = 0.002, 5
@@ -27,7 +28,7 @@ PLATEAU_CHANGE, PLATEAU_EPOCHS = 0.002, 5
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(StageSettings):
     """How the network is trained. The paper fixes loss, optimiser and 500 epochs; the rest is chosen here.
 
     Attributes:
@@ -40,6 +41,8 @@ class TrainingSettings:
         seed: of weights, order, dropout and jitter.
     """
 
+    WHAT = "training settings"
+
     epochs: int = 500
     batch_size: int = 1
     learning_rate: float = 1e-3
@@ -49,24 +52,14 @@ class TrainingSettings:
     seed: int = 2026
 
     def __post_init__(self):
-        rules = {
-            "epochs and batch size must be at least 1": min(self.epochs, self.batch_size) >= 1,
-            "the learning rate must be positive": self.learning_rate > 0,
-            "jitter must not be negative": self.jitter >= 0,
-            "precision must be auto, fp32 or bf16": self.precision in ("auto", "fp32", "bf16"),
-        }
-        for rule, holds in rules.items():
-            if not holds:
-                raise InputError(f"training settings: {rule}")
-
-    def to_dict(self) -> dict:
-        """The settings as plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> TrainingSettings:
-        """Settings read back."""
-        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+        self.require(
+            {
+                "epochs and batch size must be at least 1": min(self.epochs, self.batch_size) >= 1,
+                "the learning rate must be positive": self.learning_rate > 0,
+                "jitter must not be negative": self.jitter >= 0,
+                "precision must be auto, fp32 or bf16": self.precision in ("auto", "fp32", "bf16"),
+            }
+        )
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,21 @@ def test_the_table_has_every_patient_scope_part_and_prediction(cohort, bundle, t
     assert (tmp_path / "test.csv").read_text() == as_csv(rows)
 
 
+def test_a_test_cohort_fills_the_card_and_must_be_unseen(cohort, tmp_path):
+    everybody = cohort.read_text().splitlines()
+    learn, unseen = cohort.parent / "learn.csv", cohort.parent / "unseen.csv"
+    learn.write_text("\n".join(everybody[:4]) + "\n")
+    unseen.write_text("\n".join([everybody[0], everybody[4]]) + "\n")
+    plan = a_plan(learn, tmp_path / "run", test=unseen, validation_share=0.0)
+    tested = load_bundle(train_cohort(plan))
+    assert tested.metadata["test"]["patients"] == 1
+    r = tested.metadata["test"]["whole"]["model"]["r_spearman"]
+    assert f"| model | {r:.3f} |" in tested.card
+    assert tested.metadata["validation"] is None
+    with pytest.raises(InputError, match="line 2: the CT of .* is also trained on"):
+        train_cohort(a_plan(cohort, tmp_path / "other", test=unseen))
+
+
 def test_patients_and_never_lungs_are_split():
     patients = [f"P{i}" for i in range(20)]
     learning, watching = split_patients(patients, 0.25, seed=1)
