@@ -18,7 +18,7 @@ from DLCTPMLib.model_bundle import ModelBundle
 from DLCTPMLib.output_folder import check_disk
 from DLCTPMLib.progress import Progress, silent, within
 from DLCTPMLib.quality import check_input
-from DLCTPMLib.registration import Registration, register, write_transform
+from DLCTPMLib.registration import Registration, RegistrationSettings, register, write_transform
 from DLCTPMLib.report import ReportImages, write_report
 from DLCTPMLib.result_file import header, json_ready, notes_for, write_json
 from DLCTPMLib.seg_nrrd import Segment, write_segments
@@ -176,7 +176,8 @@ def prediction_result(
     if comparison is not None and registration is not None:
         described["spect"] = chest.spect.description
         used["agreement"] = comparison.settings.to_dict()
-        used["registration"] = {"kind": settings.registration}
+        how = {} if settings.registration == "none" else RegistrationSettings().to_dict()
+        used["registration"] = {"kind": settings.registration, **how}
         result["registration"] = {
             "kind": settings.registration,
             "metric_before": registration.metric_before,
