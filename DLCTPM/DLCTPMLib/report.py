@@ -78,7 +78,8 @@ def write_report(
         progress: told after every picture.
     """
     threshold = result["settings"]["functional_regions"]["threshold"]
-    chest = ChestPictures(images.ct, images.lungs, images.perfusion, colour_map)
+    note = "simulated · research use only" if result["simulated"] else "research use only"
+    chest = ChestPictures(images.ct, images.lungs, images.perfusion, colour_map, note)
     drawings = [(_plane_caption(plane.name), lambda plane=plane: chest.strip(plane)) for plane in PLANES]
     drawings.append(
         (f"High-functional lung is above {threshold:g} of the scale.", lambda: chest.functional(threshold))
@@ -88,11 +89,11 @@ def write_report(
         drawings += [
             (
                 f"{plane.name.capitalize()} slices on the SPECT's own grid.",
-                lambda p=plane: spect_strip(comparison, p, colour_map),
+                lambda p=plane: spect_strip(comparison, p, colour_map, note),
             )
             for plane in (CORONAL, AXIAL)
         ]
-        drawings.append(("Joint histogram of SPECT and map in the lungs.", lambda: joint_histogram(comparison)))
+        drawings.append(("Joint histogram of SPECT and map in the lungs.", lambda: joint_histogram(comparison, note)))
     figures = []
     for number, (caption, draw) in enumerate(drawings):
         figures.append({"caption": caption, "source": _data_uri(draw()), "narrow": False})
@@ -113,7 +114,7 @@ def write_report(
             regions=_region_rows(result["regions"]),
             definitions=_definitions(threshold),
             agreement=_agreement_tables(result.get("agreement")),
-            agreement_notes=_agreement_notes(result.get("agreement")),
+            agreement_notes=_agreement_notes(result),
             card_excerpt="\n".join(model_card.splitlines()[:CARD_LINES]),
             methods=methods_paragraph(result),
             citation=CITATION,
@@ -165,7 +166,10 @@ def _environment() -> jinja2.Environment:
 
 
 def _figure(value: float | None, decimals: int) -> str:
-    return MISSING if value is None else f"{value:,.{decimals}f}".replace("-", "−").replace(",", "\u202f")
+    if value is None:
+        return MISSING
+    rounded = round(value, decimals) + 0.0  # no minus before a zero
+    return f"{rounded:,.{decimals}f}".replace("-", "−").replace(",", "\u202f")
 
 
 def _data_uri(png: bytes) -> str:
@@ -243,14 +247,27 @@ def _agreement_tables(agreement: dict | None) -> list[dict]:
     return tables
 
 
-def _agreement_notes(agreement: dict | None) -> list[str]:
+def _agreement_notes(result: dict) -> list[str]:
+    agreement, registration = result.get("agreement"), result.get("registration")
     if not agreement:
         return []
-    return [
-        f"SSIM: {agreement['lungs']['ssim_convention']}. R, DSC and κ use the SPECT divided by its high intensity "
-        "reference without clipping.",
+    lungs = agreement["lungs"]
+    other = lungs["other_hir_scope"]
+    notes = [
+        f"SSIM: {lungs['ssim_convention']}. R, DSC and κ use the SPECT divided by its high intensity reference "
+        f"(HIR) without clipping.",
+        f"HIR of the {lungs['hir_scope']} is used above. With the HIR of the {other['hir_scope']} instead the map "
+        f"has R {_figure(other['r_spearman'], 3)}, SSIM {_figure(other['ssim'], 3)}, DSC "
+        f"{_figure(other['dsc_high'], 3)} (high) and {_figure(other['dsc_low'], 3)} (low).",
         "Baselines need no learning: a map is worth what it is better than they are, above all in the core.",
     ]
+    if registration and registration["metric_after"] is not None:
+        notes.append(
+            f"Registration ({registration['kind']}): mutual information {_figure(registration['metric_before'], 3)} "
+            f"at the start, {_figure(registration['metric_after'], 3)} at the end"
+            f"{'' if registration['improved'] else '; it did not improve, so the start was kept'}."
+        )
+    return notes
 
 
 def _rows(values: dict) -> list[tuple[str, str]]:

@@ -33,6 +33,10 @@ WINDOW_HU = (-1100.0, 400.0)
 HIGH_COLOUR, LOW_COLOUR = "#e69f00", "#0072b2"
 """High- and low-functional lung, told apart by readers with any colour vision (Okabe and Ito)."""
 
+NOTE = "research use only"
+"""What stands beneath a picture unless more must be said (*simulated*)."""
+
+_SOFT = "#666666"
 _MARGIN_MM = 20.0
 _OVERLAY = 0.6
 _OUTSIDE = (0.13, 0.14, 0.16)
@@ -76,9 +80,17 @@ class ChestPictures:
         lungs: CIP labels on the CT's grid.
         perfusion: relative perfusion on the CT's grid.
         colour_map: Matplotlib's name of it.
+        note: stands small beneath every strip.
     """
 
-    def __init__(self, ct: sitk.Image, lungs: sitk.Image, perfusion: sitk.Image, colour_map: str = COLOUR_MAP):
+    def __init__(
+        self,
+        ct: sitk.Image,
+        lungs: sitk.Image,
+        perfusion: sitk.Image,
+        colour_map: str = COLOUR_MAP,
+        note: str = NOTE,
+    ):
         if PatientAxes.of(ct).is_oblique:
             grid = upright_grid(ct)
             air = float(sitk.GetArrayViewFromImage(ct).min())
@@ -92,6 +104,7 @@ class ChestPictures:
         self._hu, self._perfusion = patient_array(ct), patient_array(perfusion)
         self._box = _with_margin(bounding_box(self._lung), self._axes)
         self._colours = colormaps[colour_map]
+        self._note = note
 
     def strip(self, plane: Plane) -> bytes:
         """Slices of one plane: the CT, the map laid over it inside the lungs, and the map alone."""
@@ -118,7 +131,7 @@ class ChestPictures:
         def picture(name: str, column: int) -> np.ndarray:
             return self._crop(plane, rows[name](plane, indices[column]))
 
-        return _strip(plane, self._axes.spacing_mm, list(rows), captions, picture, [(scale, label)])
+        return _strip(plane, self._axes.spacing_mm, list(rows), captions, picture, [(scale, label)], self._note)
 
     def _slices(self, plane: Plane) -> list[int]:
         """Slices that part the lung volume evenly; in the sagittal plane each lung by itself."""
@@ -158,7 +171,7 @@ class ChestPictures:
         return np.where(inside, self._colours(plane.cut(self._perfusion, index))[..., :3], _OUTSIDE)
 
 
-def spect_strip(comparison: SpectComparison, plane: Plane, colour_map: str = COLOUR_MAP) -> bytes:
+def spect_strip(comparison: SpectComparison, plane: Plane, colour_map: str = COLOUR_MAP, note: str = NOTE) -> bytes:
     """Slices on the SPECT's grid: SPECT and map on one scale, and their difference."""
     lung, colours, difference = comparison.masks["lungs"], colormaps[colour_map], colormaps["RdBu_r"]
     reference, prediction = (
@@ -188,10 +201,10 @@ def spect_strip(comparison: SpectComparison, plane: Plane, colour_map: str = COL
     def picture(name: str, column: int) -> np.ndarray:
         return plane.cut(shown[name], indices[column] - start)
 
-    return _strip(plane, axes.spacing_mm, list(rows), captions, picture, scales)
+    return _strip(plane, axes.spacing_mm, list(rows), captions, picture, scales, note)
 
 
-def joint_histogram(comparison: SpectComparison) -> bytes:
+def joint_histogram(comparison: SpectComparison, note: str = NOTE) -> bytes:
     """How often each pair of SPECT and map values occurs in the lungs, with the line of equality."""
     counts, edges = comparison.joint_histogram()
     figure = Figure(figsize=(4.6, 4.0), dpi=_DPI)
@@ -217,6 +230,7 @@ def joint_histogram(comparison: SpectComparison) -> bytes:
     bar = figure.colorbar(image, cax=figure.add_axes((0.83, 0.14, 0.03, 0.78)))
     bar.set_label("voxels of the SPECT", fontsize=7)
     bar.ax.tick_params(labelsize=7)
+    figure.text(0.99, 0.02, note, ha="right", fontsize=6, color=_SOFT)
     return _png(figure)
 
 
@@ -244,6 +258,7 @@ def _strip(
     captions: list[str],
     picture: Callable[[str, int], np.ndarray],
     scales: list[tuple[ScalarMappable, str]],
+    note: str,
 ) -> bytes:
     """Rows and columns of slices with captions, edge letters and colour bars."""
     row_mm, column_mm = (spacing_mm[axis] for axis in range(3) if axis != plane.axis)
@@ -270,6 +285,7 @@ def _strip(
     for number, (scale, text) in enumerate(scales):
         left = (label + 0.4 + number * 4.9) / _WIDTH_INCH
         _colour_bar(figure, scale, text, (left, 0.36 / total, 3.9 / _WIDTH_INCH, 0.12 / total))
+    canvas.text(_WIDTH_INCH - 0.03, 0.03, note, ha="right", va="bottom", fontsize=6, color=_SOFT)
     return _png(figure)
 
 

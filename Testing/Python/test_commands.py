@@ -210,6 +210,23 @@ def test_json_progress_is_all_of_standard_output_and_never_goes_back(files, tmp_
     assert said.err == ""
 
 
+def test_a_chest_with_one_lung_is_mapped_and_the_absence_is_said(files, tmp_path):
+    labels = sitk.GetArrayFromImage(lung_labels())
+    one = sitk.GetImageFromArray(np.where(labels == 2, labels, 0).astype(np.uint16))
+    one.CopyInformation(lung_labels())
+    sitk.WriteImage(one, str(tmp_path / "one.nrrd"))
+    options = ["--model", files["model"], "--lungs", str(tmp_path / "one.nrrd"), "--spect", files["spect"]]
+    assert main(["predict", files["ct"], *options, "--out", str(tmp_path / "out")]) == DONE
+    result = result_of(tmp_path / "out")
+    assert any("left lung" in warning for warning in result["warnings"])
+    left = result["regions"]["left lung"]
+    assert (left["volume_ml"], left["mean"], left["perfusion_percent"]) == (0, None, 0)
+    assert result["agreement"]["left lung"]["r_spearman"] is None
+    assert result["agreement"]["left lung"]["undefined"]["r_spearman"]
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "100\u2009%" in report or "100 % / 0 %" in report
+
+
 def test_results_go_beside_the_work_when_no_folder_was_named(files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["predict", files["ct"], "--lungs", files["lungs"], "--model", files["model"]]) == DONE

@@ -49,7 +49,7 @@ def result(perfusion, comparison):
                 "preprocessing": preprocessing.to_dict(),
                 "functional_regions": {"threshold": 0.66},
                 "agreement": comparison.settings.to_dict(),
-                "registration": {"kind": "none"},
+                "registration": {"kind": "rigid"},
             },
             "device": "cpu float32",
             "input": {
@@ -57,6 +57,7 @@ def result(perfusion, comparison):
                 "lungs": {"source": "the test"},
                 "spect": describe(perfusion_spect(), "spect.nrrd", "NRRD"),
             },
+            "registration": {"kind": "rigid", "metric_before": 0.25, "metric_after": 0.5, "improved": True},
             "regions": region_table(perfusion, lung_labels()),
             "agreement": agreement_of(comparison),
             "quality": [{"check": "contrast", "status": "WARN", "value": 1, "message": "contrast was seen"}],
@@ -132,6 +133,8 @@ def test_the_page_says_what_must_be_said(page):
         "baseline: geometry only",
         "High-functional lung: map above 0.66",
         "cpu float32",
+        "mutual information 0.250 at the start, 0.500 at the end",
+        "With the HIR of the lung instead",
     ):
         assert sentence in page
     assert "<b>ct</b>" not in page
