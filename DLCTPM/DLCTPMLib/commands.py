@@ -219,7 +219,8 @@ def _run(options: argparse.Namespace) -> None:
 def say(options: argparse.Namespace, text: str) -> None:
     """Tell the user what was done, unless a program reads standard output."""
     if options.progress != "json":
-        print(text)
+        encoding = sys.stdout.encoding or "utf-8"  # a Windows console may lack a minus or a dash
+        print(text.encode(encoding, "replace").decode(encoding))
 
 
 def _tell(line: str) -> None:

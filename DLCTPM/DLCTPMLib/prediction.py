@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.agreement import agreement_of
 from DLCTPMLib.chest_regions import terminology
-from DLCTPMLib.errors import InputError, naming
+from DLCTPMLib.errors import naming
 from DLCTPMLib.functional_regions import HIGH, LOW, functional_labels, region_table
 from DLCTPMLib.image_files import Scan, write_image
 from DLCTPMLib.lungs import Lungs
@@ -22,6 +22,7 @@ from DLCTPMLib.registration import Registration, RegistrationSettings, register,
 from DLCTPMLib.report import ReportImages, write_report
 from DLCTPMLib.result_file import header, json_ready, notes_for, write_json
 from DLCTPMLib.seg_nrrd import Segment, write_segments
+from DLCTPMLib.settings import StageSettings
 from DLCTPMLib.spect_comparison import AgreementSettings, SpectComparison, on_spect_grid
 
 RESULT_FILES = (
@@ -37,7 +38,7 @@ RESULT_FILES = (
 
 
 @dataclass(frozen=True)
-class PredictionSettings:
+class PredictionSettings(StageSettings):
     """What may be chosen about a prediction; all of it is written into ``result.json``.
 
     Attributes:
@@ -54,11 +55,16 @@ class PredictionSettings:
     device: str = "auto"
     precision: str = "auto"
 
+    WHAT = "prediction settings"
+
     def __post_init__(self):
-        if not 0 < self.threshold < 1:
-            raise InputError(f"the threshold {self.threshold:g} does not lie between 0 and 1; 0.66 is the paper's")
-        if self.registration not in ("rigid", "affine", "none"):
-            raise InputError(f"unknown registration {self.registration!r}; use rigid, affine or none")
+        self.require(
+            {
+                "the threshold must lie between 0 and 1 (0.66 is the paper's)": 0 < self.threshold < 1,
+                "registration must be rigid, affine or none": self.registration in ("rigid", "affine", "none"),
+                "hir_scope must be patient or lung": self.hir_scope in (None, "patient", "lung"),
+            }
+        )
 
     def agreement(self, bundle: ModelBundle) -> AgreementSettings:
         """How the SPECT is standardised and compared, after the model's own settings."""
