@@ -1,0 +1,345 @@
+"""Cohorts: the table of patients a training or a study runs on, and the making of virtual ones.
+
+``cohort.csv`` has the columns ``patient_id, ct, spect, lungs, diagnosis, sex, age`` and may have more; paths are
+relative to the table.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.progress import Progress, silent
+
+REQUIRED_COLUMNS = ("patient_id", "ct", "spect", "lungs")
+"""Columns without which a cohort table is refused."""
+COLUMNS = (*REQUIRED_COLUMNS, "diagnosis", "sex", "age", "perfusion", "seed", "simulated")
+"""Columns of a virtual cohort's table, in order."""
+IMAGES = ("ct", "lungs", "spect", "perfusion")
+"""Images of a virtual patient, each ``<name>.nrrd`` in the patient's folder."""
+
+TABLE_1: dict[str, tuple[int, tuple[str, ...]]] = {
+    "Pulmonary hypertension": (25, ("pulmonary hypertension",)),
+    "Pulmonary embolism": (
+        12,
+        ("chronic pulmonary embolism", "chronic pulmonary embolism", "acute pulmonary embolism"),
+    ),
+    "Lung cancer": (12, ("lung cancer",)),
+    "Chest pain": (2, ("chest pain",)),
+    "Chronic obstructive airway disease": (2, ("chronic obstructive airway disease",)),
+    "Systemic lupus erythematosus": (2, ("systemic lupus erythematosus",)),
+    "Others": (
+        14,
+        (
+            "pulmonary fibrosis",
+            "hypoxia",
+            "congestive heart failure",
+            "aortic dissection",
+            "pulmonary arteriovenous malformation",
+            "chronic renal failure",
+            "hepatopulmonary syndrome",
+            "fever",
+            "post COVID-19",
+            "shortness of breath",
+            "hypoplastic right lung",
+            "tuberculosis",
+            "pneumonia",
+            "deep venous thrombosis",
+        ),
+    ),
+    "Healthy lung": (4, ("healthy",)),
+}
+"""Table 1 of the paper: row → (patients of 73, the diagnoses of this generator that make up the row, in turn).
+
+The paper does not say how many embolisms were acute; its text names chronic ones. One in three is acute here.
+"""
+WOMEN_OF_73 = 49
+"""Women among the paper's 73 patients."""
+
+
+def table_1_row(diagnosis: str) -> str:
+    """The row of the paper's Table 1 that a diagnosis belongs to ("Others" if unknown)."""
+    for row, (_, diagnoses) in TABLE_1.items():
+        if diagnosis in diagnoses:
+            return row
+    return "Others"
+
+
+def _largest_remainder(total: int, weights: list[int]) -> list[int]:
+    quotas = [total * weight / sum(weights) for weight in weights]
+    counts = [int(quota) for quota in quotas]
+    order = sorted(range(len(weights)), key=lambda i: (counts[i] - quotas[i], i))
+    for i in order[: total - sum(counts)]:
+        counts[i] += 1
+    return counts
+
+
+def plan_cohort(patients: int, seed: int) -> list:
+    """Settings of a virtual cohort with the mix of the paper's Table 1, sex and age as there.
+
+    Exactly Table 1 for 73 patients; by largest remainder for other numbers. The order is shuffled by the seed.
+
+    Returns:
+        A list of ``VirtualPatientSettings``, ids SYNTH-0001 onwards.
+
+    Raises:
+        InputError: for fewer than one patient.
+    """
+    from DLCTPMTrainingLib.parameters import draw
+    from DLCTPMTrainingLib.virtual_patient import VirtualPatientSettings
+
+    if patients < 1:
+        raise InputError(f"a cohort of {patients} patients cannot be made; ask for at least 1")
+    if seed < 0:
+        raise InputError(f"seed {seed} is negative; use a whole number from 0 up")
+    root = np.random.SeedSequence(seed)
+    rng = np.random.default_rng(root.spawn(1)[0])
+    diagnoses: list[str] = []
+    counts = _largest_remainder(patients, [count for count, _ in TABLE_1.values()])
+    for count, (row, (_, names)) in zip(counts, TABLE_1.items(), strict=True):
+        names = list(rng.permutation(names)) if row == "Others" else names
+        diagnoses += [str(names[i % len(names)]) for i in range(count)]
+    diagnoses = [diagnoses[i] for i in rng.permutation(patients)]
+    women = round(patients * WOMEN_OF_73 / 73)
+    sexes = rng.permutation(["F"] * women + ["M"] * (patients - women))
+    ages = [int(np.clip(round(draw(rng, "age.years")), 22, 95)) for _ in range(patients)]
+    return [
+        VirtualPatientSettings(
+            patient_id=f"SYNTH-{i + 1:04d}",
+            seed=int(np.random.SeedSequence(seed, spawn_key=(1, i)).generate_state(1)[0]),
+            diagnosis=diagnoses[i],
+            sex=str(sexes[i]),
+            age=ages[i],
+        )
+        for i in range(patients)
+    ]
+
+
+def simulate_cohort(
+    patients: int,
+    seed: int,
+    out: Path | str,
+    progress: Progress = silent,
+    workers: int = 1,
+    adjust: Callable | None = None,
+) -> Path:
+    """Make a virtual cohort in a folder: ``SYNTH-0001/{ct,lungs,spect,perfusion}.nrrd`` and ``cohort.csv``.
+
+    A patient that is there already with the same configuration hash is left alone, so a stopped run goes on where it
+    was. ``cohort.csv`` is written last.
+
+    Args:
+        patients: how many.
+        seed: of the cohort.
+        out: folder, made if needed.
+        progress: told after each patient.
+        workers: processes.
+        adjust: called with each patient's settings, returns those to use (another spacing, say).
+
+    Returns:
+        The path of ``cohort.csv``.
+    """
+    out = Path(out)
+    plan = plan_cohort(patients, seed)  # refuses nonsense before anything is written
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, not a folder; give another place for the cohort")
+    out.mkdir(parents=True, exist_ok=True)
+    if adjust:
+        plan = [adjust(settings) for settings in plan]
+    progress("virtual patients", 0.0)
+    if workers <= 1:
+        for done, settings in enumerate(plan, 1):
+            write_patient(settings, out)
+            progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
+    else:
+        with ProcessPoolExecutor(workers) as pool:
+            for done, _ in enumerate(pool.map(write_patient, plan, [out] * len(plan)), 1):
+                progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
+    return write_cohort_table(plan, out)
+
+
+def write_patient(settings, out: Path) -> Path:
+    """Make one virtual patient's folder under ``out`` unless it is there whole, with the same configuration."""
+    from SimpleITK import WriteImage
+
+    from DLCTPMTrainingLib.virtual_patient import simulate_patient
+
+    folder = Path(out) / settings.patient_id
+    note = folder / "patient.json"
+    if note.exists() and all((folder / f"{name}.nrrd").exists() for name in IMAGES):
+        try:
+            if json.loads(note.read_text(encoding="utf-8")).get("configuration_sha256") == settings.sha256:
+                return folder
+        except json.JSONDecodeError:
+            pass  # cut short by a crash: make the patient again
+    patient = simulate_patient(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    note.unlink(missing_ok=True)
+    for name in IMAGES:
+        part = folder / f".{name}.part.nrrd"
+        WriteImage(getattr(patient, name), str(part), True, 1)
+        os.replace(part, folder / f"{name}.nrrd")
+    _write_text(note, json.dumps(patient.info, indent=1, sort_keys=True))
+    return folder
+
+
+def write_cohort_table(plan: list, out: Path) -> Path:
+    """Write ``cohort.csv`` for planned patients under ``out``."""
+    lines = [",".join(COLUMNS)]
+    for s in plan:
+        paths = {name: f"{s.patient_id}/{name}.nrrd" for name in IMAGES}
+        row = {"patient_id": s.patient_id, **paths, "diagnosis": s.diagnosis, "sex": s.sex, "age": str(s.age)}
+        row |= {"seed": str(s.seed), "simulated": "yes"}
+        lines.append(",".join(row[column] for column in COLUMNS))
+    path = Path(out) / "cohort.csv"
+    _write_text(path, "\n".join(lines) + "\n")
+    return path
+
+
+def _write_text(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.replace(temporary, path)
+
+
+@dataclass(frozen=True)
+class CohortRow:
+    """One patient of a cohort table; paths are absolute, ``lungs`` and ``perfusion`` may be None.
+
+    ``line`` is the row's line in the file; ``other`` holds columns without a meaning here.
+    """
+
+    patient_id: str
+    ct: Path
+    spect: Path
+    lungs: Path | None
+    diagnosis: str = ""
+    sex: str = ""
+    age: float | None = None
+    perfusion: Path | None = None
+    simulated: bool = False
+    line: int = 0
+    other: dict[str, str] = field(default_factory=dict)
+
+
+def read_cohort(path: Path | str) -> list[CohortRow]:
+    """Read and check a cohort table.
+
+    UTF-8 (with or without mark) or Latin-1; separated by comma, semicolon or tab.
+
+    Raises:
+        InputError: naming the file and line: no such table, missing column, wrong number of values, missing file, the
+            same patient twice, an age that is no number.
+    """
+    path = Path(path)
+    text = _read_text(path)
+    lines = text.splitlines()
+    if not lines or not lines[0].strip():
+        raise InputError(f"{path} is empty; a cohort table needs a header line with {', '.join(REQUIRED_COLUMNS)}")
+    separator = max(",;\t", key=lines[0].count)
+    reader = csv.reader(lines, delimiter=separator)
+    header = [name.strip().lower() for name in next(reader)]
+    missing = [name for name in REQUIRED_COLUMNS if name not in header]
+    if missing:
+        raise InputError(
+            f"{path}, line 1: no column {', '.join(missing)}; the header must name {', '.join(REQUIRED_COLUMNS)}"
+        )
+    repeated = sorted({name for name in header if name and header.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path}, line 1: column {', '.join(repeated)} is named twice; name each column once")
+    rows: list[CohortRow] = []
+    first_line: dict[str, int] = {}
+    for values in reader:
+        if not any(value.strip() for value in values):
+            continue
+        row = _row(path, reader.line_num, header, values)
+        if row.patient_id in first_line:
+            raise InputError(
+                f"{path}, line {row.line}: patient {row.patient_id} is already on line {first_line[row.patient_id]}; "
+                "give each patient one line"
+            )
+        first_line[row.patient_id] = row.line
+        rows.append(row)
+    if not rows:
+        raise InputError(f"{path} lists no patients; add one line for each")
+    return rows
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give the path of a cohort table (CSV)") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give the path of a cohort table (CSV)") from None
+    if b"\0" in content[:4096]:
+        raise InputError(f"{path} is not a text file; save the table as CSV (UTF-8)")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _row(path: Path, line: int, header: list[str], values: list[str]) -> CohortRow:
+    where = f"{path}, line {line}"
+    values = [value.strip() for value in values]
+    if len(values) < len(header):
+        values += [""] * (len(header) - len(values))
+    if len(values) > len(header):
+        raise InputError(
+            f"{where}: {len(values)} values for {len(header)} columns; quote values that hold a separator"
+        )
+    cells = dict(zip(header, values, strict=True))
+    if not cells["patient_id"]:
+        raise InputError(f"{where}: no patient_id; give each patient an id")
+    files = {}
+    for name in ("ct", "spect", "lungs", "perfusion"):
+        cell = cells.get(name, "")
+        if not cell:
+            if name in ("ct", "spect"):
+                raise InputError(f"{where}: no {name} for patient {cells['patient_id']}; give its path")
+            files[name] = None
+            continue
+        file = Path(cell)
+        file = file if file.is_absolute() else path.parent / file
+        if not file.exists():
+            raise InputError(f"{where}: {name} {cell} of patient {cells['patient_id']} does not exist; mend the path")
+        files[name] = file.absolute()
+    age = None
+    if cells.get("age"):
+        try:
+            age = float(cells["age"].replace(",", "."))
+        except ValueError:
+            raise InputError(f"{where}: age {cells['age']!r} is not a number; give years or leave it empty") from None
+    known = {*COLUMNS}
+    return CohortRow(
+        patient_id=cells["patient_id"],
+        **files,
+        diagnosis=cells.get("diagnosis", ""),
+        sex=cells.get("sex", ""),
+        age=age,
+        simulated=cells.get("simulated", "").lower() in ("yes", "true", "1"),
+        line=line,
+        other={name: value for name, value in cells.items() if name and (name not in known or name == "seed")},
+    )
+
+
+__all__ = [
+    "CohortRow",
+    "plan_cohort",
+    "read_cohort",
+    "simulate_cohort",
+    "table_1_row",
+    "write_cohort_table",
+    "write_patient",
+]
