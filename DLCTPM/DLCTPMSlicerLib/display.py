@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import slicer
 import slicer.util
 from slicer.i18n import tr as _
+
+from DLCTPMSlicerLib.node_files import ijkToWorld
 
 COLOUR_MAPS = {
     "iron": "vtkMRMLColorTableNodeIron",
@@ -46,7 +49,7 @@ def setPerfusionDisplay(
         display.SetAutoThreshold(False)
         display.SetThreshold(JUST_ABOVE_ZERO, max(1.0, float(perfusion.GetImageData().GetScalarRange()[1])) + 1)
         display.SetApplyThreshold(True)
-        display.SetInterpolate(True)
+        display.SetInterpolate(False)  # else a rim of low perfusion that is not there surrounds the lungs
 
 
 def setCtDisplay(ct: slicer.vtkMRMLScalarVolumeNode, randomColours: bool = False) -> None:
@@ -130,12 +133,30 @@ def hang(
 
 
 def centreSlices(volume: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Move the slice views to the middle of a volume."""
-    bounds = [0.0] * 6
-    volume.GetRASBounds(bounds)
-    middle = [(bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3)]
+    """Move the slice views to the middle of a map's lungs, the sagittal one through the right lung."""
+    middle, rightLung = _lungCentres(volume)
     for name in slicer.app.layoutManager().sliceViewNames():
-        slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode().JumpSliceByCentering(*middle)
+        view = slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode()
+        sagittal = view.GetOrientation() == "Sagittal"
+        view.JumpSlice(*(rightLung if sagittal else middle))
+
+
+def _lungCentres(volume: slicer.vtkMRMLScalarVolumeNode) -> tuple[np.ndarray, np.ndarray]:
+    """RAS middle of where a map is not 0, and the middle of its half on the patient's right."""
+    kji = [
+        np.flatnonzero(slicer.util.arrayFromVolume(volume).any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))
+    ]
+    if not kji[0].size:
+        bounds = [0.0] * 6
+        volume.GetRASBounds(bounds)
+        corners = np.array(bounds).reshape(3, 2).T
+    else:
+        ends = np.array([[axis[0], axis[-1]] for axis in reversed(kji)], float).T
+        corners = (np.c_[ends, np.ones(2)] @ ijkToWorld(volume).T)[:, :3]
+    middle = corners.mean(axis=0)
+    rightLung = middle.copy()
+    rightLung[0] = (middle[0] + corners[:, 0].max()) / 2
+    return middle, rightLung
 
 
 def placeBeside(ct: slicer.vtkMRMLScalarVolumeNode, nodes) -> None:

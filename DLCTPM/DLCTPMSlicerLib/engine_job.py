@@ -50,7 +50,6 @@ class EngineJob:
         deliver: given that folder after the run, makes the nodes and returns what the caller wants.
         onProgress: called with ``EngineProgress``.
         onFinished: called once with a ``JobResult``.
-        command: from arguments to the program to start; tests put theirs in its place.
     """
 
     def __init__(
@@ -59,10 +58,9 @@ class EngineJob:
         deliver: Callable[[Path], object],
         onProgress: Callable[[EngineProgress], None] = lambda progress: None,
         onFinished: Callable[[JobResult], None] = lambda result: None,
-        command: Callable[[list[str]], list[str]] = engineCommand,
     ):
         self._prepare, self._deliver = prepare, deliver
-        self._onProgress, self._onFinished, self._command = onProgress, onFinished, command
+        self._onProgress, self._onFinished = onProgress, onFinished
         self._process: EngineProcess | None = None
         self._folder: Path | None = None
         self._sceneTag: int | None = None
@@ -88,7 +86,7 @@ class EngineJob:
             )
             return self
         self._process = EngineProcess(
-            self._command(arguments), engineEnvironment(), str(MODULE_FOLDER), self._onProgress, self._ended
+            engineCommand(arguments), engineEnvironment(), str(MODULE_FOLDER), self._onProgress, self._ended
         )
         self._process.start()
         return self

@@ -4,25 +4,96 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import slicer
+import slicer.util
 import vtk
+from slicer.i18n import tr as _
 
 
 class NodeError(ValueError):
     """A node cannot be used; the message is a sentence for the user that says what to do."""
 
 
+NRRD_TYPES = {
+    "int8": "int8",
+    "uint8": "uint8",
+    "int16": "int16",
+    "uint16": "uint16",
+    "int32": "int32",
+    "uint32": "uint32",
+    "int64": "int64",
+    "uint64": "uint64",
+    "float32": "float",
+    "float64": "double",
+}
+
+
+def exactly(number: float) -> float:
+    """A number of a node's geometry without the last digits that MRML's matrix inversions add.
+
+    Slicer makes 6.000000000000001 of a spacing of 6; 14 digits give back what the file had, so that the engine
+    computes in Slicer what it computes on the file.
+    """
+    return float(f"{number:.14g}")
+
+
 def writeVolume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path) -> Path:
-    """Write a volume as it lies in the world (a linear transform above it is applied to its axes).
+    """Write a volume as NRRD as it lies in the world (a linear transform above it is applied to its axes).
 
     Raises:
         NodeError: it has no voxels, is warped by a non-linear transform, or cannot be written.
     """
     if volume.GetImageData() is None or volume.GetImageData().GetNumberOfPoints() == 0:
-        raise NodeError(f"{volume.GetName()} has no voxels; load it again.")
-    stray = _inWorld(volume)
-    _write(slicer.vtkMRMLVolumeArchetypeStorageNode(), stray, path)
+        raise NodeError(_("{name} has no voxels; load it again.").format(name=volume.GetName()))
+    voxels = np.ascontiguousarray(slicer.util.arrayFromVolume(volume))
+    if voxels.ndim != 3 or voxels.dtype.name not in NRRD_TYPES:
+        raise NodeError(_("{name} is not a plain scalar volume.").format(name=volume.GetName()))
+    toLps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijkToWorld(volume)
+    axes = [[exactly(part) for part in toLps[:3, axis]] for axis in range(4)]
+    header = [
+        "NRRD0004",
+        f"type: {NRRD_TYPES[voxels.dtype.name]}",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        f"sizes: {voxels.shape[2]} {voxels.shape[1]} {voxels.shape[0]}",
+        "space directions: " + " ".join(_vector(axis) for axis in axes[:3]),
+        "kinds: domain domain domain",
+        "endian: little",
+        "encoding: raw",
+        f"space origin: {_vector(axes[3])}",
+    ]
+    try:
+        with path.open("wb") as file:
+            file.write(("\n".join(header) + "\n\n").encode("ascii"))
+            voxels.astype(voxels.dtype.newbyteorder("<"), copy=False).tofile(file)
+    except OSError as error:
+        raise NodeError(_("{path} cannot be written: {reason}.").format(path=path, reason=error.strerror)) from error
     return path
+
+
+def ijkToWorld(volume: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    """The 4×4 matrix from voxel indices (i, j, k) to world RAS, with the linear transform above the volume.
+
+    Raises:
+        NodeError: the transform is not linear.
+    """
+    matrix, toWorld = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    transform = volume.GetParentTransformNode()
+    if transform is not None:
+        if not transform.IsTransformToWorldLinear():
+            raise NodeError(
+                _("{name} is warped by a transform; harden it first (Transforms module).").format(
+                    name=volume.GetName()
+                )
+            )
+        transform.GetMatrixTransformToWorld(toWorld)
+    return slicer.util.arrayFromVTKMatrix(toWorld) @ slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def _vector(numbers) -> str:
+    return "(" + ",".join(repr(number) for number in numbers) + ")"
 
 
 def writeSegmentation(segmentation: slicer.vtkMRMLSegmentationNode, path: Path) -> Path:
@@ -32,9 +103,13 @@ def writeSegmentation(segmentation: slicer.vtkMRMLSegmentationNode, path: Path) 
         NodeError: it is empty, lies under a transform, or cannot be written.
     """
     if segmentation.GetParentTransformNode() is not None:
-        raise NodeError(f"{segmentation.GetName()} lies under a transform; harden it first (Transforms module).")
+        raise NodeError(
+            _("{name} lies under a transform; harden it first (Transforms module).").format(
+                name=segmentation.GetName()
+            )
+        )
     if segmentation.GetSegmentation().GetNumberOfSegments() == 0:
-        raise NodeError(f"{segmentation.GetName()} has no segments; segment the lungs first.")
+        raise NodeError(_("{name} has no segments; segment the lungs first.").format(name=segmentation.GetName()))
     _write(slicer.vtkMRMLSegmentationStorageNode(), segmentation, path)
     return path
 
@@ -48,7 +123,9 @@ def writeTransform(transform: slicer.vtkMRMLTransformNode, path: Path) -> Path:
         NodeError: it is not linear, or cannot be written.
     """
     if not transform.IsTransformToWorldLinear():
-        raise NodeError(f"{transform.GetName()} is not linear; the engine takes rigid and affine transforms.")
+        raise NodeError(
+            _("{name} is not linear; the engine takes rigid and affine transforms.").format(name=transform.GetName())
+        )
     _write(slicer.vtkMRMLTransformStorageNode(), transform, path)
     return path
 
@@ -80,33 +157,18 @@ def isInScene(node: slicer.vtkMRMLNode | None) -> bool:
     return node is not None and node.GetScene() is not None and slicer.mrmlScene.IsNodePresent(node) > 0
 
 
-def _inWorld(volume: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
-    """The volume itself, or an unsaved twin with its transform in its axes; voxels are shared."""
-    transform = volume.GetParentTransformNode()
-    if transform is None:
-        return volume
-    if not transform.IsTransformToWorldLinear():
-        raise NodeError(f"{volume.GetName()} is warped by a transform; harden it first (Transforms module).")
-    toWorld, ijkToRas = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
-    transform.GetMatrixTransformToWorld(toWorld)
-    volume.GetIJKToRASMatrix(ijkToRas)
-    vtk.vtkMatrix4x4.Multiply4x4(toWorld, ijkToRas, ijkToRas)
-    twin = slicer.vtkMRMLScalarVolumeNode()
-    twin.SetAndObserveImageData(volume.GetImageData())
-    twin.SetIJKToRASMatrix(ijkToRas)
-    return twin
-
-
 def _write(storage: slicer.vtkMRMLStorageNode, node: slicer.vtkMRMLNode, path: Path) -> None:
     storage.SetFileName(str(path))
     storage.SetUseCompression(False)
     if not storage.WriteData(node):
-        raise NodeError(f"{node.GetName()} cannot be written to {path}; is the disk full?")
+        raise NodeError(
+            _("{name} cannot be written to {path}; is the disk full?").format(name=node.GetName(), path=path)
+        )
 
 
 def _read(storage: slicer.vtkMRMLStorageNode, node: slicer.vtkMRMLNode, path: Path):
     storage.SetFileName(str(path))
     if not storage.ReadData(node):
         slicer.mrmlScene.RemoveNode(node)
-        raise NodeError(f"{path} cannot be read.")
+        raise NodeError(_("{path} cannot be read.").format(path=path))
     return node

@@ -13,6 +13,7 @@ from DLCTPMSlicerLib.models import availableModels
 
 DEVICE_KEY, MODEL_FOLDER_KEY = "DLCTPM/Device", "DLCTPM/ModelFolder"
 """Settings of this computer, not of a scene."""
+DEFAULT_MODEL = "default"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _FLAGS_ROLE, _USABLE, _GREYED = int(qt.Qt.UserRole) - 1, 33, 0
 """Qt keeps an item's flags in the role before UserRole: selectable and enabled (33), or neither."""
@@ -55,8 +56,9 @@ class InputsPart:
         return next((source for source in self._sources if source.key == key), self._sources[0])
 
     def model(self) -> str:
-        """Key of the chosen model; empty for the engine's default."""
-        return self.panel.parameters.model
+        """Key of the model that is shown; empty (the engine's default) where there is none to show."""
+        index = self.ui.modelComboBox.currentIndex
+        return self._models[index].key if 0 <= index < len(self._models) else ""
 
     def device(self) -> str:
         """The chosen device."""
@@ -81,9 +83,15 @@ class InputsPart:
             self.ui.lungSourceComboBox.currentIndex = index
         self.ui.lungSelector.enabled = source.needsNode
         self.ui.segmentButton.enabled = idle and not source.needsNode and not self.problem()
+        self._showModel()
+
+    def _showModel(self) -> None:
+        """Show the scene's model; the default one where the scene names none that is here."""
         keys = [model.key for model in self._models]
-        if self.panel.parameters.model in keys:
-            self.ui.modelComboBox.currentIndex = keys.index(self.panel.parameters.model)
+        for key in (self.panel.parameters.model, DEFAULT_MODEL):
+            if key in keys:
+                self.ui.modelComboBox.currentIndex = keys.index(key)
+                return
 
     def showCard(self) -> None:
         """Show the chosen model's card in a window of its own."""
@@ -118,6 +126,8 @@ class InputsPart:
             combo.setItemData(index, model.intendedUse, qt.Qt.ToolTipRole)
         combo.blockSignals(wasBlocked)
         self.ui.modelCardButton.enabled = bool(self._models)
+        if self.panel.parameters is not None:
+            self._showModel()
 
     def _fillDevices(self) -> None:
         for label in (_("Automatic"), _("Processor"), _("NVIDIA graphics card (CUDA)"), _("Mac graphics (MPS)")):

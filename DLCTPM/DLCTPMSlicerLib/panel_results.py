@@ -15,6 +15,7 @@ from DLCTPMSlicerLib.node_files import NodeError
 from DLCTPMSlicerLib.prediction import CT_ROLE, LUNGS_ROLE, TABLE_ROLE, partOf, resultOf
 from DLCTPMSlicerLib.result_tables import fillWidget
 
+ROW_HEIGHT = 22
 MEASURE_AFTER_MS = 400
 """The region table follows the threshold slider when it has rested this long."""
 
@@ -36,6 +37,7 @@ class ResultsPart:
         for table in (self.ui.regionsTable, self.ui.metricsTable):
             table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
             table.verticalHeader().setVisible(False)
+            table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
             table.setMinimumHeight(140)
 
     def close(self) -> None:
@@ -47,11 +49,10 @@ class ResultsPart:
         parameters = self.panel.parameters
         if parameters is None:
             return
-        parameters.functionSegmentation = None
-        parameters.perfusionVolume = prediction.perfusion
         display.hang(ct, prediction.perfusion, prediction.lungs, parameters.opacity)
         self._shown = {}
-        self.panel.update()
+        parameters.functionSegmentation = None
+        parameters.perfusionVolume = prediction.perfusion
 
     def hang(self) -> None:
         """What "Standard views" does."""

@@ -7,6 +7,7 @@ import slicer
 import slicer.util
 
 from DLCTPMSlicerLib.lung_nodes import regionArray
+from DLCTPMSlicerLib.node_files import exactly, ijkToWorld
 
 
 def regionTable(
@@ -22,19 +23,10 @@ def _image(volume: slicer.vtkMRMLScalarVolumeNode, voxels: np.ndarray | None = N
     """A SimpleITK image on a volume's grid (LPS), with its own voxels or others."""
     import SimpleITK as sitk
 
-    toRas = slicer.util.arrayFromVTKMatrix(_ijkToRas(volume))
-    toLps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ toRas
-    spacing = np.array(volume.GetSpacing())
+    toLps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijkToWorld(volume)
+    spacing = np.linalg.norm(toLps[:3, :3], axis=0)
     image = sitk.GetImageFromArray(slicer.util.arrayFromVolume(volume) if voxels is None else voxels)
-    image.SetSpacing([float(s) for s in spacing])
-    image.SetOrigin([float(o) for o in toLps[:3, 3]])
-    image.SetDirection([float(d) for d in (toLps[:3, :3] / spacing).ravel()])
+    image.SetSpacing([exactly(s) for s in spacing])
+    image.SetOrigin([exactly(o) for o in toLps[:3, 3]])
+    image.SetDirection([exactly(d) for d in (toLps[:3, :3] / spacing).ravel()])
     return image
-
-
-def _ijkToRas(volume):
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    return matrix

@@ -83,6 +83,14 @@ HEADINGS = {
     "dsc_low": "DSC low",
     "kappa": "κ",
 }
+WORDS = {
+    "map": "Perfusion map",
+    "all_high": "All high",
+    "geometry": "Geometry only",
+    "density_median": "CT density (median)",
+    "enhanced_ct": "Enhanced CT",
+}
+"""What the metrics table calls the map and the baselines."""
 _DECIMALS = {"volume_ml": 0, "high_ml": 0, "low_ml": 0, "perfusion_percent": 1}
 
 
@@ -95,7 +103,11 @@ def fillWidget(widget: qt.QTableWidget, node: slicer.vtkMRMLTableNode | None) ->
     widget.setHorizontalHeaderLabels([_(HEADINGS.get(name, name)) for name in names])
     for rowIndex, row in enumerate(rows):
         for columnIndex, value in enumerate(row):
-            text = value if isinstance(value, str) else _number(value, _DECIMALS.get(names[columnIndex], 3))
+            text = (
+                _(WORDS.get(value, value))
+                if isinstance(value, str)
+                else _number(value, _DECIMALS.get(names[columnIndex], 3))
+            )
             item = qt.QTableWidgetItem(text)
             if not isinstance(value, str):
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)

@@ -46,9 +46,6 @@ def views(slicer_session, slicer_app):
     return slicer_session.layout
 
 
-MODULE = REPOSITORY / "DLCTPM" / "DLCTPM.py"
-
-
 @pytest.fixture(scope="session")
 def chest_files(tmp_path_factory) -> dict[str, str]:
     """CT, lungs, SPECT and an untrained model as files, made in a process of its own: no torch in this one."""
@@ -73,12 +70,18 @@ def chest_ct(slicer_app, chest_files):
     return slicer.util.loadVolume(chest_files["ct"], {"name": "chest"})
 
 
+@pytest.fixture(scope="session")
+def module_path() -> Path:
+    """The file of the module "CT Perfusion Mapping"."""
+    return REPOSITORY / "DLCTPM" / "DLCTPM.py"
+
+
 @pytest.fixture
-def module(slicer_app):
+def module(slicer_app, module_path):
     """The module "CT Perfusion Mapping", loaded; its panel is not open yet."""
     from stand_in.modules import ScriptedModule
 
-    loaded = ScriptedModule.load(MODULE)
+    loaded = ScriptedModule.load(module_path)
     yield loaded
     loaded.unload()
 
@@ -92,20 +95,22 @@ def logic(module):
 
 
 @pytest.fixture
-def panel(module, chest_files, monkeypatch):
-    """The open panel with the untrained model chosen; it does not look for a graphics card."""
+def no_device_search(monkeypatch):
+    """Panels do not start a process that looks for a graphics card."""
     from DLCTPMSlicerLib import engine_setup
 
+    class NoProcess:
+        def kill(self):
+            pass
+
     monkeypatch.setattr(engine_setup, "findDevice", lambda found: NoProcess())
+
+
+@pytest.fixture
+def panel(module, chest_files, no_device_search):
+    """The open panel with the untrained model chosen."""
     module.widgetRepresentation().enter()
     widget = module.widgetRepresentation().self()
     widget.ui.modelFolderPathLineEdit.currentPath = str(Path(chest_files["model"]).parent)
     widget.ui.modelComboBox.currentIndex = widget.ui.modelComboBox.findText("untrained 0")
     return widget
-
-
-class NoProcess:
-    """Stands for a process that never ran."""
-
-    def kill(self):
-        pass

@@ -54,7 +54,10 @@ class ThreeDWidget:
         self._logic.SetMRMLApplicationLogic(core.application_logic)
         self._logic.SetMRMLScene(core.scene)
         self._logic.AddViewNode("1")
-        self._logic.GetViewNode().SetLayoutLabel("1")
+        node = self._logic.GetViewNode()
+        node.SetLayoutLabel("1")
+        node.SetBoxVisible(False)  # Slicer moves the box to what is shown; here it would stay at the origin
+        node.SetAxisLabelsVisible(False)
         core.view_logics.AddItem(self._logic)
         self._view = ThreeDView(self._logic, size)
 

@@ -1,0 +1,247 @@
+"""Whatever interrupts a prediction, the panel recovers and the scene holds no node or observer too many."""
+
+import json
+import sys
+import weakref
+
+import pytest
+
+SLEEPS = 'import time; print(\'{"stage": "Network", "fraction": 0.4}\', flush=True); time.sleep(60)'
+FAILS = "import sys; print('error: ct.nrrd: this is not a CT; give a CT.', file=sys.stderr); sys.exit(2)"
+WRITES_NOTHING = "pass"
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Put a small program in the engine's place."""
+    from DLCTPMSlicerLib import engine_job
+
+    def become(program):
+        monkeypatch.setattr(engine_job, "engineCommand", lambda arguments: [sys.executable, "-c", program])
+
+    return become
+
+
+@pytest.fixture
+def ready(panel, chest_ct):
+    """The panel with a CT chosen, ready for a click."""
+    panel.ui.ctSelector.setCurrentNode(chest_ct)
+    return panel
+
+
+def start(panel):
+    from stand_in.probes import wait_until
+
+    panel.ui.predictButton.click()
+    wait_until(lambda: panel.ui.statusLabel.text.startswith("Network"), 30, "the first progress report")
+    assert panel.ui.cancelButton.enabled
+    assert not panel.ui.predictButton.enabled
+
+
+def until_idle(panel):
+    from stand_in.probes import wait_until
+
+    wait_until(lambda: not panel.panel.activity.busy, 30, "the panel to be idle")
+
+
+def temporary_folders():
+    from pathlib import Path
+
+    import slicer
+
+    return list(Path(slicer.app.temporaryPath).glob("dlctpm-*"))
+
+
+def test_cancel_leaves_the_scene_as_before(ready, engine):
+    from stand_in.probes import nothing_left_behind
+
+    engine(SLEEPS)
+    with nothing_left_behind():
+        start(ready)
+        ready.ui.cancelButton.click()
+        assert ready.ui.statusLabel.text == "Stopping…"
+        until_idle(ready)
+    assert ready.ui.statusLabel.text == "Cancelled; the scene is as before."
+    assert ready.ui.predictButton.enabled
+    assert temporary_folders() == []
+
+
+def test_the_engines_sentence_is_shown_and_nothing_stays(ready, engine, caplog):
+    from stand_in.probes import nothing_left_behind
+
+    engine(FAILS)
+    with nothing_left_behind():
+        ready.ui.predictButton.click()
+        until_idle(ready)
+    assert ready.ui.statusLabel.text == "ct.nrrd: this is not a CT; give a CT."
+    assert "this is not a CT" in caplog.text
+    assert ready.ui.predictButton.enabled
+
+
+def test_missing_results_are_a_failure(ready, engine):
+    from stand_in.probes import nothing_left_behind
+
+    engine(WRITES_NOTHING)
+    with nothing_left_behind():
+        ready.ui.predictButton.click()
+        until_idle(ready)
+    assert ready.ui.statusLabel.text.startswith("The results could not be read")
+
+
+def test_scene_closed_during_a_prediction(ready, engine):
+    import slicer
+    from stand_in.probes import settle
+
+    engine(SLEEPS)
+    start(ready)
+    slicer.mrmlScene.Clear(0)
+    settle()
+    assert not ready.panel.activity.busy
+    assert ready.ui.ctSelector.currentNode() is None
+    assert not ready.ui.predictButton.enabled
+    assert temporary_folders() == []
+
+
+def test_ct_removed_during_a_prediction(ready, engine, chest_files, tmp_path):
+    """The engine goes on to its end; its results have no place any more."""
+    import slicer
+
+    engine("import time; time.sleep(0.5)")
+    ct = ready._parameterNode.ctVolume
+    ready.ui.predictButton.click()
+    slicer.mrmlScene.RemoveNode(ct)
+    until_idle(ready)
+    assert ready.ui.statusLabel.text.startswith("The CT was removed")
+    assert ready._parameterNode.perfusionVolume is None
+
+
+def test_panel_closed_during_a_prediction(slicer_app, chest_ct, engine, monkeypatch):
+    import slicer
+    from conftest import NoProcess
+    from stand_in.modules import ScriptedModule
+    from stand_in.probes import is_released, nothing_left_behind
+
+    from DLCTPMSlicerLib import engine_setup
+
+    monkeypatch.setattr(engine_setup, "findDevice", lambda found: NoProcess())
+    engine(SLEEPS)
+    module = ScriptedModule.load(module_path)
+    module.widgetRepresentation().enter()
+    module.unload()
+    with nothing_left_behind():
+        module = ScriptedModule.load(module_path)
+        module.widgetRepresentation().enter()
+        panel = module.widgetRepresentation().self()
+        start(panel)
+        process = panel.panel._job._process._process
+        reference = weakref.ref(panel)
+        del panel
+        module.unload()
+    assert process.poll() is not None
+    assert is_released(reference)
+    assert not hasattr(slicer.modules, "dlctpm")
+
+
+def test_reload_during_a_prediction(ready, engine):
+    import slicer
+    from stand_in.probes import nothing_left_behind
+
+    engine(SLEEPS)
+    with nothing_left_behind():
+        start(ready)
+        process = ready.panel._job._process._process
+        ready.onReload()
+    assert process.poll() is not None
+    reloaded = slicer.modules.DLCTPMWidget
+    assert reloaded is not ready
+    reloaded.enter()
+    assert reloaded.ui.predictButton.enabled
+    assert reloaded._parameterNode.ctVolume is not None
+
+
+def test_the_user_may_look_at_another_module_meanwhile(ready, engine, module):
+    engine(SLEEPS)
+    start(ready)
+    module.widgetRepresentation().exit()
+    module.widgetRepresentation().enter()
+    assert ready.panel.activity.busy
+    assert ready.ui.cancelButton.enabled
+    ready.ui.cancelButton.click()
+    until_idle(ready)
+
+
+def test_declined_installation_is_told(ready, monkeypatch):
+    from DLCTPMSlicerLib import engine_setup
+
+    monkeypatch.setattr(engine_setup, "torchInstalled", lambda: False)
+    ready.ui.predictButton.click()
+    assert "PyTorch extension is missing" in ready.ui.statusLabel.text
+    assert ready.ui.predictButton.enabled
+
+
+@pytest.mark.parametrize(
+    ("reason", "next_step"),
+    [
+        ("[Errno 28] No space left on device", "free some space"),
+        ("ProxyError: Cannot connect to proxy", "HTTP_PROXY"),
+        ("please restart the application", "must be restarted"),
+        ("something else", "something else"),
+    ],
+)
+def test_every_failed_installation_names_the_next_step(slicer_app, monkeypatch, reason, next_step):
+    from DLCTPMSlicerLib import engine_setup
+
+    def fail():
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(engine_setup, "torchInstalled", lambda: False)
+    monkeypatch.setattr(engine_setup, "_installTorch", fail)
+    with pytest.raises(engine_setup.SetupError, match=next_step):
+        engine_setup.ensureEngine()
+
+
+@pytest.mark.parametrize(
+    ("answer", "device", "words"),
+    [
+        ('{"device": "cuda", "name": "RTX", "problem": ""}', "cuda", "graphics card RTX"),
+        ('{"device": "cpu", "name": "New GPU", "problem": "unsupported"}', "cpu", "does not support the New GPU"),
+        ('{"device": "cpu", "name": "libfoo missing", "problem": "broken"}', "cpu", "Reinstall"),
+        ('{"device": "cpu", "name": "", "problem": ""}', "cpu", "no graphics card"),
+        ('{"device": "mps", "name": "", "problem": ""}', "mps", "Mac"),
+    ],
+)
+def test_the_device_is_told_in_words(slicer_app, answer, device, words):
+    from DLCTPMSlicerLib.engine_process import EngineResult, Outcome
+    from DLCTPMSlicerLib.engine_setup import deviceSentence
+
+    found, sentence = deviceSentence(EngineResult(Outcome.DONE, details=f"noise\nDEVICE {answer}"))
+    assert (found, words in sentence) == (device, True)
+
+
+def test_missing_programs_are_greyed_with_the_reason(panel):
+    import qt
+
+    combo = panel.ui.lungSourceComboBox
+    tips = [combo.itemData(index, qt.Qt.ToolTipRole) for index in range(combo.count)]
+    enabled = [bool(combo.model().item(index).flags() & qt.Qt.ItemIsEnabled) for index in range(combo.count)]
+    assert enabled == [True, True, False, False, False]
+    assert "Chest Imaging Platform extension is not installed" in tips[2]
+    assert "Extensions Manager" in tips[3]
+
+
+def test_module_file_imports_nothing_heavy(module_path):
+    import subprocess
+
+    stand_in = module_path.parents[1] / "Testing" / "SlicerStandIn"
+    code = f"""
+import sys; sys.path.insert(0, {str(stand_in)!r})
+from stand_in.start import start
+start(views=False)
+before = set(sys.modules)
+from stand_in.modules import ScriptedModule
+ScriptedModule.load({str(module_path)!r})
+import json
+print(json.dumps(sorted({{name.split(".")[0] for name in set(sys.modules) - before}})))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(json.loads(done.stdout.splitlines()[-1])) & {"torch", "SimpleITK", "scipy", "pandas", "skimage"}
