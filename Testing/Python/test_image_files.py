@@ -96,7 +96,7 @@ def test_slices_stored_from_head_to_feet_are_turned_upward(tmp_path, hu):
 
 
 def test_each_slice_has_its_own_rescale(tmp_path):
-    slopes = np.linspace(0.5, 2.0, 12)
+    slopes = np.linspace(1.0, 2.0, 12)  # the first slice is in whole HU, the others are not
     intercepts = np.linspace(-1024, -1000, 12)
     stored = np.random.default_rng(3).integers(0, 900, (12, 10, 14))
     truth = stored * slopes[:, None, None] + intercepts[:, None, None]
@@ -280,6 +280,14 @@ def test_the_description_names_no_patient(tmp_path, hu, counts):
             assert secret not in text
         assert scan.image.GetMetaDataKeys() == ()
     assert read_ct(tmp_path / "ct").description["dicom"]["contrast_agent_stated"] is True
+
+
+def test_what_a_file_header_says_about_the_patient_is_dropped(tmp_path, hu):
+    image = ct_image(hu)
+    image.SetMetaData("patient_name", PATIENT)
+    sitk.WriteImage(image, str(tmp_path / "ct.nrrd"))
+    assert PATIENT in (tmp_path / "ct.nrrd").read_bytes().decode("latin-1")
+    assert read_ct(tmp_path / "ct.nrrd").image.GetMetaDataKeys() == ()
 
 
 @pytest.mark.parametrize("step", [-4.4, 4.4])
