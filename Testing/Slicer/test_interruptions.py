@@ -115,15 +115,11 @@ def test_ct_removed_during_a_prediction(ready, engine, chest_files, tmp_path):
     assert ready._parameterNode.perfusionVolume is None
 
 
-def test_panel_closed_during_a_prediction(slicer_app, chest_ct, engine, monkeypatch):
+def test_panel_closed_during_a_prediction(module_path, chest_ct, engine, no_device_search):
     import slicer
-    from conftest import NoProcess
     from stand_in.modules import ScriptedModule
     from stand_in.probes import is_released, nothing_left_behind
 
-    from DLCTPMSlicerLib import engine_setup
-
-    monkeypatch.setattr(engine_setup, "findDevice", lambda found: NoProcess())
     engine(SLEEPS)
     module = ScriptedModule.load(module_path)
     module.widgetRepresentation().enter()
