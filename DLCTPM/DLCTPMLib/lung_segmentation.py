@@ -7,8 +7,9 @@ The rules, on cells of a few millimetres (``lung_cells``), the border then at fu
    piece of tissue once thin things (the table's shell, clothes) are eroded away, so air under the arms, in
    the table and around the patient is out.
 3. *Trachea and large bronchi* are followed slice by slice and removed with their walls (``airways``).
-4. *Lungs* are the largest pieces of air that is left; gas in stomach and bowel is apart from them, or darker
-   than any lung and walled in by tissue.
+4. *Lungs* are the largest pieces of air that is left, and smaller ones (behind a consolidation) that have
+   lung below them or no gas at all inside. Gas in stomach and bowel is apart from them and as dark as the air
+   around the patient; where thick slices join it to a lung it is dark, walled in, with no lung below.
 5. *Right and left* are split where they touch (``lung_sides``).
 6. *Closing*: each lung is closed by a ball and its holes are filled, so vessels and small lesions inside it
    belong to it, as in the Chest Imaging Platform's whole-lung masks.
@@ -250,6 +251,8 @@ def _choose(core, air, dark, inside, grid, settings) -> tuple[np.ndarray, np.nda
     below = np.logical_or.accumulate(lung, axis=0)  # some lung at this height or lower in the same column
     over_lung = np.bincount(labels.ravel(), below.ravel(), minlength=count + 1) >= 0.3 * sizes
     is_lung |= (possible * grid.cell_ml >= 1.0) & over_lung
+    as_light_as_lung = (deep * grid.cell_ml >= 1.5) & (darkness < 0.05 * deep)
+    is_lung |= (possible * grid.cell_ml >= 5.0) & as_light_as_lung
     is_lung[0] = False
     lung = is_lung[labels]
     pockets = _gas_pockets(lung, dark, air, grid)
@@ -257,25 +260,26 @@ def _choose(core, air, dark, inside, grid, settings) -> tuple[np.ndarray, np.nda
 
 
 def _gas_pockets(lung, dark, air, grid) -> np.ndarray:
-    """Gas of stomach or bowel that thick slices have joined to a lung: dark, walled in, nothing below it."""
+    """Gas of stomach or bowel that thick slices have joined to a lung: dark, tissue around it and below it.
+
+    Lung may lie above (the wall between is thinner than a slice). A bulla has lung beside it or below.
+    """
     labels, count = ndimage.label(lung & (dark >= 0.7))
     pockets = np.zeros(lung.shape, bool)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    cell = max(grid.cell_mm[1:])
+    near = ball(max(grid.cell_mm[1:]), grid.cell_mm, flat=True)
+    boxes = ndimage.find_objects(labels)
     for index in np.flatnonzero(sizes * grid.cell_ml >= 5.0):
         if index == 0:
             continue
-        box = tuple(
-            slice(max(s.start - 3, 0), s.stop + 3) for s in ndimage.find_objects(labels == index, max_label=1)[0]
-        )
+        box = tuple(slice(max(s.start - 3, 0), s.stop + 3) for s in boxes[index - 1])
         pocket = labels[box] == index
-        rim = dilated(pocket, ball(cell, grid.cell_mm))
-        ring = dilated(pocket, ball(2 * cell, grid.cell_mm)) & ~rim
+        rim = dilated(dilated(pocket, near), [(1, 0, 0), (-1, 0, 0)])  # also slices half gas, half wall
+        level = pocket.any(axis=(1, 2))[:, None, None]
+        beside = dilated(rim, near) & ~rim & level
+        under = dilated(rim, [(-1, 0, 0)]) & ~rim
         tissue = air[box] < 0.25
-        under = np.zeros_like(ring)
-        under[:-1] = rim[1:]
-        under &= ~rim
-        if ring.any() and tissue[ring].mean() >= 0.6 and (not under.any() or tissue[under].mean() >= 0.8):
+        if all(not where.any() or tissue[where].mean() >= 0.75 for where in (beside, under)):
             pockets[box] |= rim
     return pockets
 

@@ -104,6 +104,10 @@ def _two_parts(parts: np.ndarray, lung: np.ndarray, grid: CellGrid, axes: Patien
     first, second = np.argsort(-sizes, kind="stable")[:2]
     if sizes[second] < MIN_PART * sizes[first]:
         return None
+    spans = [np.flatnonzero((labels == part).any(axis=(0, 1))) for part in (first, second)]
+    shared = min(span[-1] for span in spans) - max(span[0] for span in spans) + 1
+    if shared > 0.5 * min(span[-1] - span[0] + 1 for span in spans):
+        return None  # above each other or one behind the other
     columns = np.flatnonzero(lung.any(axis=(0, 1)))
     width_mm = (columns[-1] - columns[0] + 1) * grid.cell_mm[2]
     places = [lateral_mm(axes, labels == part, grid.factors) for part in (first, second)]

@@ -23,7 +23,6 @@ from DLCTPMLib.chest_regions import (
     SIDELESS_THIRDS,
     ChestRegion,
     is_region,
-    region_of,
 )
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.label_conventions import to_cip
@@ -111,12 +110,11 @@ def with_thirds(labels: sitk.Image) -> sitk.Image:
     slices, so the volumes are equal to about a slice; on a tilted grid voxels are ranked by height.
     """
     values = patient_array(labels)
-    regions = region_of(values)
-    third = _third_of(labels, np.isin(regions, [int(r) for r in LUNG]))
+    third = _third_of(labels, _in_box(values, lambda part: is_region(part, LUNG)))
     out = np.array(values, np.uint16)
-    for side, thirds in ((_R.RIGHT_LUNG, RIGHT_THIRDS), (_R.LEFT_LUNG, LEFT_THIRDS)):
-        whole = is_region(values, {side})
-        out[whole] = np.array([int(t) for t in thirds], np.uint16)[third[whole]]
+    for side, names in ((_R.RIGHT_LUNG, RIGHT_THIRDS), (_R.LEFT_LUNG, LEFT_THIRDS)):
+        whole = _in_box(values, lambda part, side=side: is_region(part, {side}))
+        out[whole] = np.array(names, np.uint16)[third[whole]]
     return file_image(out, like=labels)
 
 
@@ -128,19 +126,19 @@ def thirds(labels: sitk.Image) -> sitk.Image:
 
 
 def _third_of(labels: sitk.Image, lung: np.ndarray) -> np.ndarray:
-    """0, 1 or 2 (upper, middle, lower) for every voxel of the view, by height; broadcasts where upright."""
+    """0, 1 or 2 (upper, middle, lower) for every voxel of the view, uint8, by height in the patient."""
     axes = PatientAxes.of(labels)
-    steps = axes.directions[2] * np.array(axes.spacing_mm[::-1])  # height gained a voxel along x, y, z
     if axes.is_oblique:
+        steps = axes.directions[2] * np.array(axes.spacing_mm[::-1])  # height gained a voxel along x, y, z
         z, y, x = (np.arange(n, dtype=np.float32) for n in lung.shape)
         height = z[:, None, None] * steps[2] + y[None, :, None] * steps[1] + x[None, None, :] * steps[0]
         level = np.round((height - height.min()) / (abs(steps[2]) / 4)).astype(np.int32)
-        counts = np.bincount(level[lung])
+        counts = np.bincount(level[lung], minlength=int(level.max()) + 1)
     else:
-        level = np.broadcast_to(np.arange(lung.shape[0])[:, None, None], lung.shape)
-        counts = lung.sum(axis=(1, 2))
+        counts = np.count_nonzero(lung, axis=(1, 2))
     below = np.cumsum(counts) - counts / 2  # volume below the middle of a level decides its third
-    return np.clip(2 - (3 * below / max(counts.sum(), 1)).astype(int), 0, 2)[level]
+    third = np.clip(2 - (3 * below / max(counts.sum(), 1)).astype(int), 0, 2).astype(np.uint8)
+    return third[level] if axes.is_oblique else np.broadcast_to(third[:, None, None], lung.shape)
 
 
 def _in_box(array: np.ndarray, function) -> np.ndarray:

@@ -117,13 +117,14 @@ def _choose(core, share, dark, inside, spacing, window, voxel_ml, settings):
     below = np.logical_or.accumulate(is_lung[labels], axis=0)
     over_lung = np.bincount(labels[below], minlength=count + 1) >= 0.3 * sizes
     is_lung |= (possible * voxel_ml >= 1.0) & over_lung
+    is_lung |= (possible * voxel_ml >= 5.0) & (deep * voxel_ml >= 1.5) & (darkness < 0.05 * deep)
     is_lung[0] = False
     lung = is_lung[labels]
-    pockets = _gas_pockets(lung, dark, share, spacing, voxel_ml, settings)
+    pockets = _gas_pockets(lung, dark, share, spacing, window, voxel_ml, settings)
     return lung & ~pockets, (core & ~lung) | pockets
 
 
-def _gas_pockets(lung, dark, share, spacing, voxel_ml, settings):
+def _gas_pockets(lung, dark, share, spacing, window, voxel_ml, settings):
     labels, count = ndimage.label(lung & (dark >= 0.7))
     pockets = np.zeros(lung.shape, bool)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
@@ -135,16 +136,24 @@ def _gas_pockets(lung, dark, share, spacing, voxel_ml, settings):
         margin = [int(np.ceil(3 * cell / s)) for s in spacing]
         box = tuple(slice(max(s.start - m, 0), s.stop + m) for s, m in zip(boxes[index - 1], margin, strict=True))
         pocket = labels[box] == index
-        distance = ndimage.distance_transform_edt(~pocket, sampling=spacing)
-        rim = distance <= cell
-        ring = (distance <= 2 * cell) & ~rim
+        step = window[0]
+        rim = np.stack([_dilated_in_plane(plane, cell, spacing) for plane in pocket])
+        rim = ndimage.binary_dilation(rim, np.ones((3, 1, 1), bool), iterations=step)
+        beside = np.stack([_dilated_in_plane(plane, cell, spacing) for plane in rim]) & ~rim
+        beside &= pocket.any(axis=(1, 2))[:, None, None]
         under = np.zeros_like(rim)
-        under[:-1] = rim[1:]
+        under[:-step] = rim[step:]
         under &= ~rim
         tissue = share[box] < 0.25
-        if ring.any() and tissue[ring].mean() >= 0.6 and (not under.any() or tissue[under].mean() >= 0.8):
+        if all(not where.any() or tissue[where].mean() >= 0.75 for where in (beside, under)):
             pockets[box] |= rim
     return pockets
+
+
+def _dilated_in_plane(plane, radius_mm, spacing):
+    if not plane.any():
+        return plane
+    return ndimage.distance_transform_edt(~plane, sampling=spacing[1:]) <= radius_mm
 
 
 def _split(lung, spacing, middle):
@@ -172,6 +181,10 @@ def _two_parts(parts, lung):
     sizes[0] = 0
     first, second = np.argsort(-sizes, kind="stable")[:2]
     if sizes[second] < MIN_PART * sizes[first]:
+        return None
+    spans = [np.flatnonzero((labels == part).any(axis=(0, 1))) for part in (first, second)]
+    shared = min(span[-1] for span in spans) - max(span[0] for span in spans) + 1
+    if shared > 0.5 * min(span[-1] - span[0] + 1 for span in spans):
         return None
     columns = np.flatnonzero(lung.any(axis=(0, 1)))
     places = [ndimage.center_of_mass(labels == part)[2] for part in (first, second)]
