@@ -14,5 +14,5 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMTrainingLib.benchmark import BenchmarkSettings, run_benchmark, table
 
     out = Path(options.out)
-    results = run_benchmark(BenchmarkSettings(), out, progress)
-    say(options, f"{table(results)}\nOn a simulated CT; figures in {out / 'benchmark.json'}")
+    report = run_benchmark(BenchmarkSettings(), out, progress)
+    say(options, f"{table(report)}\nOn a simulated CT; figures in {out / 'benchmark.json'}")

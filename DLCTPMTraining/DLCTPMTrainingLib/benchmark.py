@@ -25,7 +25,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from DLCTPMLib import __version__
-from DLCTPMLib.arnn import Arnn
+from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.inference import Predictor
 from DLCTPMLib.lung_grid import LungGrid
 from DLCTPMLib.lung_segmentation import segment_lungs
@@ -75,14 +75,18 @@ class BenchmarkSettings:
         matrix: pixels in a row; None for as many as the body needs.
         slices: slices are cut off, or repeated air added, to this number; None for as many as the chest has.
         repeats: timed runs of each side, in turn.
+        channels: of the untrained network; the paper's.
         seed: of the patient and of the untrained network.
+        compared_slices: numbers of slices of the same chest whose times are compared.
     """
 
     spacing_mm: tuple[float, float, float] = (0.84, 0.84, 1.1)
     matrix: int | None = 512
     slices: int | None = 300
     repeats: int = 3
+    channels: tuple[int, int, int, int] = ArnnSettings().channels
     seed: int = 11
+    compared_slices: tuple[int, int] = (200, 800)
 
 
 class PeakMemory:
@@ -115,13 +119,14 @@ class PeakMemory:
         return int(self._STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = silent) -> dict[str, StageResult]:
-    """Run every stage and write ``benchmark.json`` into ``out``."""
+def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = silent) -> dict:
+    """Run every stage and write the result, which is returned too, into ``out`` as ``benchmark.json``."""
     results: dict[str, StageResult] = {}
     bench = Bench(settings, progress)
     for number, stage in enumerate(STAGES):
         progress(f"Benchmark: {stage}", (number + 1) / (len(STAGES) + 1))
         results[stage] = getattr(bench, stage)()
+    progress("Benchmark: 800 slices against 200", len(STAGES) / (len(STAGES) + 1))
     network_s = results["network"].ours_s
     report = {
         "software": f"DL-CTPM {__version__}",
@@ -132,6 +137,7 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = s
         "torch": torch.__version__,
         "settings": asdict(settings),
         "total_over_network": round(results["total"].ours_s / network_s, 3),
+        "seconds_by_slices": bench.seconds_by_slices(settings.compared_slices),
         "stages": {name: asdict(result) for name, result in results.items()},
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -139,17 +145,24 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = s
     partial.write_text(json.dumps(report, indent=1) + "\n")
     os.replace(partial, out / "benchmark.json")
     progress("Benchmark done", 1.0)
-    return results
+    return report
 
 
-def table(results: dict[str, StageResult]) -> str:
+def table(report: dict) -> str:
     """The results as text, one stage a line."""
     lines = [f"{'stage':13}{'reference s':>12}{'ours s':>9}{'ratio':>8}{'MB ref':>9}{'MB ours':>9}  difference"]
-    for name, r in results.items():
+    for name, row in report["stages"].items():
+        r = StageResult(**row)
         memory = "".join(f"{'–' if mb is None else f'{mb:.0f}':>9}" for mb in (r.reference_peak_mb, r.ours_peak_mb))
         lines.append(
             f"{name:13}{r.reference_s:12.3f}{r.ours_s:9.3f}{r.ratio:8.2f}{memory}  {r.max_error:.2g} ({r.error})"
         )
+    slices = report["seconds_by_slices"]
+    few, many = slices
+    lines += [
+        f"total over the two network passes alone: {report['total_over_network']:.2f}",
+        f"{many} slices over {few} of the same chest: {slices[many] / slices[few]:.2f}",
+    ]
     return "\n".join(lines)
 
 
@@ -166,7 +179,7 @@ class Bench:
         self._lungs = segment_lungs(self.ct).labels
         self._masks = side_masks(self._lungs)
         torch.manual_seed(settings.seed)
-        self._model = Arnn().eval()
+        self._model = Arnn(ArnnSettings(channels=settings.channels)).eval()
         self._predictor = Predictor(self._model, torch.device("cpu"))
         self._grids = [LungGrid.of(mask) for mask in self._masks]
         self._cells = [grid.down(self._hu) for grid in self._grids]
@@ -278,14 +291,29 @@ class Bench:
         a = np.clip(spect / np.percentile(spect, 97), 0, 1).astype(np.float32)
         b = np.clip(a + 0.1 * rng.normal(size=a.shape), 0, 1).astype(np.float32)
 
-        def plain() -> np.ndarray:
-            options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
-            return structural_similarity(a, b, full=True, **options)[1]
+        options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
 
-        return self._compare(plain, lambda: ssim_map(a, b), _apart, "SSIM")
+        def plain(dtype: type = np.float32) -> np.ndarray:
+            return structural_similarity(a.astype(dtype), b.astype(dtype), full=True, **options)[1]
 
-    def _map(self, labels: sitk.Image) -> np.ndarray:
-        chest = Chest(self.ct, labels, SETTINGS.grid_shape)
+        # in single precision scikit-image rounds more than the two differ
+        return self._compare(plain, lambda: ssim_map(a, b), lambda _, got: _apart(plain(np.float64), got), "SSIM")
+
+    def seconds_by_slices(self, counts: tuple[int, ...]) -> dict[str, float]:
+        """Seconds from CT to map, lungs included, for the same chest in other numbers of slices."""
+        seconds = {}
+        for count in counts:
+            ct = _in_slices(self.ct, count)
+            runs = []
+            for _ in range(self._settings.repeats + 1):  # the first warms up
+                start = time.perf_counter()
+                self._map(segment_lungs(ct).labels, ct)
+                runs.append(time.perf_counter() - start)
+            seconds[str(count)] = round(statistics.median(runs[1:]), 4)
+        return seconds
+
+    def _map(self, labels: sitk.Image, ct: sitk.Image | None = None) -> np.ndarray:
+        chest = Chest(ct or self.ct, labels, SETTINGS.grid_shape)
         return chest.to_view(map_lungs(chest, SETTINGS, self._predictor, Stopwatch(), silent))
 
     def _lung_points(self) -> np.ndarray:
@@ -358,6 +386,17 @@ def _with_slices(ct: sitk.Image, slices: int) -> sitk.Image:
     if missing <= 0:
         return ct[:, :, :slices]
     return sitk.MirrorPad(ct, [0, 0, 0], [0, 0, missing])
+
+
+def _in_slices(ct: sitk.Image, count: int) -> sitk.Image:
+    """The same chest in another number of slices, linearly interpolated."""
+    size, spacing = list(ct.GetSize()), list(ct.GetSpacing())
+    factor = size[2] / count
+    grid = sitk.Image([*size[:2], count], sitk.sitkUInt8)
+    grid.SetSpacing([*spacing[:2], spacing[2] * factor])
+    grid.SetOrigin(ct.TransformContinuousIndexToPhysicalPoint([0.0, 0.0, 0.5 * factor - 0.5]))
+    grid.SetDirection(ct.GetDirection())
+    return sitk.Resample(ct, grid, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, -1000.0)
 
 
 def _moved(image: sitk.Image, transform: sitk.Transform) -> sitk.Image:
