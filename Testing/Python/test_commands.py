@@ -15,10 +15,13 @@ from dicom_samples import PATIENT, write_ct_series
 from small_chest import chest_ct, lung_labels, write_inputs
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
+from DLCTPMLib.arnn import ArnnSettings
 from DLCTPMLib.commands import BAD_INPUT, DEFECT, DONE, INTERRUPTED, main
 from DLCTPMLib.image_files import read_image
 from DLCTPMLib.lungs import read_lungs
+from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.seg_nrrd import read_segments
+from DLCTPMTrainingLib.training import TrainingSettings
 
 PREDICTED = {"perfusion.nrrd", "lungs.nrrd", "function.seg.nrrd", "result.json", "report.html"}
 HEAVY = ("torch", "SimpleITK", "numpy", "scipy", "skimage", "matplotlib", "pydicom", "jinja2")
@@ -278,6 +281,35 @@ def test_evaluate_without_the_ct_leaves_out_the_density_baselines(prediction, fi
     assert main(["evaluate", *arguments]) == DONE
     baselines = result_of(tmp_path / "out")["agreement"]["lungs"]["baselines"]
     assert set(baselines) == {"all_high", "geometry"}
+
+
+def test_train_options_become_the_plan_and_the_others_keep_their_defaults(tmp_path, monkeypatch, capsys):
+    plans = []
+
+    def train_cohort(plan, progress):
+        plans.append(plan)
+        return plan.out / "model"
+
+    monkeypatch.setattr("DLCTPMTrainingLib.cohort_training.train_cohort", train_cohort)
+    options = ["--channels", "8-16-32-64", "--grid", "64x32x32", "--epochs", "7", "--edges", "masked", "--plateau"]
+    assert main(["train", "cohort.csv", "--out", str(tmp_path / "run"), *options]) == DONE
+    plan = plans[0]
+    assert plan.network == ArnnSettings(channels=(8, 16, 32, 64))
+    assert plan.preprocessing == PreprocessingSettings(grid_shape=(64, 32, 32), edges="masked")
+    assert plan.training == TrainingSettings(epochs=7, plateau=True)
+    assert main(["train", "cohort.csv", "--out", str(tmp_path / "run"), "--channels", "many"]) == BAD_INPUT
+    assert "--channels many" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_the_demonstration_shows_the_whole_chain_and_says_simulated(files, tmp_path):
+    assert main(["demo", "--model", files["model"], "--out", str(tmp_path / "demo")]) == DONE
+    names = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert names == PREDICTED | {"spect_to_ct.tfm", "ct.nrrd", "spect.nrrd"}
+    result = result_of(tmp_path / "demo")
+    assert result["simulated"] is True
+    assert "right middle lobe" in result["regions"]
+    assert "Simulated: every image" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_defect_is_a_traceback_and_status_1(files, tmp_path, monkeypatch, capsys):
