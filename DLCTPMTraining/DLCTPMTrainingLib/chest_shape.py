@@ -127,7 +127,7 @@ def heart(shape: ChestShape, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.
     s, base = shape.heart, 0.5 * (shape.dome[0] + shape.dome[1]) - 68
     z = np.where(z < 100 + base, 100 + base - 0.6 * (100 + base - z), z)  # it rests on the diaphragm
     left = float(np.clip(s - 1, 0, None)) * 22
-    ventricles = ellipsoid(z, y, x, (33 + left, -36, 100 + base), (65 * s, 49 * s, 49 * s), _HEART_AXES)
+    ventricles = ellipsoid(z, y, x, (33 + left, -36, 100 + base), (61 * s, 46 * s, 47 * s), _HEART_AXES)
     right_atrium = ellipsoid(z, y, x, (-10, -26, 108 + base), (39 * s, 42 * s, 48 * s))
     left_atrium = ellipsoid(z, y, x, (5, 12, 124 + base), (40 * s, 25 * s, 29 * s))
     return smooth_min(smooth_min(ventricles, right_atrium, 14), left_atrium, 10)

@@ -25,7 +25,7 @@ from DLCTPMTrainingLib.spect_analytic import AnalyticSpectSettings, simulate_spe
 from DLCTPMTrainingLib.tubes import cover_of
 from DLCTPMTrainingLib.vessel_tree import arteries_and_veins, fractal_flow
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Raised whenever the same settings would give other voxels."""
 
 STREAMS = ("person", "anatomy", "disease shape", "tree", "tissue", "disease", "flow", "ct", "spect", "place")
