@@ -3,13 +3,7 @@
 A Python string, not a data file, so that a wheel, the source tree and Slicer's install all carry it.
 """
 
-TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>CT perfusion mapping – {{ title }}</title>
-<style>
+STYLE = """<style>
 :root { --ink: #1d2530; --soft: #5b6776; --line: #dde3ea; --paper: #fff; --tint: #f5f7fa; --accent: #7b2d6e; }
 * { box-sizing: border-box; }
 body { margin: 0; background: #e9edf2; color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", sans-serif; }
@@ -58,7 +52,19 @@ footer { margin-top: 2.5rem; padding-top: .6rem; border-top: 1px solid var(--lin
   .banner, .card, thead th, .status, tr.model td { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   figure, table, .cards { break-inside: avoid; } h2, h3 { break-after: avoid; }
 }
-</style>
+</style>"""
+"""The look of every report."""
+
+TEMPLATE = (
+    """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>CT perfusion mapping – {{ title }}</title>
+"""
+    + STYLE
+    + """
 </head>
 <body>
 <main>
@@ -181,3 +187,4 @@ Simulated: every image and number here comes from a virtual patient, not from a 
 </body>
 </html>
 """
+)

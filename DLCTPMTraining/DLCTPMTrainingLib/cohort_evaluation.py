@@ -55,11 +55,12 @@ def evaluate_cohort(
             )
         except InputError as error:
             raise InputError(f"patient {row.patient_id}: {error}") from error
-        results += _rows(row, agreement)
+        results += rows_of(row, agreement)
     return results
 
 
-def _rows(row: CohortRow, agreement: dict) -> list[dict]:
+def rows_of(row: CohortRow, agreement: dict) -> list[dict]:
+    """One patient's agreement (``agreement_of``) as rows; keys as ``FIELDS``."""
     rows = []
     for scope, whole in agreement.items():
         for part, figures in (("whole", whole), ("core", whole["core"])):
