@@ -133,7 +133,7 @@ def _field_of_view(chest: _Chest) -> Check:
     if padding := _beside_padding_cm2(chest):
         cut_cm2["edge of the reconstruction"] = padding
     cut_cm2 = {face: area for face, area in cut_cm2.items() if area >= 1}
-    total = sum(cut_cm2.values())
+    total = float(sum(cut_cm2.values()))
     if not cut_cm2:
         return "field of view", PASS, total, "The lungs lie wholly inside the CT."
     where = ", ".join(f"{face} ({area:.0f} cm²)" for face, area in cut_cm2.items())
