@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import SimpleITK as sitk
 
-from DLCTPMLib.agreement import evaluate_agreement
+from DLCTPMLib.agreement import agreement_of
 from DLCTPMLib.command_predict import agreement_table
 from DLCTPMLib.commands import say
+from DLCTPMLib.comparison_files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.errors import InputError, naming
+from DLCTPMLib.functional_regions import region_table
 from DLCTPMLib.image_files import Scan, describe, read_ct, read_image, read_spect
 from DLCTPMLib.lungs import read_lungs
 from DLCTPMLib.mapping import Stopwatch
@@ -20,20 +23,23 @@ from DLCTPMLib.model_bundle import load_bundle
 from DLCTPMLib.output_folder import OutputFolder, check_disk
 from DLCTPMLib.patient_axes import same_grid
 from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.progress import Progress
+from DLCTPMLib.progress import Progress, within
 from DLCTPMLib.registration import read_transform
+from DLCTPMLib.report import ReportImages, write_report
 from DLCTPMLib.result_file import header, json_ready, notes_for, write_json
-from DLCTPMLib.spect_comparison import AgreementSettings
+from DLCTPMLib.spect_comparison import AgreementSettings, on_spect_grid
 
-EVALUATION_FILES = ("result.json",)
-"""What an evaluation writes."""
+EVALUATION_FILES = ("result.json", "report.html", *COMPARISON_FILES)
+"""What an evaluation may write; ``report.html`` only with the prediction's own result."""
+GIVEN = "given"
+"""Kind of registration of a SPECT that came with its transform."""
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
-    """Read, compare, print, and write ``result.json`` where a folder was named."""
+    """Read, compare, print, and write the results where a folder was named."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(OutputFolder(options.out, EVALUATION_FILES)) if options.out else None
-        result = evaluate(options, progress)
+        result = evaluate(options, progress, folder.work if folder is not None else None)
         if folder is not None:
             write_json(folder.work / "result.json", result)
             check_disk(folder.work / "result.json")
@@ -42,8 +48,15 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     say(options, "\n".join([*lines, agreement_table(result["agreement"]), result["research_use_only"]]))
 
 
-def evaluate(options: argparse.Namespace, progress: Progress) -> dict:
-    """The content of ``result.json`` of an evaluation."""
+def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | None = None) -> dict:
+    """The content of ``result.json`` of an evaluation.
+
+    Args:
+        options: as the command line gives them.
+        progress: told the stage and the fraction.
+        folder: where the compared images and the report go; None writes nothing.
+    """
+    predicted = _predicted(options) if options.result else None
     stopwatch, warnings = Stopwatch(), []
     progress("Reading the images", 0.0)
     with stopwatch("reading"):
@@ -54,15 +67,19 @@ def evaluate(options: argparse.Namespace, progress: Progress) -> dict:
         grid = prediction if ct is None else _on_grid(ct, prediction, warnings)
         lungs = read_lungs(options.lungs, grid)
     warnings += [*spect.warnings, *lungs.warnings]
-    preprocessing = load_bundle(options.model).preprocessing if options.model else PreprocessingSettings()
+    bundle = load_bundle(options.model) if options.model else None
+    preprocessing = bundle.preprocessing if bundle else PreprocessingSettings()
+    if predicted is not None:
+        preprocessing = PreprocessingSettings.from_dict(predicted["settings"]["preprocessing"])
     settings = replace(AgreementSettings.for_model(preprocessing), threshold=options.threshold)
     if options.hir_scope:
         settings = replace(settings, hir_scope=options.hir_scope)
-    progress("Comparing with the SPECT", 0.3)
+    progress("Comparing with the SPECT", 0.2)
     with stopwatch("agreement"), naming(options.spect):
-        agreement = evaluate_agreement(
+        comparison = on_spect_grid(
             prediction, spect.image, lungs.labels, transform, settings, None if ct is None else grid, preprocessing
         )
+        agreement = agreement_of(comparison)
     described = {
         **describe(prediction, Path(options.prediction), "perfusion map"),
         "lungs": {"source": lungs.source},
@@ -71,17 +88,65 @@ def evaluate(options: argparse.Namespace, progress: Progress) -> dict:
     }
     if ct is not None:
         described["ct"] = ct.description
-    return json_ready(
-        {
-            **header(),
-            "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
-            "settings": {"agreement": settings.to_dict(), "preprocessing": preprocessing.to_dict()},
-            "input": described,
-            "agreement": agreement,
-            "timings_s": stopwatch.seconds,
-            "warnings": list(dict.fromkeys(warnings)),
-        }
-    )
+    result = {
+        **header(),
+        "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
+        "settings": {"agreement": settings.to_dict(), "preprocessing": preprocessing.to_dict()},
+        "input": described,
+        "agreement": agreement,
+        "timings_s": stopwatch.seconds,
+        "warnings": list(dict.fromkeys(warnings)),
+    }
+    if folder is not None:
+        progress("Writing images", 0.5)
+        with stopwatch("writing"):
+            write_comparison(folder, comparison, spect.image)
+    if predicted is None:
+        return json_ready(result)
+    with stopwatch("regions"):
+        regions = region_table(prediction, lungs.labels, options.threshold)
+    joined = json_ready(_joined(predicted, {**result, "regions": regions}))
+    card = bundle.card if bundle is not None and bundle.identity() == predicted["model"] else ""
+    images = ReportImages(grid, lungs.labels, prediction, comparison)
+    write_report(folder / "report.html", joined, images, card, progress=within(progress, 0.6, 0.99))
+    return joined
+
+
+def _predicted(options: argparse.Namespace) -> dict:
+    """The prediction's own ``result.json``, with what the report needs."""
+    if not (options.ct and options.out):
+        raise InputError("--result writes the report anew; give --ct and --out too")
+    path = Path(options.result)
+    try:
+        predicted = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give the prediction's result.json") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON file; give the prediction's result.json") from error
+    if not isinstance(predicted, dict) or not {"model", "regions", "quality", "settings", "input"} <= set(predicted):
+        raise InputError(f"{path}: is not the result.json of a prediction; give the one written beside the map")
+    return predicted
+
+
+def _joined(predicted: dict, evaluated: dict) -> dict:
+    """A prediction's result with the comparison in it, as if the prediction had been given the SPECT."""
+    threshold = evaluated["settings"]["agreement"]["threshold"]
+    compared = evaluated["input"]
+    result = {key: value for key, value in predicted.items() if key != "registration"}
+    return {
+        **result,
+        "settings": {
+            **predicted["settings"],
+            "functional_regions": {"threshold": threshold},
+            "agreement": evaluated["settings"]["agreement"],
+            "registration": {"kind": GIVEN if compared["transform"] else "none"},
+        },
+        "input": {**predicted["input"], "spect": compared["spect"], "transform": compared["transform"]},
+        "regions": evaluated["regions"],
+        "agreement": evaluated["agreement"],
+        "timings_s": {**predicted["timings_s"], **evaluated["timings_s"]},
+        "warnings": list(dict.fromkeys([*predicted["warnings"], *evaluated["warnings"]])),
+    }
 
 
 def _on_grid(ct: Scan, prediction: sitk.Image, warnings: list[str]) -> sitk.Image:

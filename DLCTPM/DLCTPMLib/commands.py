@@ -143,7 +143,17 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--series", metavar="S", help="series number or UID of the CT")
     parser.add_argument("--model", metavar="M", help="take the SPECT's standardisation from this model")
     _add_agreement(parser)
-    parser.add_argument("--out", metavar="DIR", help="folder for result.json (default: print only)")
+    parser.add_argument(
+        "--result",
+        metavar="R",
+        help="result.json of the prediction: its report is written with the SPECT (needs --ct)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder for result.json and the compared images on the SPECT's grid: spect_relative.nrrd, "
+        "perfusion_on_spect.nrrd, difference_on_spect.nrrd, joint_histogram.csv (default: print only)",
+    )
 
 
 def _add_cohort(commands) -> None:

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.agreement import agreement_of
 from DLCTPMLib.chest_regions import terminology
+from DLCTPMLib.comparison_files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.errors import naming
 from DLCTPMLib.functional_regions import HIGH, LOW, functional_labels, region_table
 from DLCTPMLib.image_files import Scan, write_image
@@ -31,6 +32,7 @@ RESULT_FILES = (
     "function.seg.nrrd",
     "uncertainty.nrrd",
     "spect_to_ct.tfm",
+    *COMPARISON_FILES,
     "report.html",
     "result.json",
 )
@@ -138,6 +140,7 @@ def predict_to_folder(
         _write_images(folder, mapped.perfusion, labels, settings.threshold)
         if registration is not None:
             write_transform(registration.transform, folder / "spect_to_ct.tfm")
+            write_comparison(folder, comparison, chest.spect.image)
     result = prediction_result(chest, bundle, settings, mapped, regions, quality, registration, comparison)
     result["warnings"] = list(dict.fromkeys(warnings))
     result["timings_s"] = stopwatch.seconds

@@ -146,9 +146,10 @@ def methods_paragraph(result: dict) -> str:
     ]
     if result.get("agreement"):
         agreement, registration = settings["agreement"], settings["registration"]
-        how = {"none": "taken in the CT's coordinates"}.get(
-            registration["kind"], f"registered to the CT ({registration['kind']}, Mattes mutual information)"
-        )
+        how = {
+            "none": "taken in the CT's coordinates",
+            "given": "brought to the CT by a transform that was given with it",
+        }.get(registration["kind"], f"registered to the CT ({registration['kind']}, Mattes mutual information)")
         sentences.append(
             f"The perfusion SPECT was {how} and divided by the {agreement['hir_percentile']:g}th percentile of the "
             f"{agreement['hir_scope']}; agreement was computed on the SPECT's grid in voxels at least half of which "

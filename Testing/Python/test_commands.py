@@ -17,6 +17,7 @@ from small_chest import chest_ct, lung_labels, write_inputs
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 from DLCTPMLib.arnn import ArnnSettings
 from DLCTPMLib.commands import BAD_INPUT, DEFECT, DONE, INTERRUPTED, main
+from DLCTPMLib.comparison_files import COMPARISON_FILES
 from DLCTPMLib.image_files import read_image
 from DLCTPMLib.lungs import read_lungs
 from DLCTPMLib.preprocessing import PreprocessingSettings
@@ -101,7 +102,7 @@ def test_wrong_usage_is_one_line_and_status_2(arguments, capsys, tmp_path, monke
 
 
 def test_predict_writes_every_output_on_the_cts_grid(prediction, files):
-    assert {path.name for path in prediction.iterdir()} == PREDICTED | {"spect_to_ct.tfm"}
+    assert {path.name for path in prediction.iterdir()} == PREDICTED | {"spect_to_ct.tfm", *COMPARISON_FILES}
     ct, perfusion, lungs = chest_ct(), read_image(prediction / "perfusion.nrrd"), lung_labels()
     assert perfusion.GetPixelID() == sitk.sitkFloat32
     assert read_image(prediction / "lungs.nrrd").GetPixelID() == sitk.sitkUInt16
@@ -269,9 +270,46 @@ def test_evaluate_repeats_the_agreement_of_predict(prediction, files, tmp_path, 
     arguments = ["--prediction", str(prediction / "perfusion.nrrd"), "--spect", files["spect"]]
     arguments += ["--lungs", files["lungs"], "--ct", files["ct"], "--model", files["model"]]
     assert main(["evaluate", *arguments, "--out", str(tmp_path / "out")]) == DONE
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["result.json"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"result.json", *COMPARISON_FILES}
     assert result_of(tmp_path / "out")["agreement"] == result_of(prediction)["agreement"]
     assert "geometry" in capsys.readouterr().out
+
+
+def test_evaluate_with_the_predictions_result_writes_its_report_with_the_spect(prediction, files, tmp_path):
+    """As if the prediction had been given the SPECT: at the same threshold, the same figures."""
+    arguments = ["predict", files["ct"], "--lungs", files["lungs"], "--model", files["model"], "--device", "cpu"]
+    assert main([*arguments, "--out", str(tmp_path / "alone"), "--progress", "none"]) == DONE
+    assert "agreement" not in result_of(tmp_path / "alone")
+    arguments = ["evaluate", "--prediction", str(prediction / "perfusion.nrrd"), "--spect", files["spect"]]
+    arguments += ["--lungs", files["lungs"], "--ct", files["ct"], "--model", files["model"]]
+    arguments += ["--result", str(tmp_path / "alone" / "result.json")]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == DONE
+    joined, expected = result_of(tmp_path / "out"), result_of(prediction)
+    for part in ("agreement", "regions", "model", "quality", "notes", "simulated"):
+        assert joined[part] == expected[part], part
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert f"{expected['agreement']['lungs']['r_spearman']:.2f}".replace("-", "−") in report
+    assert "Joint histogram" in report
+    assert main([*arguments, "--threshold", "0.4", "--out", str(tmp_path / "other")]) == DONE
+    other = result_of(tmp_path / "other")
+    assert other["settings"]["functional_regions"] == {"threshold": 0.4}
+    assert other["regions"]["lungs"]["high_ml"] > joined["regions"]["lungs"]["high_ml"]
+    assert main([*arguments[:-2], "--result", files["ct"], "--out", str(tmp_path / "bad")]) == BAD_INPUT
+
+
+def test_compared_images_lie_on_the_spects_grid_and_add_up(prediction, files):
+    spect = read_image(files["spect"])
+    images = [read_image(prediction / name) for name in COMPARISON_FILES[:3]]
+    assert all(image.GetSize() == spect.GetSize() and image.GetOrigin() == spect.GetOrigin() for image in images)
+    relative, perfusion, difference = (sitk.GetArrayFromImage(image) for image in images)
+    lung, counts = perfusion > 0, sitk.GetArrayFromImage(spect)
+    figures = result_of(prediction)["agreement"]["lungs"]
+    np.testing.assert_allclose(relative[lung], counts[lung] / figures["hir"], rtol=1e-5)
+    np.testing.assert_allclose(difference[lung], perfusion[lung] - np.clip(relative[lung], 0, 1), atol=1e-6)
+    assert not np.any([image[~lung] for image in (relative, difference)])
+    rows = np.loadtxt(prediction / "joint_histogram.csv", delimiter=",", skiprows=1)
+    assert rows[:, 2].sum() == lung.sum() == figures["voxels"]
+    assert np.average(rows[:, 1], weights=rows[:, 2]) == pytest.approx(perfusion[lung].mean(), abs=0.013)
 
 
 def test_evaluate_without_the_ct_leaves_out_the_density_baselines(prediction, files, tmp_path):
@@ -305,7 +343,7 @@ def test_train_options_become_the_plan_and_the_others_keep_their_defaults(tmp_pa
 def test_the_demonstration_shows_the_whole_chain_and_says_simulated(files, tmp_path):
     assert main(["demo", "--model", files["model"], "--out", str(tmp_path / "demo")]) == DONE
     names = {path.name for path in (tmp_path / "demo").iterdir()}
-    assert names == PREDICTED | {"spect_to_ct.tfm", "ct.nrrd", "spect.nrrd"}
+    assert names == PREDICTED | {"spect_to_ct.tfm", "ct.nrrd", "spect.nrrd", *COMPARISON_FILES}
     result = result_of(tmp_path / "demo")
     assert result["simulated"] is True
     assert "right middle lobe" in result["regions"]
