@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from DLCTPMLib.lung_cells import CellGrid
+from DLCTPMLib.lung_cells import CellGrid, in_parallel
 
 HELD = 0.6
 """A voxel that is not air is lung where the interpolated share of closed lung is above this."""
@@ -55,32 +55,32 @@ def draw_lungs(
     weights = _interpolation(grid.factors)
     table = np.array([0, *values], out.dtype)
     rows, columns = box[1:]
-    for layer in range(box[0].start, box[0].stop):
-        cells = (slice(layer, layer + 1), rows, columns)
-        voxels = grid.voxel_box(cells)
-        inside = solid[layer, rows, columns]
-        border = lung[layer, rows, columns] & (inside == 0)
-        shape = (voxels[0].stop - voxels[0].start, inside.shape[0], grid.factors[1], inside.shape[1], grid.factors[2])
-        drawn = np.empty(shape, out.dtype)
-        drawn[:] = table[inside][None, :, None, :, None]
-        at = np.argwhere(border)
-        if len(at):
-            found = is_air(*voxels)
-            full = np.zeros((shape[0], shape[1] * shape[2], shape[3] * shape[4]), bool)
-            full[:, : found.shape[1], : found.shape[2]] = found
-            by_cell = full.reshape(shape).transpose(1, 3, 0, 2, 4)[at[:, 0], at[:, 1]]
-            corner = np.array([rows.start, columns.start])
-            whole = _shares(padded, at + corner, layer, weights)
-            whole = [w.reshape(-1, *grid.factors)[:, : shape[0]] for w in whole]
-            pick = np.where(whole[0] >= whole[1], np.uint8(1), np.uint8(2))
-            nothing = (whole[0] == 0) & (whole[1] == 0)
-            own = side[layer, rows, columns][at[:, 0], at[:, 1]]
-            pick = np.where(nothing, own[:, None, None, None], pick)
-            lung_voxel = by_cell | (np.maximum(*whole) > HELD)
-            drawn.transpose(1, 3, 0, 2, 4)[at[:, 0], at[:, 1]] = table[pick * lung_voxel]
-        flat = drawn.reshape(shape[0], shape[1] * shape[2], shape[3] * shape[4])
-        target = out[voxels]
-        target[:] = flat[:, : target.shape[1], : target.shape[2]]
+    _, fy, fx = grid.factors
+
+    def draw(layers: range) -> None:
+        for layer in layers:
+            voxels = grid.voxel_box((slice(layer, layer + 1), rows, columns))
+            inside = solid[layer, rows, columns]
+            at = np.argwhere(lung[layer, rows, columns] & (inside == 0))
+            shape = (voxels[0].stop - voxels[0].start, inside.shape[0], fy, inside.shape[1], fx)
+            drawn = np.empty(shape, out.dtype)
+            drawn[:] = table[inside][:, None, :, None]
+            if len(at):
+                found = is_air(*voxels)
+                full = np.zeros((shape[0], shape[1] * fy, shape[3] * fx), bool)
+                full[:, : found.shape[1], : found.shape[2]] = found
+                found = full.reshape(shape).transpose(1, 3, 0, 2, 4)[at[:, 0], at[:, 1]]
+                at_all = np.add(at, (rows.start, columns.start))
+                right, left = (share[:, : shape[0]] for share in _shares(padded, at_all, layer, weights, grid))
+                own = side[layer][at_all[:, 0], at_all[:, 1]][:, None, None, None]
+                pick = np.where(right == left, own, np.where(right > left, np.uint8(1), np.uint8(2)))
+                found |= np.maximum(right, left) > HELD
+                drawn.transpose(1, 3, 0, 2, 4)[at[:, 0], at[:, 1]] = table[pick * found]
+            target = out[voxels]
+            drawn = drawn.reshape(shape[0], shape[1] * fy, shape[3] * fx)
+            target[:] = drawn[:, : target.shape[1], : target.shape[2]]
+
+    in_parallel(draw, range(box[0].start, box[0].stop))
 
 
 def _both_neighbours(mask: np.ndarray, axis: int) -> np.ndarray:
@@ -102,8 +102,10 @@ def _interpolation(factors: tuple[int, int, int]) -> np.ndarray:
     return weights.reshape(27, -1).astype(np.float32)
 
 
-def _shares(padded: list[np.ndarray], at: np.ndarray, layer: int, weights: np.ndarray) -> list[np.ndarray]:
-    """Interpolated shares in every voxel of some cells of a layer, one array (cells, voxels) a lung."""
+def _shares(
+    padded: list[np.ndarray], at: np.ndarray, layer: int, weights: np.ndarray, grid: CellGrid
+) -> list[np.ndarray]:
+    """Interpolated shares in every voxel of some cells of a layer, one array (cells, z, y, x) a lung."""
     z, y, x = _NEIGHBOURS.T
     index = (layer + 1 + z)[None, :], at[:, :1] + 1 + y, at[:, 1:] + 1 + x
-    return [field[index] @ weights for field in padded]
+    return [(field[index] @ weights).reshape(-1, *grid.factors) for field in padded]

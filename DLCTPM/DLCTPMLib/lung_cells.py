@@ -7,7 +7,9 @@ flipped or permuted gives the very same cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,11 +66,10 @@ class CellGrid:
         ]
         return (held[0][:, None, None] * held[1][:, None] * held[2]).astype(np.uint16)
 
-    def slabs(self) -> Iterator[tuple[int, slice]]:
-        """Every layer of cells: its index and the voxel slices it holds."""
-        for index in range(self.shape[0]):
-            start = index * self.factors[0]
-            yield index, slice(start, min(start + self.factors[0], self.voxels[0]))
+    def slab(self, layer: int) -> slice:
+        """The slices of voxels that one layer of cells holds."""
+        start = layer * self.factors[0]
+        return slice(start, min(start + self.factors[0], self.voxels[0]))
 
     def share(self, view: np.ndarray, condition, step: int = 1) -> np.ndarray:
         """The share of every cell's voxels that meet a condition, float32.
@@ -83,17 +84,23 @@ class CellGrid:
         _, height, width = self.voxels
         out = np.empty(self.shape, np.float32)
         capacity = self.capacity()
-        counts = np.zeros((ny * fy, nx * fx), np.uint16)
-        for index, slab in self.slabs():
-            part = view[slab]
-            part = part[min(step - 1, len(part) - 1) // 2 :: step]
-            hits = np.empty(part.shape, bool)
-            condition(part, hits)
-            np.add.reduce(hits.view(np.uint8), axis=0, dtype=np.uint16, out=counts[:height, :width])
-            rows = np.add.reduce(counts.reshape(ny, fy, nx * fx), axis=1, dtype=np.uint16)
-            cells = np.add.reduce(rows.reshape(ny, nx, fx), axis=2, dtype=np.uint16)
-            held = capacity[index] * np.float32(len(part) / (slab.stop - slab.start))
-            np.divide(cells, held, out=out[index], casting="unsafe")
+        small = np.uint8 if np.prod(self.factors) < 256 else np.uint32
+
+        def count(layers: range) -> None:
+            counts = np.zeros((ny * fy, nx * fx), small)
+            for layer in layers:
+                slab = self.slab(layer)
+                part = view[slab]
+                part = part[min(step - 1, len(part) - 1) // 2 :: step]
+                hits = np.empty(part.shape, bool)
+                condition(part, hits)
+                np.add.reduce(hits.view(np.uint8), axis=0, dtype=small, out=counts[:height, :width])
+                rows = np.add.reduce(counts.reshape(ny, fy, nx * fx), axis=1, dtype=small)
+                cells = np.add.reduce(rows.reshape(ny, nx, fx), axis=2, dtype=small)
+                held = capacity[layer] * np.float32(len(part) / (slab.stop - slab.start))
+                np.divide(cells, held, out=out[layer], casting="unsafe")
+
+        in_parallel(count, range(self.shape[0]))
         return out
 
     def voxel_box(self, cells: tuple[slice, slice, slice]) -> tuple[slice, slice, slice]:
@@ -101,6 +108,20 @@ class CellGrid:
         return tuple(
             slice(c.start * f, min(c.stop * f, n)) for c, f, n in zip(cells, self.factors, self.voxels, strict=True)
         )
+
+
+def in_parallel(work: Callable[[range], None], layers: range) -> None:
+    """Do ``work`` on pieces of a range of layers, in threads: NumPy leaves the interpreter free meanwhile."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(cores, 4)
+    size = -(-len(layers) // (threads * 4)) or 1
+    pieces = [layers[start : start + size] for start in range(0, len(layers), size)]
+    if threads == 1 or len(pieces) < 2:
+        for piece in pieces:
+            work(piece)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, pieces))
 
 
 def ball(radius_mm: float, cell_mm: tuple[float, float, float], flat: bool = False) -> Offsets:

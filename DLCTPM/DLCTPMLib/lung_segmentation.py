@@ -28,17 +28,16 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from DLCTPMLib.airways import Airways, AirwaySettings, find_airways
+from DLCTPMLib.airways import AirwaySettings, find_airways
 from DLCTPMLib.chest_regions import ChestRegion
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_border import draw_lungs
-from DLCTPMLib.lung_cells import FACES, CellGrid, ball, closed, dilated, eroded, spread
+from DLCTPMLib.lung_cells import CellGrid, ball, closed, dilated, spread
+from DLCTPMLib.lung_parts import Box, air_level, body_of, choose, sides_with
 from DLCTPMLib.lung_sides import lateral_mm, split_cells
 from DLCTPMLib.lungs import Lungs
 from DLCTPMLib.patient_axes import PatientAxes
 from DLCTPMLib.progress import Progress, silent
-
-NO_LUNGS = "no lungs were found in the CT; give a lung mask with --lungs, or a CT of the chest."
 
 
 @dataclass(frozen=True)
@@ -91,63 +90,59 @@ def segment_lungs(
     grid = CellGrid.of(axes, settings.cell_mm)
     warnings: list[str] = []
 
-    centres = view[tuple(slice(f // 2, None, f) for f in grid.factors)]
-    padded = bool((centres < settings.padding_hu).any())
-    is_air = _between(settings.padding_hu if padded else None, settings.air_hu)
+    padded = bool((view[tuple(slice(f // 2, None, f) for f in grid.factors)] < settings.padding_hu).any())
+    floor = settings.padding_hu if padded else None
+    is_air = _between(floor, settings.air_hu)
     air = grid.share(view, is_air)
-    dense = 1 - air
-    if padded:
-        dense -= grid.share(view, _between(None, settings.padding_hu))
-    progress("lungs", 0.3)
+    padding = grid.share(view, _between(None, settings.padding_hu)) if padded else np.zeros_like(air)
+    progress("lungs", 0.25)
 
-    body = _body(dense > 0.5, grid)
-    sides_with_body = _sides_with(body)
+    body = body_of(1 - air - padding > 0.5, grid)
+    sides_with_body = sides_with(body)
     inside = sides_with_body == 4
-    airways = find_airways(view, axes, inside, grid, settings.airways, settings.padding_hu)
-    wall = _airway_wall(airways, view.shape, axes, settings)
+    wall = _airway_wall(view, axes, inside, grid, settings)
     if wall is None:
         warnings.append("the windpipe was not found in the CT; check that it is not part of the lungs.")
     else:
-        _take_out(air, wall, view, grid, is_air)
-    progress("lungs", 0.5)
+        air[wall.cells] = wall.without(view, is_air)
+    progress("lungs", 0.45)
 
-    level = _air_level(view, grid, sides_with_body, settings)
-    is_dark = _between(settings.padding_hu if padded else None, level + settings.gas_above_air_hu)
+    level = air_level(view, grid, sides_with_body, settings.padding_hu)
+    is_dark = _between(floor, level + settings.gas_above_air_hu)
     dark = grid.share(view, is_dark, step=grid.factors[0])
     candidates = (air > 0) & (sides_with_body >= 3)
-    lung, gas = _choose(candidates & (air >= 0.75), air, dark, inside, grid, settings)
-    midline = lateral_mm(axes, body, grid.factors)
+    lung, gas = choose(candidates & (air >= 0.75), air, dark, inside, grid, settings.min_lungs_ml)
+    progress("lungs", 0.6)
+
     box = _box_around(lung, settings.closing_mm * 2, grid)
-    sides = _grow(lung, gas, candidates, box, grid, axes, midline)
+    sides = np.zeros(lung.shape, np.uint8)
+    sides[lung] = split_cells(lung, grid, axes, lateral_mm(axes, body, grid.factors))[lung]
+    sides = _grow(sides[box], gas[box], candidates[box])
     if not ((sides == 1).any() and (sides == 2).any()):
         found, other = ("right", "left") if (sides == 1).any() else ("left", "right")
         warnings.append(f"only one lung was found, the {found} one; the {other} lung is missing.")
-    filled = _close(sides, air[box], gas[box], settings.closing_mm, grid)
+    filled = _close(sides, air[box], gas[box] | (padding[box] > 0), settings.closing_mm, grid)
     progress("lungs", 0.7)
 
-    labels = np.zeros(ct.GetSize()[::-1], np.uint16)
     shares = np.zeros((2, *air.shape), np.float32)
-    closed_cells = np.zeros(shares.shape, bool)
+    held = np.zeros(shares.shape, bool)
     for side in (0, 1):
         shares[side][box] = air[box] * (sides == side + 1)
-        closed_cells[side][box] = filled == side + 1
+        held[side][box] = filled == side + 1
     if wall is not None:
-        # cells with airway in them are drawn voxel by voxel
-        cells = tuple(slice(b.start // f, -(-b.stop // f)) for b, f in zip(wall[0], grid.factors, strict=True))
-        holds_airway = np.zeros(air.shape, bool)
-        holds_airway[cells] = _any_in_cells(wall, cells, grid)
-        closed_cells &= ~holds_airway
+        held[(slice(None), *wall.cells)] &= ~wall.touched  # drawn voxel by voxel, not as a whole
 
-    def air_voxels(z: slice, y: slice, x: slice) -> np.ndarray:
-        part = view[z, y, x]
+    def air_voxels(*voxels: slice) -> np.ndarray:
+        part = view[voxels]
         found = np.empty(part.shape, bool)
         is_air(part, found)
         return found
 
+    labels = np.zeros(ct.GetSize()[::-1], np.uint16)
     out = axes.view(labels)
-    draw_lungs(out, (ChestRegion.RIGHT_LUNG, ChestRegion.LEFT_LUNG), grid, shares, closed_cells, air_voxels)
+    draw_lungs(out, (ChestRegion.RIGHT_LUNG, ChestRegion.LEFT_LUNG), grid, shares, held, air_voxels)
     if wall is not None:
-        out[wall[0]][wall[1]] = 0
+        out[wall.box][wall.mask] = 0
     image = sitk.GetImageFromArray(labels)
     image.CopyInformation(ct)
     progress("lungs", 1.0)
@@ -158,158 +153,86 @@ def _between(low: float | None, high: float):
     """The condition low ≤ HU < high, as ``CellGrid.share`` takes it; ``None`` leaves the lower end open."""
 
     def condition(part: np.ndarray, out: np.ndarray) -> None:
-        np.less(part, high, out=out)
+        # whole numbers are compared as such: with a float NumPy would first turn every voxel into one
+        whole = part.dtype.kind in "iu"
+        np.less(part, int(np.ceil(high)) if whole else high, out=out)
         if low is not None:
-            out &= part >= low
+            out &= part >= (int(np.ceil(low)) if whole else low)
 
     return condition
 
 
-def _body(tissue: np.ndarray, grid: CellGrid) -> np.ndarray:
-    """The largest piece of tissue that is more than thin: the patient without table, tubes and arms."""
-    core = eroded(tissue, ball(4.0, grid.cell_mm, flat=True))
-    labels, count = ndimage.label(core)
-    if not count:
-        raise InputError(NO_LUNGS)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return dilated(labels == sizes.argmax(), ball(8.0, grid.cell_mm, flat=True)) & tissue
+@dataclass
+class _Wall:
+    """Lumen and wall of the large airways.
+
+    Attributes:
+        box: the voxels they lie in; mask: where in it they are.
+        cells: the cells that hold the box; grid: that part of the cell grid; touched: which of them hold airway.
+    """
+
+    box: Box
+    mask: np.ndarray
+    cells: Box
+    grid: CellGrid
+    voxels: Box
+    touched: np.ndarray
+
+    @classmethod
+    def of(cls, box: Box, mask: np.ndarray, grid: CellGrid) -> _Wall:
+        cells = tuple(slice(b.start // f, -(-b.stop // f)) for b, f in zip(box, grid.factors, strict=True))
+        voxels = grid.voxel_box(cells)
+        part = CellGrid(tuple(v.stop - v.start for v in voxels), grid.factors, grid.spacing_mm)
+        wall = cls(box, mask, cells, part, voxels, np.zeros(part.shape, bool))
+        whole = np.zeros(part.voxels, bool)
+        whole[wall._within()] = mask
+        wall.touched = part.share(whole, lambda slab, out: np.copyto(out, slab)) > 0
+        return wall
+
+    def without(self, view: np.ndarray, is_air) -> np.ndarray:
+        """The share of air of the cells once the airway is taken out."""
+        left = np.empty(self.grid.voxels, bool)
+        is_air(view[self.voxels], left)
+        left[self._within()] &= ~self.mask
+        return self.grid.share(left, lambda slab, out: np.copyto(out, slab))
+
+    def _within(self) -> Box:
+        return tuple(slice(b.start - v.start, b.stop - v.start) for b, v in zip(self.box, self.voxels, strict=True))
 
 
-def _sides_with(body: np.ndarray) -> np.ndarray:
-    """On how many of four sides (left, right, front, back) a cell has the body in its slice, 0…4."""
-    count = np.zeros(body.shape, np.uint8)
-    for axis in (1, 2):
-        count += np.maximum.accumulate(body, axis=axis)
-        count += np.flip(np.maximum.accumulate(np.flip(body, axis), axis=axis), axis)
-    return count
-
-
-def _airway_wall(airways: Airways, shape, axes, settings) -> tuple[tuple[slice, slice, slice], np.ndarray] | None:
-    """Lumen and wall of the airways: the box of voxels they fill, and where in it they are."""
+def _airway_wall(view, axes, inside, grid, settings) -> _Wall | None:
+    airways = find_airways(view, axes, inside, grid, settings.airways, settings.padding_hu)
     if not airways.patches:
         return None
-    wall = settings.airways.wall_mm
-    margin = tuple(int(np.ceil(wall / spacing)) for spacing in axes.spacing_mm)
-    box = airways.box(margin, shape)
-    return box, dilated(airways.mask(box), ball(wall, axes.spacing_mm))
+    wall_mm = settings.airways.wall_mm
+    margin = tuple(int(np.ceil(wall_mm / spacing)) for spacing in axes.spacing_mm)
+    box = airways.box(margin, view.shape)
+    return _Wall.of(box, dilated(airways.mask(box), ball(wall_mm, axes.spacing_mm)), grid)
 
 
-def _take_out(air, wall, view, grid, is_air) -> None:
-    """Correct the share of air of the cells that hold airway, in place."""
-    box, airway = wall
-    cells = tuple(slice(b.start // f, -(-b.stop // f)) for b, f in zip(box, grid.factors, strict=True))
-    voxels = grid.voxel_box(cells)
-    part = CellGrid(tuple(v.stop - v.start for v in voxels), grid.factors, grid.spacing_mm)
-    left = np.empty(part.voxels, bool)
-    is_air(view[voxels], left)
-    left[_within(box, voxels)] &= ~airway
-    air[cells] = part.share(left, lambda slab, out: np.copyto(out, slab))
-
-
-def _any_in_cells(wall, cells, grid) -> np.ndarray:
-    box, airway = wall
-    voxels = grid.voxel_box(cells)
-    part = CellGrid(tuple(v.stop - v.start for v in voxels), grid.factors, grid.spacing_mm)
-    full = np.zeros(part.voxels, bool)
-    full[_within(box, voxels)] = airway
-    return part.share(full, lambda slab, out: np.copyto(out, slab)) > 0
-
-
-def _within(box, outer) -> tuple[slice, slice, slice]:
-    return tuple(slice(b.start - o.start, b.stop - o.start) for b, o in zip(box, outer, strict=True))
-
-
-def _air_level(view, grid, sides_with_body, settings) -> float:
-    """HU of the air around the patient (its lower quartile), −1000 where none is seen.
-
-    The lowest value of the scan is left out: it is often the filling outside a round field of view.
-    """
-    centres = view[tuple(slice(f // 2, None, f) for f in grid.factors)]
-    around = sides_with_body[tuple(slice(n) for n in centres.shape)] < 3
-    outside = centres[around & (centres >= settings.padding_hu) & (centres < -800)]
-    outside = outside[outside > outside.min()] if outside.size else outside
-    return float(np.clip(np.percentile(outside, 25), -1024, -960)) if outside.size > 1000 else -1000.0
-
-
-def _choose(core, air, dark, inside, grid, settings) -> tuple[np.ndarray, np.ndarray]:
-    """Which cells of air are lung, and which are gas of stomach and bowel."""
-    labels, count = ndimage.label(core)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    sizes[0] = 0
-    enclosed = np.bincount(labels.ravel(), inside.ravel(), minlength=count + 1) >= 0.5 * sizes
-    interior = eroded(core, FACES)
-    deep = np.bincount(labels[interior], minlength=count + 1)
-    darkness = np.bincount(labels[interior], dark[interior], minlength=count + 1)
-    is_gas = (deep > 0) & (darkness >= 0.7 * deep)
-    possible = np.where(enclosed & ~is_gas, sizes, 0)
-    if possible.max(initial=0) * grid.cell_ml < settings.min_lungs_ml / 2:
-        raise InputError(NO_LUNGS)
-    is_lung = possible >= 0.05 * possible.max()
-    is_lung[0] = False
-    lung = is_lung[labels]
-    below = np.logical_or.accumulate(lung, axis=0)  # some lung at this height or lower in the same column
-    over_lung = np.bincount(labels.ravel(), below.ravel(), minlength=count + 1) >= 0.3 * sizes
-    is_lung |= (possible * grid.cell_ml >= 1.0) & over_lung
-    as_light_as_lung = (deep * grid.cell_ml >= 1.5) & (darkness < 0.05 * deep)
-    is_lung |= (possible * grid.cell_ml >= 5.0) & as_light_as_lung
-    is_lung[0] = False
-    lung = is_lung[labels]
-    pockets = _gas_pockets(lung, dark, air, grid)
-    return lung & ~pockets, (core & ~lung) | pockets
-
-
-def _gas_pockets(lung, dark, air, grid) -> np.ndarray:
-    """Gas of stomach or bowel that thick slices have joined to a lung: dark, tissue around it and below it.
-
-    Lung may lie above (the wall between is thinner than a slice). A bulla has lung beside it or below.
-    """
-    labels, count = ndimage.label(lung & (dark >= 0.7))
-    pockets = np.zeros(lung.shape, bool)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    near = ball(max(grid.cell_mm[1:]), grid.cell_mm, flat=True)
-    boxes = ndimage.find_objects(labels)
-    for index in np.flatnonzero(sizes * grid.cell_ml >= 5.0):
-        if index == 0:
-            continue
-        box = tuple(slice(max(s.start - 3, 0), s.stop + 3) for s in boxes[index - 1])
-        pocket = labels[box] == index
-        rim = dilated(dilated(pocket, near), [(1, 0, 0), (-1, 0, 0)])  # also slices half gas, half wall
-        level = pocket.any(axis=(1, 2))[:, None, None]
-        beside = dilated(rim, near) & ~rim & level
-        under = dilated(rim, [(-1, 0, 0)]) & ~rim
-        tissue = air[box] < 0.25
-        if all(not where.any() or tissue[where].mean() >= 0.75 for where in (beside, under)):
-            pockets[box] |= rim
-    return pockets
-
-
-def _box_around(lung, margin_mm, grid) -> tuple[slice, slice, slice]:
+def _box_around(lung: np.ndarray, margin_mm: float, grid: CellGrid) -> Box:
     box = ndimage.find_objects(lung.view(np.uint8))[0]
+    margins = [int(np.ceil(margin_mm / size)) for size in grid.cell_mm]
     return tuple(
-        slice(max(s.start - m, 0), min(s.stop + m, n))
-        for s, m, n in zip(box, (int(np.ceil(margin_mm / c)) for c in grid.cell_mm), lung.shape, strict=True)
+        slice(max(s.start - m, 0), min(s.stop + m, n)) for s, m, n in zip(box, margins, lung.shape, strict=True)
     )
 
 
-def _grow(lung, gas, candidates, box, grid, axes, midline) -> np.ndarray:
-    """The sides (1 right, 2 left) of all cells with air that belongs to a lung, in the box."""
-    sides = np.zeros(lung.shape, np.uint8)
-    sides[lung] = split_cells(lung, grid, axes, midline)[lung]
-    sides, gas, candidates = sides[box], gas[box], candidates[box]
+def _grow(sides: np.ndarray, gas: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """The sides (1 right, 2 left) of all cells with air that belongs to a lung: grown into the partial cells."""
     sides[gas] = 3
     sides = spread(sides, candidates, steps=10)
     sides[sides == 3] = 0
     return sides
 
 
-def _close(sides, air, gas, radius_mm, grid) -> np.ndarray:
-    """Each lung closed by a ball and its holes filled; never over the other lung or gas."""
+def _close(sides: np.ndarray, air: np.ndarray, barred: np.ndarray, radius_mm: float, grid: CellGrid) -> np.ndarray:
+    """Each lung closed by a ball and its holes filled; never over the other lung, nor what is barred."""
     offsets = ball(radius_mm, grid.cell_mm)
     filled = np.zeros(sides.shape, np.uint8)
     for side in (1, 2):
         own = closed((sides == side) & (air >= 0.5), offsets)
         outside, _ = ndimage.label(np.pad(~own, 1, constant_values=True))
         own = (outside != outside[0, 0, 0])[1:-1, 1:-1, 1:-1]
-        filled[own & (filled == 0) & ((sides == 0) | (sides == side)) & ~gas] = side
+        filled[own & (filled == 0) & ((sides == 0) | (sides == side)) & ~barred] = side
     return filled

@@ -15,7 +15,8 @@ from DLCTPMLib.airways import find_airways
 from DLCTPMLib.chest_regions import ChestRegion
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_cells import CellGrid
-from DLCTPMLib.lung_segmentation import NO_LUNGS, LungSegmentationSettings
+from DLCTPMLib.lung_parts import NO_LUNGS
+from DLCTPMLib.lung_segmentation import LungSegmentationSettings
 from DLCTPMLib.lung_sides import MIN_PART
 from DLCTPMLib.patient_axes import PatientAxes, file_image, patient_array
 
