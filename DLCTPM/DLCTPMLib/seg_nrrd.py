@@ -137,7 +137,7 @@ def _segment(image: sitk.Image, index: int, name: str) -> Segment:
     if not 0 <= layer < image.GetNumberOfComponentsPerPixel() or len(colour) != 3:
         raise InputError(f"{name}: the header of segment {index} is damaged; save it again in Slicer.")
     identifier = get("ID", f"Segment_{index}")
-    return Segment(identifier, get("Name", identifier), value, colour, _terminology(get("Tags")), layer)
+    return Segment(identifier, get("Name", identifier), value, colour, terminology_of(get("Tags")), layer)
 
 
 def _entry(terminology: Terminology) -> str:
@@ -156,7 +156,7 @@ def _entry(terminology: Terminology) -> str:
     return "~".join(parts)
 
 
-def _terminology(tags: str) -> Terminology | None:
+def terminology_of(tags: str) -> Terminology | None:
     """The terminology entry among a segment's tags ("key:value|key:value|…")."""
     for tag in tags.split("|"):
         key, _, entry = tag.partition(":")

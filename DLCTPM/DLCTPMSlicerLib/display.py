@@ -81,7 +81,21 @@ def showOverlay(
     )
 
 
-def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True) -> None:
+def showSpect(ct: slicer.vtkMRMLScalarVolumeNode, spect: slicer.vtkMRMLScalarVolumeNode, opacity: float) -> None:
+    """Show a SPECT over the CT, to judge how well it is registered."""
+    if spect.GetDisplayNode() is None:
+        spect.CreateDefaultDisplayNodes()
+    low, high = spect.GetImageData().GetScalarRange()
+    node = spect.GetDisplayNode()
+    with slicer.util.NodeModify(node):
+        node.SetAndObserveColorNodeID(colourNode(DEFAULT_COLOUR_MAP).GetID())
+        node.SetAutoWindowLevel(False)
+        node.SetWindowLevelMinMax(max(low, 0.0), high)
+    setCtDisplay(ct)
+    showOverlay(ct, spect, opacity)
+
+
+def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True, title: str = "") -> None:
     """A colour legend with numbers in the slice views; the volume must be in a view before."""
     logic = slicer.modules.colors.logic()
     legend = logic.GetColorLegendDisplayNode(volume)
@@ -92,7 +106,7 @@ def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True) -> 
     if legend is None:
         return
     with slicer.util.NodeModify(legend):
-        legend.SetTitleText(_(LEGEND_TITLE))
+        legend.SetTitleText(title or _(LEGEND_TITLE))
         legend.SetLabelFormat("%.2f")
         legend.SetNumberOfLabels(5)
         legend.SetVisibility(visible)

@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import slicer
+import slicer.util
 from slicer.i18n import tr as _
 
+from DLCTPMSlicerLib.comparison_nodes import DIFFERENCE_ROLE, HISTOGRAM_ROLE, ON_SPECT_ROLE, OUTSIDE, RELATIVE_ROLE
 from DLCTPMSlicerLib.node_files import NodeError, writeSegmentation, writeVolume
 from DLCTPMSlicerLib.prediction import LUNGS_ROLE, REPORT_ROLE, TABLE_ROLE, partOf, resultOf
 from DLCTPMSlicerLib.spect_steps import METRICS_ROLE
+
+
+COMPARED = (
+    (RELATIVE_ROLE, "spect_relative.nrrd"),
+    (ON_SPECT_ROLE, "perfusion_on_spect.nrrd"),
+    (DIFFERENCE_ROLE, "difference_on_spect.nrrd"),
+)
 
 
 def exportReport(perfusion: slicer.vtkMRMLScalarVolumeNode, folder: Path, function=None) -> list[Path]:
@@ -42,10 +52,19 @@ def exportReport(perfusion: slicer.vtkMRMLScalarVolumeNode, folder: Path, functi
             _("{folder} cannot be written: {reason}.").format(folder=folder, reason=error.strerror)
         ) from error
     files.append(writeVolume(perfusion, folder / "perfusion.nrrd"))
+    for role, name in COMPARED:
+        volume = partOf(perfusion, role)
+        if volume is not None:
+            voxels = slicer.util.arrayFromVolume(volume)
+            files.append(writeVolume(volume, folder / name, np.where(voxels == OUTSIDE, 0, voxels)))
     for node, name in ((partOf(perfusion, LUNGS_ROLE), "lungs.seg.nrrd"), (function, "function.seg.nrrd")):
         if node is not None:
             files.append(writeSegmentation(node, folder / name))
-    for role, name in ((TABLE_ROLE, "regions.csv"), (METRICS_ROLE, "agreement.csv")):
+    for role, name in (
+        (TABLE_ROLE, "regions.csv"),
+        (METRICS_ROLE, "agreement.csv"),
+        (HISTOGRAM_ROLE, "joint_histogram.csv"),
+    ):
         table = partOf(perfusion, role)
         if table is not None:
             files.append(_writeTable(table, folder / name))

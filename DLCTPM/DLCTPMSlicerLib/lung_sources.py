@@ -6,13 +6,15 @@ node in the scene and an empty error, or with None and a sentence (empty after `
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import ClassVar
 
 import slicer
 from slicer.i18n import tr as _
+
+from DLCTPMSlicerLib.cli_run import CliRun
+from DLCTPMSlicerLib.node_files import isInScene
 
 Done = Callable[[object, str], None]
 
@@ -143,7 +145,9 @@ class TotalSegmentator(LungSource):
 
         node = _newSegmentation(ct, _("TotalSegmentator"))
         try:
-            TotalSegmentatorLogic().process(inputVolume=ct, outputSegmentation=node, task="total", subset=list(LOBES))
+            logic = TotalSegmentatorLogic()
+            logic.setupPythonRequirements()  # its own panel does this first; it asks before it installs
+            logic.process(inputVolume=ct, outputSegmentation=node, task="total", subset=list(LOBES))
         except Exception as error:  # whatever another extension raises becomes a sentence here
             logging.exception("TotalSegmentator failed")
             slicer.mrmlScene.RemoveNode(node)
@@ -159,6 +163,7 @@ class MonaiAuto3DSeg(LungSource):
 
     def __init__(self):
         self._logic = self._task = None
+        self._cancelled = False
 
     def label(self) -> str:
         """The name in the panel."""
@@ -175,65 +180,44 @@ class MonaiAuto3DSeg(LungSource):
         from MONAIAuto3DSeg import MONAIAuto3DSegLogic
 
         node = _newSegmentation(ct, _("MONAIAuto3DSeg"))
-        self._logic = MONAIAuto3DSegLogic()
+        self._logic, self._task, self._cancelled = MONAIAuto3DSegLogic(), None, False
 
         def event(code, _task) -> None:
-            if getattr(code, "name", str(code)).endswith("TASKLIST_PROCESSING_ENDED"):
+            if getattr(code, "name", str(code)).endswith("TASKLIST_PROCESSING_ENDED"):  # cancelled or not
                 self._logic = self._task = None
-                _deliver(node, done, _("MONAIAuto3DSeg"))
+                if self._cancelled:
+                    slicer.mrmlScene.RemoveNode(node)
+                    done(None, "")
+                else:
+                    _deliver(node, done, _("MONAIAuto3DSeg"))
 
-        self._task = self._logic.process(
-            inputNodes=[ct], outputSegmentation=node, model=MONAI_MODEL, waitForCompletion=False, eventCallback=event
-        )
+        try:
+            task = self._logic.process(
+                inputNodes=[ct],
+                outputSegmentation=node,
+                model=MONAI_MODEL,
+                waitForCompletion=False,
+                eventCallback=event,
+            )
+        except Exception as error:  # whatever another extension raises becomes a sentence here
+            logging.exception("MONAIAuto3DSeg failed")
+            self._logic = None
+            slicer.mrmlScene.RemoveNode(node)
+            done(None, _("MONAIAuto3DSeg failed: {reason}").format(reason=error))
+            return
+        if self._logic is not None:  # it may have ended already
+            self._task = task
 
     def cancel(self) -> None:
         """Stop the other program."""
         if self._logic is not None and self._task is not None:
+            self._cancelled = True
             self._logic.cancelProcessing(self._task)
 
 
 def lungSources() -> list[LungSource]:
     """Every source, the ones that are always there first."""
     return [Automatic(), Existing(), ChestImagingPlatform(), TotalSegmentator(), MonaiAuto3DSeg()]
-
-
-class CliRun:
-    """One run of a command-line module in the background.
-
-    Args:
-        module: ``slicer.modules.<name>``.
-        parameters: plain Python values and nodes.
-        ended: called once with the module's node and an error sentence: empty when it went well, None when it
-            was cancelled. The node is removed afterwards.
-    """
-
-    def __init__(self, module, parameters: dict, ended: Callable[[object, str | None], None]):
-        import slicer.cli
-
-        self._ended, self._observer = ended, None
-        self._node = slicer.cli.createNode(module, parameters)
-        event = slicer.vtkMRMLCommandLineModuleNode.StatusModifiedEvent
-        self._observer = self._node.AddObserver(event, self._changed)
-        slicer.cli.run(module, self._node, None, wait_for_completion=False, update_display=False)
-
-    def cancel(self) -> None:
-        """Ask the module to stop."""
-        if self._node is not None:
-            self._node.Cancel()
-
-    def _changed(self, node, _event) -> None:
-        if self._node is None or node.IsBusy():
-            return
-        self._node.RemoveObserver(self._observer)
-        self._node = None
-        if node.GetStatus() & node.ErrorsMask:
-            error = node.GetErrorText().strip().splitlines() or [_("the module gave no reason")]
-            self._ended(node, error[-1])
-        elif node.GetStatus() == node.Cancelled:
-            self._ended(node, None)
-        else:
-            self._ended(node, "")
-        slicer.mrmlScene.RemoveNode(node)
 
 
 def _newSegmentation(ct, program: str) -> slicer.vtkMRMLSegmentationNode:
@@ -245,9 +229,9 @@ def _newSegmentation(ct, program: str) -> slicer.vtkMRMLSegmentationNode:
 
 def _deliver(node, done: Done, program: str) -> None:
     """Hand the segmentation over if it holds anything."""
-    if node.GetScene() is not None and node.GetSegmentation().GetNumberOfSegments() > 0:
+    if isInScene(node) and node.GetSegmentation().GetNumberOfSegments() > 0:
         done(node, "")
         return
-    with contextlib.suppress(AttributeError):
+    if isInScene(node):
         slicer.mrmlScene.RemoveNode(node)
     done(None, _("{program} gave no lungs; its own messages are in the log.").format(program=program))

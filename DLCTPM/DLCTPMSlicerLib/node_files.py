@@ -38,15 +38,20 @@ def exactly(number: float) -> float:
     return float(f"{number:.14g}")
 
 
-def writeVolume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path) -> Path:
+def writeVolume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path, voxels: np.ndarray | None = None) -> Path:
     """Write a volume as NRRD as it lies in the world (a linear transform above it is applied to its axes).
+
+    Args:
+        volume: gives the grid, and the voxels unless there are others.
+        path: the file.
+        voxels: (k, j, i) in place of the volume's own.
 
     Raises:
         NodeError: it has no voxels, is warped by a non-linear transform, or cannot be written.
     """
     if volume.GetImageData() is None or volume.GetImageData().GetNumberOfPoints() == 0:
         raise NodeError(_("{name} has no voxels; load it again.").format(name=volume.GetName()))
-    voxels = np.ascontiguousarray(slicer.util.arrayFromVolume(volume))
+    voxels = np.ascontiguousarray(slicer.util.arrayFromVolume(volume) if voxels is None else voxels)
     if voxels.ndim != 3 or voxels.dtype.name not in NRRD_TYPES:
         raise NodeError(_("{name} is not a plain scalar volume.").format(name=volume.GetName()))
     toLps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijkToWorld(volume)

@@ -7,6 +7,8 @@ from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib import display, engine_setup
 from DLCTPMSlicerLib.activity import Activity
+from DLCTPMSlicerLib.lung_check import lungSentence, lungVolume
+from DLCTPMSlicerLib.node_files import NodeError
 from DLCTPMSlicerLib.panel_inputs import InputsPart
 from DLCTPMSlicerLib.panel_results import ResultsPart
 from DLCTPMSlicerLib.panel_spect import SpectPart
@@ -46,6 +48,7 @@ class Panel:
     def refreshChoices(self) -> None:
         """See again which programs, models and devices there are."""
         self.inputs.refresh()
+        self.spect.refresh()
 
     def firstCt(self):
         """The first volume that may be a CT: a scalar volume that this module did not make."""
@@ -100,54 +103,73 @@ class Panel:
         return True
 
     def predict(self) -> None:
-        """What "Predict perfusion" does: the lungs first, where another program finds them."""
-        source, parameters = self.inputs.source(), self.parameters
+        """What "Predict perfusion" does; where another program finds the lungs, they are looked at first."""
+        source = self.inputs.source()
         if source.usesEngine:
             self._map(None)
         elif source.needsNode:
-            self._map(parameters.lungs)
+            self._mapIn(self.parameters.lungs)
         else:
-            self._findLungs(source, then=self._map)
+            self._findLungs(source)
 
     def segment(self) -> None:
         """What "Segment lungs" does: find the lungs and show them, to be corrected before predicting."""
         source, ct = self.inputs.source(), self.parameters.ctVolume
         if not source.usesEngine:
-            self._findLungs(source, then=lambda lungs: None)
+            self._findLungs(source)
             return
         self.run(
             _("Starting the engine…"),
             lambda **callbacks: self.logic.startSegmentation(ct, **callbacks),
             self._useLungs,
-            _("These lungs will be used. Correct them in the Segment Editor if need be, then predict."),
+            "",
         )
 
-    def _findLungs(self, source, then) -> None:
-        """Let another program find the lungs, show them, and go on with them."""
+    def _findLungs(self, source) -> None:
+        """Let another program find the lungs, check and show them; they are used at the next click on Predict."""
         if self.activity.busy:
             return
         self.activity.begin(_("{program} is finding the lungs…").format(program=source.label()), source.cancel)
 
         def done(lungs, error: str) -> None:
-            if lungs is None:
-                if error:
-                    self.activity.fail(error)
-                else:
-                    self.activity.end(_("Cancelled; the scene is as before."))
-                return
-            self.activity.end(_("Lungs found."))
-            self._useLungs(lungs)
-            then(lungs)
+            if lungs is None and error:
+                self.activity.fail(error)
+            elif lungs is None:
+                self.activity.end(_("Cancelled; the scene is as before."))
+            else:
+                self._useLungs(lungs)
 
         source.start(self.parameters.ctVolume, done)
 
     def _useLungs(self, lungs) -> None:
-        """Choose these lungs and show them over the CT."""
+        """Check these lungs, choose them and show them over the CT; what holds no lung is removed again."""
+        try:
+            litres = lungVolume(lungs)
+        except NodeError as problem:
+            slicer.mrmlScene.RemoveNode(lungs)
+            self.activity.fail(str(problem))
+            return
+        if lungs.IsA("vtkMRMLSegmentationNode"):
+            display.showLungs3D(lungs, visible=False)
+        elif self.parameters is not None:
+            slicer.util.setSliceViewerLayers(background=self.parameters.ctVolume, label=lungs, labelOpacity=0.4)
+        self.activity.end(
+            lungSentence(litres)
+            + " "
+            + _("Look at them, correct them in the Segment Editor if need be, then click “Predict perfusion”.")
+        )
         if self.parameters is not None:
             self.parameters.lungs = lungs
             self.parameters.lungSource = "existing"
-        if lungs.IsA("vtkMRMLSegmentationNode"):
-            display.showLungs3D(lungs, visible=False)
+
+    def _mapIn(self, lungs) -> None:
+        """Map perfusion in lungs of the scene, if they are lungs."""
+        try:
+            lungVolume(lungs)
+        except NodeError as problem:
+            self.activity.fail(str(problem))
+            return
+        self._map(lungs)
 
     def _map(self, lungs) -> None:
         parameters, ct = self.parameters, self.parameters.ctVolume

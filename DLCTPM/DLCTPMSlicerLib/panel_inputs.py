@@ -19,6 +19,13 @@ _FLAGS_ROLE, _USABLE, _GREYED = int(qt.Qt.UserRole) - 1, 33, 0
 """Qt keeps an item's flags in the role before UserRole: selectable and enabled (33), or neither."""
 
 
+def greyItems(combo: qt.QComboBox, reasons: list[str]) -> None:
+    """Grey the items that cannot be chosen now; each tooltip says why. An empty reason means that it can."""
+    for index, reason in enumerate(reasons):
+        combo.setItemData(index, _GREYED if reason else _USABLE, _FLAGS_ROLE)
+        combo.setItemData(index, reason, qt.Qt.ToolTipRole)
+
+
 class InputsPart:
     """Behaviour of the widgets in "Inputs"."""
 
@@ -111,10 +118,7 @@ class InputsPart:
         self._greySources()
 
     def _greySources(self) -> None:
-        for index, source in enumerate(self._sources):
-            reason = source.unavailable()
-            self.ui.lungSourceComboBox.setItemData(index, _GREYED if reason else _USABLE, _FLAGS_ROLE)
-            self.ui.lungSourceComboBox.setItemData(index, reason, qt.Qt.ToolTipRole)
+        greyItems(self.ui.lungSourceComboBox, [source.unavailable() for source in self._sources])
 
     def _fillModels(self) -> None:
         combo = self.ui.modelComboBox

@@ -10,12 +10,17 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib import display
+from DLCTPMSlicerLib.comparison_nodes import DIFFERENCE_ROLE
 from DLCTPMSlicerLib.function_nodes import previewColours
 from DLCTPMSlicerLib.node_files import NodeError
 from DLCTPMSlicerLib.prediction import CT_ROLE, LUNGS_ROLE, TABLE_ROLE, partOf, resultOf
-from DLCTPMSlicerLib.result_tables import fillWidget
+from DLCTPMSlicerLib.regions import RegionMeasure, stateOf
+from DLCTPMSlicerLib.result_tables import fillWidget, regionsTable
+from DLCTPMSlicerLib.spect_steps import METRICS_ROLE
 
 ROW_HEIGHT = 22
+THRESHOLD = "DLCTPM.Threshold"
+"""Attribute of a region table: the threshold it was measured at; without it, the prediction's."""
 MEASURE_AFTER_MS = 400
 """The region table follows the threshold slider when it has rested this long."""
 
@@ -26,7 +31,7 @@ class ResultsPart:
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
         self._shown: dict = {}
-        self._table = None
+        self._table = self._measuring = None
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(MEASURE_AFTER_MS)
@@ -59,6 +64,8 @@ class ResultsPart:
         perfusion = self.panel.parameters.perfusionVolume
         ct = partOf(perfusion, CT_ROLE) or self.panel.parameters.ctVolume
         if ct is not None and perfusion is not None:
+            if partOf(perfusion, DIFFERENCE_ROLE) is not None:
+                display.showLegend(partOf(perfusion, DIFFERENCE_ROLE), False)
             display.hang(ct, perfusion, partOf(perfusion, LUNGS_ROLE), self.panel.parameters.opacity)
 
     def update(self, idle: bool) -> None:
@@ -120,17 +127,30 @@ class ResultsPart:
 
     @staticmethod
     def _thresholdOf(perfusion, table) -> float:
-        kept = table.GetAttribute("DLCTPM.Threshold")
+        kept = table.GetAttribute(THRESHOLD)
         return float(kept) if kept else resultOf(perfusion)["settings"]["functional_regions"]["threshold"]
 
     def measure(self) -> None:
-        """Measure the regions at the slider's threshold."""
+        """Measure the regions at the slider's threshold; a map is gone through in the background, once."""
         parameters = self.panel.parameters
-        if parameters is None or partOf(parameters.perfusionVolume, TABLE_ROLE) is None:
+        perfusion = parameters.perfusionVolume if parameters is not None else None
+        lungs, table = partOf(perfusion, LUNGS_ROLE), partOf(perfusion, TABLE_ROLE)
+        if table is None or lungs is None:
             return
-        table = self.panel.logic.updateRegions(parameters.perfusionVolume, parameters.threshold)
-        table.SetAttribute("DLCTPM.Threshold", repr(parameters.threshold))
+        if self._measuring is None or self._measuring.state != stateOf(perfusion, lungs):
+            self._measuring = RegionMeasure(perfusion, lungs).start()
+        if not self._measuring.ready:
+            self._timer.start()
+            return
+        regionsTable(self._measuring.table(parameters.threshold), table.GetName(), table)
+        table.SetAttribute(THRESHOLD, repr(parameters.threshold))
         fillWidget(self.ui.regionsTable, table)
+
+    def fillTables(self) -> None:
+        """Show the tables of the map anew: their nodes were filled again."""
+        perfusion = self.panel.parameters.perfusionVolume if self.panel.parameters is not None else None
+        fillWidget(self.ui.regionsTable, partOf(perfusion, TABLE_ROLE))
+        fillWidget(self.ui.metricsTable, partOf(perfusion, METRICS_ROLE))
 
     def createContours(self) -> None:
         """What "Create contours" does."""
@@ -151,6 +171,11 @@ class ResultsPart:
         except NodeError as problem:
             self.panel.activity.fail(str(problem))
             return
-        self.panel.activity.say(
-            _("{count} files written to {folder}.").format(count=len(files), folder=Path(folder).resolve())
-        )
+        message = _("{count} files written to {folder}.").format(count=len(files), folder=Path(folder).resolve())
+        reported = resultOf(parameters.perfusionVolume)["settings"]["functional_regions"]["threshold"]
+        if reported != parameters.threshold:
+            message += " " + _(
+                "report.html and result.json are at the threshold {reported} of the last prediction or evaluation; "
+                "the tables and contours follow the slider."
+            ).format(reported=f"{reported:g}")
+        self.panel.activity.say(message)

@@ -23,10 +23,10 @@ def metricsTable(agreement: dict, name: str, node: slicer.vtkMRMLTableNode | Non
     """The engine's ``agreement`` as a table: one row for the map and each baseline in each part of the lungs."""
     rows = []
     for part in ("", "core"):
-        scopes = agreement.get("core", {}) if part else agreement
         for scope in SCOPES:
-            values = scopes.get(scope)
-            if not isinstance(values, dict):
+            values = agreement.get(scope, {})
+            values = values.get(part) if part else values
+            if not values:
                 continue
             where = f"{scope}, {part}" if part else scope
             rows.append([where, "map", *(values.get(metric) for metric in METRICS)])

@@ -1,4 +1,4 @@
-"""Registration and comparison with a SPECT: the engine's, or another program's transform, and the metrics table."""
+"""Registration by the engine, and comparison of a map with a SPECT: files for the engine, its results as nodes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib.node_files import NodeError, readTransform, writeTransform, writeVolume
-from DLCTPMSlicerLib.prediction import LUNGS_ROLE, RESULTS, partOf, resultOf, writeLungs
-from DLCTPMSlicerLib.result_tables import metricsTable
+from DLCTPMSlicerLib.comparison_nodes import comparisonNodes
+from DLCTPMSlicerLib.node_files import NodeError, isInScene, readTransform, writeTransform, writeVolume
+from DLCTPMSlicerLib.prediction import LUNGS_ROLE, REPORT_ROLE, RESULTS, TABLE_ROLE, partOf, resultOf, writeLungs
+from DLCTPMSlicerLib.result_tables import metricsTable, regionsTable
 
 METRICS_ROLE, SPECT_ROLE = "DLCTPM.metrics", "DLCTPM.spect"
-SAMPLING = 0.05
-"""Share of voxels that BRAINSFit looks at; its default of 0.002 is far too low for a SPECT."""
 
 
 def registrationArguments(ct, spect, lungs, kind: str, folder: Path) -> list[str]:
@@ -28,28 +27,16 @@ def registrationArguments(ct, spect, lungs, kind: str, folder: Path) -> list[str
 
 
 def registrationTransform(spect, folder: Path) -> slicer.vtkMRMLTransformNode:
-    """Bring the transform into the scene and put it on the SPECT, which then lies on the CT."""
+    """Bring the transform into the scene and put it on the SPECT, which then lies on the CT.
+
+    Raises:
+        NodeError: the SPECT was removed meanwhile, or the transform cannot be read.
+    """
+    if not isInScene(spect):
+        raise NodeError(_("The SPECT was removed while it was registered; nothing was kept."))
     transform = readTransform(folder / "spect_to_ct.tfm", f"{spect.GetName()} to CT")
     spect.SetAndObserveTransformNodeID(transform.GetID())
     return transform
-
-
-def brainsFitParameters(ct, spect, transform, kind: str, initial) -> dict:
-    """Parameters of BRAINSFit for a SPECT: mutual information, no alignment of moments, enough samples."""
-    parameters = {
-        "fixedVolume": ct,
-        "movingVolume": spect,
-        "linearTransform": transform,
-        "samplingPercentage": SAMPLING,
-        "initializeTransformMode": "Off",
-        "useRigid": True,
-        "useAffine": kind == "affine",
-        "costMetric": "MMI",
-        "maskProcessingMode": "NOMASK",
-    }
-    if initial is not None:
-        parameters["initialTransform"] = initial
-    return parameters
 
 
 def evaluationArguments(perfusion, spect, ct, model: str, threshold: float, folder: Path) -> list[str]:
@@ -61,19 +48,40 @@ def evaluationArguments(perfusion, spect, ct, model: str, threshold: float, fold
         arguments += ["--transform", str(_writeToWorld(spect.GetParentTransformNode(), folder / "spect_to_ct.tfm"))]
     if ct is not None:
         arguments += ["--ct", str(writeVolume(ct, folder / "ct.nrrd"))]
+        if resultOf(perfusion):
+            predicted = folder / "prediction.json"
+            predicted.write_text(json.dumps(resultOf(perfusion)), encoding="utf-8")
+            arguments += ["--result", str(predicted)]
     if model:
         arguments += ["--model", model]
     return [*arguments, "--threshold", repr(float(threshold)), "--out", str(folder / RESULTS)]
 
 
 def evaluationTable(perfusion, spect, folder: Path) -> slicer.vtkMRMLTableNode:
-    """The agreement as a table node, tied to the map; ``result.json``'s agreement joins the map's own result."""
-    evaluated = json.loads((folder / RESULTS / "result.json").read_text(encoding="utf-8"))
+    """The agreement as a table node, tied to the map with everything else that the comparison made.
+
+    The map's own result, region table and report are replaced by the ones that hold the comparison.
+
+    Raises:
+        NodeError: map or SPECT was removed meanwhile, or a result cannot be read.
+    """
+    if not (isInScene(perfusion) and isInScene(spect)):
+        raise NodeError(_("The map or the SPECT was removed while they were compared; nothing was kept."))
+    results = folder / RESULTS
+    evaluated = json.loads((results / "result.json").read_text(encoding="utf-8"))
+    comparisonNodes(perfusion, spect, results)
     table = metricsTable(evaluated["agreement"], f"{perfusion.GetName()}: agreement", partOf(perfusion, METRICS_ROLE))
-    result = {**resultOf(perfusion), "agreement": evaluated["agreement"]}
-    perfusion.SetAttribute("DLCTPM.Result", json.dumps(result))
     perfusion.SetNodeReferenceID(METRICS_ROLE, table.GetID())
     perfusion.SetNodeReferenceID(SPECT_ROLE, spect.GetID())
+    whole = "regions" in evaluated
+    result = evaluated if whole else {**resultOf(perfusion), "agreement": evaluated["agreement"]}
+    perfusion.SetAttribute("DLCTPM.Result", json.dumps(result))
+    regions, report = partOf(perfusion, TABLE_ROLE), partOf(perfusion, REPORT_ROLE)
+    if whole and regions is not None:
+        regionsTable(evaluated["regions"], regions.GetName(), regions)
+        regions.SetAttribute("DLCTPM.Threshold", repr(evaluated["settings"]["functional_regions"]["threshold"]))
+    if whole and report is not None:
+        report.SetText((results / "report.html").read_text(encoding="utf-8"))
     return table
 
 

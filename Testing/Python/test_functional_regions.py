@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.functional_regions import functional_labels, region_table
+from DLCTPMLib.functional_regions import MeasuredRegions, functional_labels, region_table
 
 # A strip of 12 slices along z, each of 2 × 4 voxels of 1 × 2 × 5 mm; x runs to the patient's left.
 SPACING = (1.0, 2.0, 5.0)
@@ -135,3 +135,13 @@ def test_a_map_on_another_grid_is_refused(perfusion, lungs):
 def test_a_threshold_outside_the_scale_is_refused(perfusion, lungs, threshold):
     with pytest.raises(InputError, match="threshold"):
         functional_labels(perfusion, lungs, threshold)
+
+
+def test_a_map_gone_through_once_answers_every_threshold_alike(lungs):
+    rng = np.random.default_rng(2)
+    values = an_image(np.round(rng.random((12, 2, 4)), 2), np.float32)  # many values lie on a threshold
+    measured = MeasuredRegions(values, lungs).sort()
+    for threshold in np.arange(1, 100) / 100:
+        assert measured.table(threshold) == region_table(values, lungs, threshold)
+    with pytest.raises(InputError):
+        measured.table(1.0)

@@ -93,6 +93,10 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     what = {ui.metricsTable.item(row, 1).text() for row in range(ui.metricsTable.rowCount)}
     assert what == {"Perfusion map", "All high", "Geometry only", "CT density (median)", "Enhanced CT"}
 
+    parts = {ui.metricsTable.item(row, 0).text() for row in range(ui.metricsTable.rowCount)}
+    assert parts == {f"{scope}{core}" for scope in ("lungs", "right lung", "left lung") for core in ("", ", core")}
+    check_comparison(perfusion, views, ui)
+
     metrics = [ui.metricsTable.item(row, 2).text() for row in range(ui.metricsTable.rowCount)]
     regions = [ui.regionsTable.item(row, 1).text() for row in range(ui.regionsTable.rowCount)]
     assert slicer.util.saveScene(str(tmp_path / "visit.mrb"))
@@ -110,6 +114,49 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     ui.exportButton.click()
     written = {path.name for path in (tmp_path / "report").iterdir()}
     assert written >= {"report.html", "result.json", "perfusion.nrrd", "function.seg.nrrd", "agreement.csv"}
+    assert written >= {"spect_relative.nrrd", "difference_on_spect.nrrd", "joint_histogram.csv"}
+    exported = json.loads((tmp_path / "report" / "result.json").read_text())
+    assert exported["settings"]["functional_regions"]["threshold"] == parameters.threshold
+    report = (tmp_path / "report" / "report.html").read_text()
+    assert "Joint histogram of SPECT and map" in report
+    assert f"{exported['agreement']['lungs']['r_spearman']:.2f}".replace("-", "−") in report
+    assert ui.differenceButton.enabled
+    assert ui.histogramButton.enabled
+
+
+def check_comparison(perfusion, views, ui):
+    """Difference map in diverging colours over the CT, clear outside the lungs; a plot whose series count all."""
+    import slicer
+
+    difference = perfusion.GetNodeReference("DLCTPM.difference")
+    shown = difference.GetDisplayNode()
+    assert (shown.GetWindowLevelMin(), shown.GetWindowLevelMax()) == (-1, 1)
+    values = slicer.util.arrayFromVolume(difference)
+    onSpect = slicer.util.arrayFromVolume(perfusion.GetNodeReference("DLCTPM.perfusionOnSpect"))
+    relative = slicer.util.arrayFromVolume(perfusion.GetNodeReference("DLCTPM.spectRelative"))
+    lung = onSpect > 0
+    np.testing.assert_allclose(values[lung], onSpect[lung] - np.clip(relative[lung], 0, 1), atol=1e-6)
+    assert (values[~lung] == -2).all()
+    ui.differenceButton.click()
+    composite = views.sliceWidget("Red").mrmlSliceCompositeNode()
+    assert composite.GetForegroundVolumeID() == difference.GetID()
+    assert not slicer.modules.colors.logic().GetColorLegendDisplayNode(perfusion).GetVisibility()
+    chart = perfusion.GetNodeReference("DLCTPM.jointHistogramChart")
+    table = perfusion.GetNodeReference("DLCTPM.jointHistogram").GetTable()
+    columns = [table.GetColumnName(i) for i in range(table.GetNumberOfColumns())]
+    assert columns[:3] == ["SPECT", "map", "voxels"]
+    array = {
+        name: slicer.util.arrayFromTableColumn(perfusion.GetNodeReference("DLCTPM.jointHistogram"), name)
+        for name in columns
+    }
+    assert array["voxels"].sum() == lung.sum()
+    series = [chart.GetNthPlotSeriesNode(i).GetYColumnName() for i in range(chart.GetNumberOfPlotSeriesNodes())]
+    assert series == columns[3:]
+    levels = np.array([array[name] for name in series[:-1]])
+    np.testing.assert_array_equal(np.isfinite(levels).sum(axis=0), 1)  # every bin belongs to one level
+    ui.histogramButton.click()
+    ui.hangingButton.click()
+    assert composite.GetForegroundVolumeID() == perfusion.GetID()
 
 
 def test_overlay_colours_the_lungs_and_nothing_else(mapped, views):
@@ -174,3 +221,44 @@ def test_region_table_at_another_threshold_is_the_engines(mapped, logic, tmp_pat
     expected = region_table(image, read_lungs(tmp_path / "lungs.seg.nrrd", image).labels, 0.4)
     names, rows = tableRows(logic.updateRegions(perfusion, 0.4))
     assert {row[0]: dict(zip(names[1:], row[1:], strict=True)) for row in rows} == expected
+
+
+def test_region_table_follows_the_slider_without_blocking_it(mapped):
+    from stand_in.probes import wait_until
+
+    from DLCTPMSlicerLib.regions import regionTable
+
+    perfusion = mapped._parameterNode.perfusionVolume
+    lungs = perfusion.GetNodeReference("DLCTPM.lungs")
+    for threshold in (0.5, 0.45):
+        mapped.ui.thresholdSlider.value = threshold
+        expected = f"{regionTable(perfusion, lungs, threshold)['lungs']['high_ml']:.0f}"
+        wait_until(lambda text=expected: mapped.ui.regionsTable.item(0, 4).text() == text, 20, "the table")
+
+
+def test_lungs_on_another_grid_are_measured_too(mapped):
+    """Lungs that were edited on a finer grid take the slow way, with the same figures to a voxel's share."""
+    import slicer
+
+    from DLCTPMSlicerLib.regions import regionTable
+
+    perfusion = mapped._parameterNode.perfusionVolume
+    lungs = perfusion.GetNodeReference("DLCTPM.lungs")
+    before = regionTable(perfusion, lungs, 0.5)
+    geometry = slicer.vtkOrientedImageData()
+    image = lungs.GetSegmentation().GetLayerDataObject(0, "Binary labelmap")
+    geometry.SetExtent(0, 199, 0, 149, 0, 149)
+    geometry.SetGeometryFromImageToWorldMatrix(matrixOf(image))
+    geometry.SetSpacing([s * 0.9 for s in image.GetSpacing()])
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(image, geometry, image)
+    after = regionTable(perfusion, lungs, 0.5)
+    assert after["lungs"]["volume_ml"] == pytest.approx(before["lungs"]["volume_ml"], rel=0.05)
+    assert after["lungs"]["mean"] == pytest.approx(before["lungs"]["mean"], rel=0.02)
+
+
+def matrixOf(image):
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return matrix
