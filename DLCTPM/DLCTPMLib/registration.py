@@ -52,7 +52,7 @@ class RegistrationSettings(StageSettings):
     histogram_bins: int = 64
     shrink: tuple[int, ...] = (2, 1)
     smoothing_mm: tuple[float, ...] = (4.0, 2.0)
-    sampling: tuple[float, ...] = (0.3, 0.06)
+    sampling: tuple[float, ...] = (0.5, 0.1)
     seed: int = 2022
     iterations: int = 100
     first_step_mm: float = 2.0
@@ -247,6 +247,8 @@ class _Search:
         method = sitk.ImageRegistrationMethod()
         method.SetMetricAsMattesMutualInformation(self._settings.histogram_bins)
         method.SetInterpolator(sitk.sitkLinear)
+        method.MetricUseFixedImageGradientFilterOff()  # differences where they are needed, not of whole images first
+        method.MetricUseMovingImageGradientFilterOff()
         return method
 
 
