@@ -36,6 +36,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         network=ArnnSettings(**network),
         training=TrainingSettings(plateau=options.plateau, **training),
         preprocessing=PreprocessingSettings(**preprocessing),
+        test=Path(options.test) if options.test else None,
         device=options.device,
         **_given(validation_share=options.validation_share),
     )

@@ -73,9 +73,10 @@ def rows_of(row: CohortRow, agreement: dict) -> list[dict]:
 
 def mean_of(
     rows: list[dict], metric: str, prediction: str = MODEL, scope: str = "lungs", part: str = "whole"
-) -> float:
-    """Mean of a metric over the patients; those without a value are left out."""
-    return float(np.mean(_values(rows, metric, prediction, scope, part)))
+) -> float | None:
+    """Mean of a metric over the patients; those without a value are left out, None if nobody has one."""
+    values = _values(rows, metric, prediction, scope, part)
+    return float(np.mean(values)) if values else None
 
 
 def as_csv(rows: list[dict]) -> str:
