@@ -69,7 +69,9 @@ def coarse_ct(ct: sitk.Image, spect: sitk.Image) -> tuple[sitk.Image, tuple[floa
 
 
 def saturated_spect(spect: sitk.Image, share: float) -> sitk.Image:
-    """The SPECT clipped at ``share`` of its mean level in the lungs, so that their outline counts.
+    """The SPECT clipped at ``share`` of its mean level in the lungs, so that their outline counts; float32.
+
+    It lies along the patient's axes, so that the order of the file's axes changes nothing.
 
     That level is the mean above Otsu's threshold, with the hottest 0.2 % of the voxels clipped beforehand (clumps
     of particles, the injected vein).
@@ -84,7 +86,7 @@ def saturated_spect(spect: sitk.Image, share: float) -> sitk.Image:
     capped = np.minimum(positive, np.percentile(positive, 99.8))
     lung = capped[capped > _otsu(capped)]
     level = float(lung.mean()) if len(lung) else float(capped.max())
-    return sitk.Clamp(sitk.Cast(spect, sitk.sitkFloat32), lowerBound=0, upperBound=share * level)
+    return PatientAxes.of(spect).image(np.clip(values, 0, np.float32(share * level)))
 
 
 def _otsu(values: np.ndarray) -> float:
