@@ -12,7 +12,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib import display
-from DLCTPMSlicerLib.node_files import readVolume
+from DLCTPMSlicerLib.node_files import readVolume, removeNode
 from DLCTPMSlicerLib.prediction import CT_ROLE, partOf
 
 RELATIVE_ROLE, ON_SPECT_ROLE = "DLCTPM.spectRelative", "DLCTPM.perfusionOnSpect"
@@ -69,7 +69,7 @@ def removeComparison(perfusion) -> None:
     doomed += [chart, partOf(perfusion, HISTOGRAM_ROLE)]
     for node in doomed:
         if node is not None:
-            slicer.mrmlScene.RemoveNode(node)
+            removeNode(node)
 
 
 def showDifference(perfusion, opacity: float) -> None:

@@ -15,7 +15,6 @@ from DLCTPMSlicerLib.node_files import NodeError, writeSegmentation, writeVolume
 from DLCTPMSlicerLib.prediction import LUNGS_ROLE, REPORT_ROLE, TABLE_ROLE, partOf, resultOf
 from DLCTPMSlicerLib.spect_steps import METRICS_ROLE
 
-
 COMPARED = (
     (RELATIVE_ROLE, "spect_relative.nrrd"),
     (ON_SPECT_ROLE, "perfusion_on_spect.nrrd"),

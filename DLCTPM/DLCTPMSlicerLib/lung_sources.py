@@ -14,7 +14,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.cli_run import CliRun
-from DLCTPMSlicerLib.node_files import isInScene
+from DLCTPMSlicerLib.node_files import isInScene, removeNode
 
 Done = Callable[[object, str], None]
 
@@ -111,7 +111,7 @@ class ChestImagingPlatform(LungSource):
         def ended(node, failed: str) -> None:
             self._run = None
             if failed is None or failed or labels.GetImageData() is None:
-                slicer.mrmlScene.RemoveNode(labels)
+                removeNode(labels)
                 done(None, failed or "")
             else:
                 done(labels, "")
@@ -150,7 +150,7 @@ class TotalSegmentator(LungSource):
             logic.process(inputVolume=ct, outputSegmentation=node, task="total", subset=list(LOBES))
         except Exception as error:  # whatever another extension raises becomes a sentence here
             logging.exception("TotalSegmentator failed")
-            slicer.mrmlScene.RemoveNode(node)
+            removeNode(node)
             done(None, _("TotalSegmentator failed: {reason}").format(reason=error))
             return
         _deliver(node, done, _("TotalSegmentator"))
@@ -186,7 +186,7 @@ class MonaiAuto3DSeg(LungSource):
             if getattr(code, "name", str(code)).endswith("TASKLIST_PROCESSING_ENDED"):  # cancelled or not
                 self._logic = self._task = None
                 if self._cancelled:
-                    slicer.mrmlScene.RemoveNode(node)
+                    removeNode(node)
                     done(None, "")
                 else:
                     _deliver(node, done, _("MONAIAuto3DSeg"))
@@ -202,7 +202,7 @@ class MonaiAuto3DSeg(LungSource):
         except Exception as error:  # whatever another extension raises becomes a sentence here
             logging.exception("MONAIAuto3DSeg failed")
             self._logic = None
-            slicer.mrmlScene.RemoveNode(node)
+            removeNode(node)
             done(None, _("MONAIAuto3DSeg failed: {reason}").format(reason=error))
             return
         if self._logic is not None:  # it may have ended already
@@ -233,5 +233,5 @@ def _deliver(node, done: Done, program: str) -> None:
         done(node, "")
         return
     if isInScene(node):
-        slicer.mrmlScene.RemoveNode(node)
+        removeNode(node)
     done(None, _("{program} gave no lungs; its own messages are in the log.").format(program=program))

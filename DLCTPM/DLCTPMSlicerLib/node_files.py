@@ -162,6 +162,19 @@ def isInScene(node: slicer.vtkMRMLNode | None) -> bool:
     return node is not None and node.GetScene() is not None and slicer.mrmlScene.IsNodePresent(node) > 0
 
 
+def removeNode(node: slicer.vtkMRMLNode) -> None:
+    """Remove a node with its display and storage nodes, which the scene would keep."""
+    companions = []
+    if node.IsA("vtkMRMLDisplayableNode"):
+        companions += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    if node.IsA("vtkMRMLStorableNode"):
+        companions += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
+    slicer.mrmlScene.RemoveNode(node)
+    for companion in companions:
+        if isInScene(companion):
+            slicer.mrmlScene.RemoveNode(companion)
+
+
 def _write(storage: slicer.vtkMRMLStorageNode, node: slicer.vtkMRMLNode, path: Path) -> None:
     storage.SetFileName(str(path))
     storage.SetUseCompression(False)

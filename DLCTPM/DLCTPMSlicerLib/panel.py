@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib import display, engine_setup
 from DLCTPMSlicerLib.activity import Activity
 from DLCTPMSlicerLib.lung_check import lungSentence, lungVolume
-from DLCTPMSlicerLib.node_files import NodeError
+from DLCTPMSlicerLib.node_files import NodeError, removeNode
 from DLCTPMSlicerLib.panel_inputs import InputsPart
 from DLCTPMSlicerLib.panel_results import ResultsPart
 from DLCTPMSlicerLib.panel_spect import SpectPart
@@ -146,7 +146,7 @@ class Panel:
         try:
             litres = lungVolume(lungs)
         except NodeError as problem:
-            slicer.mrmlScene.RemoveNode(lungs)
+            removeNode(lungs)
             self.activity.fail(str(problem))
             return
         if lungs.IsA("vtkMRMLSegmentationNode"):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import slicer
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib import display, spect_steps
 from DLCTPMSlicerLib.comparison_nodes import CHART_ROLE, DIFFERENCE_ROLE, showDifference, showHistogram
-from DLCTPMSlicerLib.node_files import isInScene
+from DLCTPMSlicerLib.node_files import isInScene, removeNode
 from DLCTPMSlicerLib.panel_inputs import greyItems
 from DLCTPMSlicerLib.prediction import CT_ROLE, LUNGS_ROLE, partOf, resultOf
 from DLCTPMSlicerLib.registrations import registrations
@@ -127,7 +126,7 @@ class SpectPart:
         def done(transform, error: str) -> None:
             self._running = None
             if transform is not None and not isInScene(spect):
-                slicer.mrmlScene.RemoveNode(transform)
+                removeNode(transform)
                 error = _("The SPECT was removed while it was registered; nothing was kept.")
             elif transform is not None:
                 spect.SetAndObserveTransformNodeID(transform.GetID())

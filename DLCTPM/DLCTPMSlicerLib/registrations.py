@@ -15,6 +15,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.cli_run import CliRun
+from DLCTPMSlicerLib.node_files import removeNode
 
 SAMPLING = 0.05
 """Share of voxels that BRAINSFit looks at; its default of 0.002 is far too low for a SPECT."""
@@ -90,7 +91,7 @@ class BrainsFit:
             if error == "":
                 done(transform, "")
                 return
-            slicer.mrmlScene.RemoveNode(transform)
+            removeNode(transform)
             done(None, _("BRAINSFit failed: {reason}").format(reason=error) if error else "")
 
         self._run = CliRun(slicer.modules.brainsfit, parameters, ended)
@@ -148,7 +149,7 @@ class Elastix:
             error = _("SlicerElastix failed: {reason}").format(reason=problem)
         self._logic = None
         if self._cancelled or error:
-            slicer.mrmlScene.RemoveNode(transform)
+            removeNode(transform)
             done(None, "" if self._cancelled else error)
         else:
             done(transform, "")
