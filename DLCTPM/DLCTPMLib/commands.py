@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_cohort(commands)
     _add_train(commands)
+    _add_study(commands)
     _add_benchmark(commands)
     return parser
 
@@ -180,9 +181,43 @@ def _add_train(commands) -> None:
     parser.add_argument("--edges", choices=("zero", "masked"), help="of the filters of Eq. 1 (default zero)")
     parser.add_argument("--hir-scope", choices=("patient", "lung"), help="of the SPECT (default patient)")
     parser.add_argument("--validation-share", type=float, metavar="S", help="patients only watched (default 0.2)")
+    parser.add_argument("--test", metavar="TEST.csv", help="cohort that training never sees, for the model card")
     parser.add_argument("--plateau", action="store_true", help="stop early by the paper's rule")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of the network (default auto)")
     parser.add_argument("--seed", type=int, metavar="K", help="of weights, order and dropout (default 2026)")
+    _add_device(parser)
+
+
+def _add_study(commands) -> None:
+    parser = _add(commands, "study", "Cross-validate, train and test a model on a cohort.", "command_study:run")
+    parser.add_argument(
+        "cohort", metavar="COHORT.csv", help="patient_id, ct, spect, lungs; also diagnosis, sex, age, split"
+    )
+    parser.add_argument("--out", required=True, metavar="STUDY", help="the study; one that was cut off is continued")
+    parser.add_argument("--name", default="dlctpm", help="name of the model (default dlctpm)")
+    parser.add_argument("--model-version", default="1", metavar="V", help="version of the model (default 1)")
+    _add_registration(parser, "--register", ("rigid", "affine", "none"))
+    parser.add_argument(
+        "--test-share", type=float, metavar="S", help="patients kept for the one test (default 31/73)"
+    )
+    parser.add_argument("--folds", type=int, metavar="N", help="of the cross-validation (default 4)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="of each fold and of the final fit (default 100)")
+    parser.add_argument("--no-plateau", action="store_true", help="never stop early by the paper's rule")
+    searched = "; several with commas are searched"
+    parser.add_argument("--learning-rate", metavar="R,…", help=f"Adam's (default 0.001){searched}")
+    parser.add_argument("--channels", metavar="A-B-C-D,…", help=f"feature channels (default 16-32-64-128){searched}")
+    parser.add_argument("--edges", metavar="E,…", help=f"zero or masked filters of Eq. 1 (default zero){searched}")
+    parser.add_argument("--roi-attention", metavar="A,…", help=f"literal, soft or hard (default literal){searched}")
+    parser.add_argument("--search-epochs", type=int, metavar="N", help="epochs of the whole search (default 80)")
+    parser.add_argument("--search-folds", type=int, metavar="N", help="folds each setting is tried on (default 1)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
+    parser.add_argument("--grid", metavar="ZxYxX", help="cells of the network's grid (default 128x64x64)")
+    parser.add_argument("--hir-scope", choices=("patient", "lung"), help="of the SPECT (default patient)")
+    parser.add_argument("--without", metavar="DIAGNOSIS", help="train and test a second model without its patients")
+    parser.add_argument("--sensitivity", action="store_true", help="train variants of the preprocessing (fold 1)")
+    parser.add_argument("--learning-curve", action="store_true", help="train on fewer patients (fold 1)")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of the network (default auto)")
+    parser.add_argument("--seed", type=int, metavar="K", help="of split, weights, order and dropout (default 2026)")
     _add_device(parser)
 
 

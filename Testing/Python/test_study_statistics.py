@@ -114,12 +114,13 @@ def test_two_lungs_of_one_patient_do_not_count_twice():
     assert np.ptp(naive) < 0.8 * np.ptp(twice)
 
 
-def test_patients_with_one_lung_weigh_half_in_the_mean():
+def test_a_patient_with_one_lung_weighs_half():
     """The statistic is the mean over the drawn lungs: by hand for every draw of two patients."""
     values, patients = np.array([0.2, 0.4, 0.9]), np.array(["A", "A", "B"])
-    means = {0.3, 0.9, 0.5}  # A+A, B+B, A+B
-    low, high = cluster_interval(values, patients, SETTINGS)
-    assert (low, high) == pytest.approx((min(means), max(means)))
+    # A+A 0.3 in a quarter of the draws, B+B 0.9 in a quarter, A+B (0.2 + 0.4 + 0.9) / 3 in half of them
+    assert cluster_interval(values, patients, SETTINGS) == pytest.approx([0.3, 0.9])
+    middle = cluster_interval(values, patients, StatisticsSettings(confidence=0.4))
+    assert middle == pytest.approx([0.5, 0.5])
 
 
 def test_a_summary_says_how_many_lie_above():

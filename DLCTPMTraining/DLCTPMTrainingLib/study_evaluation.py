@@ -1,0 +1,233 @@
+"""One patient against the SPECT, with everything that the study's tables and figures are made of.
+
+Each patient's figures are one small JSON file, written once: a study that is cut off goes on with the next patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from DLCTPMLib.agreement import agreement_of
+from DLCTPMLib.arnn import Arnn
+from DLCTPMLib.chest_regions import LEFT, LOBES, LUNG, RIGHT, display_name, is_region, region_of
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.inference import Predictor
+from DLCTPMLib.mapping import Chest, Stopwatch, map_lungs
+from DLCTPMLib.metrics import UndefinedMetricError, dice, spearman, ssim_map
+from DLCTPMLib.patient_axes import PatientAxes, patient_array
+from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct
+from DLCTPMLib.progress import Progress, silent
+from DLCTPMLib.spect_comparison import MODEL, SIDES, SpectComparison, on_spect_grid
+from DLCTPMLib.spect_grid import SpectGrid
+from DLCTPMTrainingLib.cohort_evaluation import rows_of
+from DLCTPMTrainingLib.study_files import read_json, write_json
+from DLCTPMTrainingLib.study_preparation import Patient, PatientImages
+
+THRESHOLDS = tuple(round(0.30 + 0.03 * step, 2) for step in range(21))
+"""Thresholds between low- and high-functional lung at which DSC is drawn; 0.66 is one of them."""
+CALIBRATION_BINS = 20
+JOINT_BINS, JOINT_TOP = 60, 1.5
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A patient's map beside the SPECT, for the pictures."""
+
+    images: PatientImages
+    perfusion: sitk.Image
+    comparison: SpectComparison
+
+
+def evaluate_patients(
+    patients: Iterable[Patient],
+    network: Arnn | None,
+    preprocessing: PreprocessingSettings,
+    device: torch.device,
+    folder: Path,
+    progress: Progress = silent,
+) -> list[dict]:
+    """Every patient's figures, computed or read back from ``folder``; see ``figures_of``.
+
+    ``network`` may be None where nothing is left to compute.
+    """
+    patients = list(patients)
+    predictor = Predictor(network, device) if network else None
+    results = []
+    for number, patient in enumerate(patients):
+        path = folder / f"{patient.row.patient_id}.json"
+        if not path.is_file():
+            progress(f"Comparing patient {patient.row.patient_id} with the SPECT", number / len(patients))
+            write_json(path, figures_of(patient, map_patient(patient, predictor, preprocessing)))
+        results.append(read_json(path))
+    return results
+
+
+def map_patient(patient: Patient, predictor: Predictor, preprocessing: PreprocessingSettings) -> Mapped:
+    """Map one patient and bring map, baselines and SPECT together.
+
+    Raises:
+        InputError: naming the patient whose images cannot be used.
+    """
+    try:
+        images = patient.load()
+        chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
+        cells = map_lungs(chest, preprocessing, predictor, Stopwatch(), silent)
+        perfusion = chest.to_ct(cells)
+        comparison = on_spect_grid(
+            perfusion,
+            images.spect,
+            images.lungs,
+            images.transform,
+            ct=images.ct,
+            bundle_preprocessing=preprocessing,
+        )
+    except InputError as error:
+        raise InputError(f"patient {patient.row.patient_id}: {error}") from error
+    return Mapped(images, perfusion, comparison)
+
+
+def figures_of(patient: Patient, mapped: Mapped) -> dict:
+    """What is kept of one patient.
+
+    Returns:
+        ``rows`` (as ``cohort_evaluation``: scope, part, prediction, metrics), ``thresholds`` (DSC of both lungs by
+        threshold), ``joint`` (joint histogram), ``calibration`` (voxels, sum of the SPECT and of the map by bins of
+        the map) and ``shares`` (percent of the perfusion of both lungs by region: ``spect`` and ``map``).
+    """
+    comparison = mapped.comparison
+    joint, _ = comparison.joint_histogram(bins=JOINT_BINS, top=JOINT_TOP)
+    return {
+        "patient_id": patient.row.patient_id,
+        "diagnosis": patient.row.diagnosis,
+        "rows": rows_of(patient.row, agreement_of(comparison)),
+        "thresholds": dice_by_threshold(comparison),
+        "joint": joint.tolist(),
+        "calibration": calibration_sums(comparison),
+        "shares": region_shares(mapped),
+    }
+
+
+def dice_by_threshold(comparison: SpectComparison) -> dict[str, list[float | None]]:
+    """DSC of high- and low-functional lung in both lungs at each of ``THRESHOLDS``; None where it has no value."""
+    lung = comparison.masks["lungs"]
+    prediction, reference = comparison.predictions[MODEL][lung], comparison.reference()[lung]
+    curves: dict[str, list[float | None]] = {"high": [], "low": []}
+    for threshold in THRESHOLDS:
+        for name, a, b in (
+            ("high", prediction > threshold, reference > threshold),
+            ("low", prediction <= threshold, reference <= threshold),
+        ):
+            try:
+                curves[name].append(dice(a, b))
+            except UndefinedMetricError:
+                curves[name].append(None)
+    return curves
+
+
+def calibration_sums(comparison: SpectComparison) -> dict[str, list[float]]:
+    """Voxels, summed map and summed SPECT (clipped to 0…1 as the target) in equal bins of the map."""
+    lung = comparison.masks["lungs"]
+    prediction = comparison.predictions[MODEL][lung].astype(float)
+    reference = np.clip(comparison.reference()[lung], 0, 1).astype(float)
+    bins = np.clip((prediction * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    return {
+        "voxels": np.bincount(bins, minlength=CALIBRATION_BINS).tolist(),
+        "map": np.bincount(bins, prediction, CALIBRATION_BINS).tolist(),
+        "spect": np.bincount(bins, reference, CALIBRATION_BINS).tolist(),
+    }
+
+
+def region_shares(mapped: Mapped) -> dict[str, dict[str, float]]:
+    """Percent of both lungs' perfusion in each lung and, where the mask has them, each lobe.
+
+    The SPECT's share is its counts weighted with the part of every SPECT voxel that is the region; the map's is its
+    sum over the region on the CT's grid. The map stops at 1, so its shares lie nearer to the shares of volume.
+    """
+    images = mapped.images
+    labels, values = patient_array(images.lungs), patient_array(mapped.perfusion)
+    ct, spect = PatientAxes.of(images.lungs), PatientAxes.of(images.spect)
+    counts = np.clip(mapped.comparison.spect, 0, None).astype(float)
+    grid = SpectGrid.of(images.lungs, images.spect, images.transform)
+    whole = float((grid.lung * counts).sum()), float(values[is_region(labels, LUNG)].sum())
+    shares = {}
+    regions = region_of(labels)
+    lobes = [lobe for lobe in sorted(LOBES) if (regions == int(lobe)).any()]
+    empty = np.zeros(labels.shape, bool)
+    for name, part, regions_of_side in zip(SIDES, (grid.right, grid.left), (RIGHT, LEFT), strict=True):
+        inside = is_region(labels, regions_of_side)
+        shares[name] = float((part * counts).sum()), float(values[inside].sum())
+    for lobe in lobes:
+        inside = regions == int(lobe)
+        part = SpectGrid.of_masks(inside, empty, ct, spect, images.transform).right
+        shares[display_name(lobe)] = float((part * counts).sum()), float(values[inside].sum())
+    return {
+        name: {"spect": 100 * pair[0] / whole[0], "map": 100 * pair[1] / whole[1]}
+        for name, pair in shares.items()
+        if whole[0] > 0 and whole[1] > 0
+    }
+
+
+def curve_of(
+    patients: Iterable[Patient],
+    networks: dict[int, Arnn],
+    preprocessing: PreprocessingSettings,
+    device: torch.device,
+    folder: Path,
+    progress: Progress = silent,
+) -> list[dict]:
+    """R and SSIM of every lung at every kept epoch, on the SPECT's grid as in the final evaluation (Fig. 4a, b).
+
+    Returns:
+        one dict a lung and epoch: ``patient_id``, ``scope``, ``epoch``, ``r_spearman``, ``ssim``.
+    """
+    patients = list(patients)
+    predictors = {epoch: Predictor(network, device) for epoch, network in networks.items()}
+    rows = []
+    for number, patient in enumerate(patients):
+        path = folder / f"{patient.row.patient_id}.json"
+        if not path.is_file():
+            progress(f"Following patient {patient.row.patient_id} through the epochs", number / len(patients))
+            write_json(path, _curve_of_patient(patient, predictors, preprocessing))
+        rows += read_json(path)
+    return rows
+
+
+def _curve_of_patient(
+    patient: Patient, predictors: dict[int, Predictor], preprocessing: PreprocessingSettings
+) -> list[dict]:
+    images = patient.load()
+    chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
+    enhanced = {side: enhance_ct(grid.down(chest.hu), grid.mask, preprocessing) for side, grid in chest.grids.items()}
+    grid = SpectGrid.of(images.lungs, images.spect, images.transform)
+    comparison, rows = None, []
+    for epoch, predictor in predictors.items():
+        perfusion = chest.to_ct({side: predictor(values) for side, values in enhanced.items()})
+        if comparison is None:
+            comparison = on_spect_grid(
+                perfusion, images.spect, images.lungs, images.transform, bundle_preprocessing=preprocessing
+            )
+        now = replace(comparison, predictions={MODEL: grid.mean_over_lung(perfusion)})
+        rows += [
+            {"patient_id": patient.row.patient_id, "scope": side, "epoch": epoch, **lung_r_and_ssim(now, side)}
+            for side in chest.grids
+        ]
+    return rows
+
+
+def lung_r_and_ssim(comparison: SpectComparison, side: str) -> dict[str, float | None]:
+    """R and SSIM of one lung alone: the two of ``agreement_of`` that are followed through the epochs."""
+    lung = comparison.masks[side]
+    prediction = np.where(lung, comparison.predictions[MODEL], 0)
+    reference = np.where(lung, comparison.reference(), 0)
+    try:
+        r = spearman(prediction[lung], reference[lung])
+    except UndefinedMetricError:
+        r = None
+    similarity = ssim_map(np.clip(prediction, 0, 1), np.clip(reference, 0, 1))
+    return {"r_spearman": r, "ssim": float(similarity[lung].mean()) if lung.any() else None}

@@ -1,0 +1,390 @@
+"""A whole study of twelve virtual patients, coarse and quick, from the table to the report."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from DLCTPMLib.arnn import Arnn, ArnnSettings
+from DLCTPMLib.commands import BAD_INPUT, main
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.lungs import side_masks
+from DLCTPMLib.model_bundle import WEIGHTS, load_bundle
+from DLCTPMLib.patient_axes import PatientAxes, patient_array
+from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMTrainingLib.cohort import TABLE_1, CohortRow, plan_cohort, read_cohort, simulate_cohort
+from DLCTPMTrainingLib.study import run_study
+from DLCTPMTrainingLib.study_fits import Fit
+from DLCTPMTrainingLib.study_method_figures import network_blocks
+from DLCTPMTrainingLib.study_numbers import characteristics, values_of
+from DLCTPMTrainingLib.study_preparation import prepare_patient
+from DLCTPMTrainingLib.study_report import write_results
+from DLCTPMTrainingLib.study_settings import SearchSettings, SplitSettings, StudyPlan
+from DLCTPMTrainingLib.study_words import verdicts
+from DLCTPMTrainingLib.training import TrainingSettings
+
+ACUTE = "SYNTH-0006"
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    def coarse(settings):
+        settings = replace(settings, core_spacing_mm=5.0, ct_spacing_mm=(5.0, 5.0, 5.0))
+        return replace(settings, diagnosis="acute pulmonary embolism") if settings.patient_id == ACUTE else settings
+
+    return simulate_cohort(12, 3, tmp_path_factory.mktemp("cohort"), adjust=coarse)
+
+
+def a_plan(cohort, out, **changes) -> StudyPlan:
+    defaults = {
+        "network": ArnnSettings(channels=(4, 4, 6, 6), kernel=3),
+        "training": TrainingSettings(epochs=2, precision="fp32", learning_rate=1e-2),
+        "preprocessing": PreprocessingSettings(grid_shape=(32, 16, 16), median_size=4, uniform_size=3),
+        "search": SearchSettings(learning_rates=(1e-2, 1e-4), budget=2),
+        "register": "none",
+        "device": "cpu",
+    }
+    return StudyPlan(cohort=cohort, out=out, **{**defaults, **changes})
+
+
+@pytest.fixture(scope="module")
+def results(cohort, tmp_path_factory):
+    """A finished study; its report lies in ``results.plan.out / "results"``."""
+    plan = a_plan(cohort, tmp_path_factory.mktemp("study"), without="pulmonary hypertension")
+    found = run_study(plan)
+    write_results(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def out(results) -> Path:
+    return results.plan.out / "results"
+
+
+@pytest.fixture(scope="module")
+def numbers(out) -> dict:
+    return json.loads((out / "numbers.json").read_text(encoding="utf-8"))
+
+
+def rows_of_table(path: Path) -> list[dict]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_figure_and_table_of_the_paper_is_there(out):
+    figures = ("fig-1-flow-chart", "fig-2a-preprocessing", "fig-2b-network", "fig-3-colour-views", "fig-4ab-curves",
+               "fig-4cd-boxes", "fig-5-cases", "fig-6-dsc", "contact-sheet", "joint-histogram", "bland-altman",
+               "calibration", "dsc-threshold", "diagnoses", "loss")  # fmt: skip
+    tables = ("table-1", "headline-per-lung", "headline-per-patient", "paper", "advantage", "tests", "folds",
+              "outliers", "diagnoses", "percentages", "search", "without")  # fmt: skip
+    assert all((out / f"{name}.png").stat().st_size > 3000 for name in figures)
+    assert all((out / f"{name}.csv").is_file() for name in tables)
+    assert sum(path.stat().st_size for path in out.glob("*.png")) < 5e6
+
+
+def test_every_output_says_that_it_is_simulated(out, results):
+    html = (out / "report.html").read_text(encoding="utf-8")
+    assert html.count("(simulated)") >= 11  # every table
+    assert "say nothing about\nhow well perfusion of real patients is mapped" in html
+    for svg in out.glob("*.svg"):
+        assert "SIMULATED: virtual patients" in svg.read_text(encoding="utf-8"), svg
+    for table in out.glob("*.csv"):
+        assert all(row["this study is simulated"] == "yes" for row in rows_of_table(table)), table
+    assert load_bundle(results.model).metadata["simulated"] is True
+
+
+def test_the_report_fetches_nothing(out):
+    html = (out / "report.html").read_text(encoding="utf-8")
+    assert not re.findall(r'(?:src|href)="(?!data:)', html)
+    assert "http" not in re.sub(r'"data:[^"]*"', "", html)
+
+
+def test_no_test_patient_was_trained_on(results):
+    for checkpoint in results.plan.out.rglob("checkpoint.pt"):
+        lungs = json.loads(torch.load(checkpoint, weights_only=True)["setup"])["lungs"]
+        learned = {lung.split()[0] for lung in lungs}
+        assert not learned & set(results.split.test), checkpoint
+        if checkpoint.parent.parent.name == "folds":
+            fold = int(checkpoint.parent.name) - 1
+            assert learned == set(results.split.around(fold))
+
+
+def test_without_a_diagnosis_nobody_with_it_is_trained_or_tested_on(results, numbers):
+    excluded = {row.patient_id for row in results.rows if row.diagnosis == "pulmonary hypertension"}
+    assert excluded & set(results.split.training)
+    tested = {patient["patient_id"] for patient in results.without}
+    assert tested == set(results.split.test) - excluded
+    subgroup = numbers["without"]["same patients"]["r_spearman"]
+    model = values_of(results.test, "r_spearman")
+    by_hand = model.values[[patient in tested for patient in model.patients]]
+    assert subgroup["mean"] == pytest.approx(by_hand.mean())
+
+
+def test_the_numbers_are_those_of_the_rows(out, numbers):
+    """From the CSV alone, with nothing of the library."""
+    rows = rows_of_table(out / "test-rows.csv")
+    for prediction in ("model", "geometry", "enhanced_ct"):
+        for part in ("whole", "core"):
+            r = [float(row["r_spearman"]) for row in rows
+                 if (row["prediction"], row["part"]) == (prediction, part) and row["scope"] != "lungs"]  # fmt: skip
+            found = numbers["test"]["lung"][prediction][part]["r_spearman"]
+            assert (found["mean"], found["sd"]) == pytest.approx((np.mean(r), np.std(r, ddof=1)))
+            assert found["n"] == len(r) == 10
+            assert found["above"]["0.5"] == pytest.approx(100 * np.mean(np.array(r) > 0.5))
+
+
+def test_the_search_kept_the_setting_with_the_highest_validation_r(results):
+    means = [trial["mean"] for trial in results.trials]
+    assert len(means) == 2
+    chosen = results.trials[int(np.argmax(means))]
+    assert results.chosen.to_dict() == chosen["settings"]
+    assert results.chosen.training.epochs == 2
+
+
+def test_the_last_point_of_every_curve_is_the_final_evaluation(results):
+    sets = [*zip(results.validation_curves, results.validation, strict=True), (results.test_curve, results.test)]
+    for curve, figures in sets:
+        last = max(row["epoch"] for row in curve)
+        assert last == 2
+        for metric in ("r_spearman", "ssim"):
+            model = values_of(figures, metric)
+            expected = dict(zip(zip(model.patients, model.scopes, strict=True), model.values, strict=True))
+            for row in curve:
+                if row["epoch"] == last:
+                    # the bundle of the final fit holds half-precision weights
+                    assert row[metric] == pytest.approx(expected[row["patient_id"], row["scope"]], abs=2e-3)
+
+
+def test_shares_and_thresholds_are_those_of_the_images(results):
+    """The right lung's share of the counts and DSC at 0.66, by nearest voxels, without the library's grids."""
+    figures = results.test[0]
+    patient = results.patients[figures["patient_id"]]
+    images = patient.load()
+    right, left = side_masks(images.lungs)
+    spect, axes = PatientAxes.of(images.spect), PatientAxes.of(images.lungs)
+    counts = patient_array(images.spect)
+    sums = []
+    for mask in (right, left):
+        index = np.rint(spect.continuous_index(axes.points_mm(np.argwhere(mask)))).astype(int)
+        sums.append(counts[tuple(index.T)].sum())
+    by_hand = 100 * sums[0] / sum(sums)
+    assert figures["shares"]["right lung"]["spect"] == pytest.approx(by_hand, abs=1.0)
+    shares = figures["shares"]
+    for kind in ("spect", "map"):
+        assert shares["right lung"][kind] + shares["left lung"][kind] == pytest.approx(100)
+        lobes = [value[kind] for name, value in shares.items() if "lobe" in name]
+        assert len(lobes) == 5
+        assert sum(lobes) == pytest.approx(100)
+    whole = next(
+        r for r in figures["rows"] if (r["scope"], r["part"], r["prediction"]) == ("lungs", "whole", "model")
+    )
+    assert figures["thresholds"]["high"][12] == pytest.approx(whole["dsc_high"])
+    assert figures["thresholds"]["low"][12] == pytest.approx(whole["dsc_low"])
+
+
+def test_the_calibration_adds_up(results, numbers):
+    found = numbers["calibration"]
+    assert sum(found["voxels"]) == sum(np.sum(patient["joint"]) for patient in results.test)
+    for number, value in enumerate(found["map"]):
+        if value is not None:
+            assert number / 20 - 1e-6 <= value <= (number + 1) / 20 + 1e-6
+
+
+def test_acute_embolism_and_the_core_stand_in_the_headline_table(out, numbers):
+    rows = rows_of_table(out / "headline-per-lung.csv")
+    acute = next(row for row in rows if "acute embolism only, test set" in row["mean ± SD [95 % interval]"])
+    assert acute["lungs"] == "2"
+    found = numbers["acute_embolism"]["test"]["lung"]["model"]
+    for column, part in (("R", "whole"), ("R, core", "core")):
+        assert acute[column].startswith(f"{found[part]['r_spearman']['mean']:.3f}".replace("-", "−"))
+    sentences = " ".join(verdicts(numbers, True))
+    assert "Acute embolism (1 patient, test set)" in sentences
+    assert "where they are the map fails" in sentences
+    assert any(row["mean ± SD [95 % interval]"] == "paper, test set" and row["R"] == "0.673 ± 0.173" for row in rows)
+
+
+def test_a_small_study_is_called_reduced(out):
+    html = (out / "report.html").read_text(encoding="utf-8")
+    assert "Reduced study." in html
+    assert "channels 4-4-6-6 instead of 16-32-64-128" in html
+
+
+def test_the_card_of_the_model_has_the_test(results):
+    bundle = load_bundle(results.model)
+    assert bundle.metadata["test"]["patients"] == len(results.split.test)
+    assert bundle.metadata["training"]["patients"] == len(results.split.training)
+    r = [results.histories[f"fold {k}"][-1]["validation_r"] for k in range(1, 5)]
+    assert bundle.metadata["validation"]["r"] == pytest.approx(np.mean(r), abs=1e-4)
+
+
+def test_a_finished_study_trains_nothing_and_ends_with_the_same_numbers(results, numbers, monkeypatch, tmp_path):
+    def never(*arguments, **more):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Fit, "network", never)
+    again = run_study(results.plan)
+    assert again.test == results.test
+    assert again.validation == results.validation
+    assert again.test_curve == results.test_curve
+
+
+def test_a_study_is_not_continued_with_other_settings(results):
+    other = replace(results.plan, training=replace(results.plan.training, epochs=3))
+    with pytest.raises(InputError, match="begun with other settings"):
+        run_study(other)
+
+
+def test_the_test_set_is_looked_at_with_one_model_only(results, tmp_path):
+    note = results.plan.out / "test.json"
+    kept = note.read_text()
+    try:
+        note.write_text(json.dumps({"weights_sha256": "0" * 64, "patients": []}))
+        with pytest.raises(InputError, match="looked at with another model"):
+            run_study(results.plan)
+    finally:
+        note.write_text(kept)
+    assert len(load_bundle(results.model).sha256) == 64
+    assert (results.model / WEIGHTS).is_file()
+
+
+def five_patients(cohort) -> Path:
+    table = cohort.parent / "five.csv"
+    table.write_text("\n".join(cohort.read_text().splitlines()[:6]) + "\n")
+    return table
+
+
+class CutOff(Exception):  # noqa: N818 - a death, not an error
+    pass
+
+
+def test_a_study_cut_off_again_and_again_ends_with_the_same_numbers(cohort, tmp_path):
+    changes = {"split": SplitSettings(folds=2), "search": SearchSettings()}
+    whole = run_study(a_plan(five_patients(cohort), tmp_path / "whole", **changes))
+    rng = np.random.default_rng(8)
+
+    def cut_after(calls):
+        left = [calls]
+
+        def progress(stage, fraction):
+            left[0] -= 1
+            if not left[0]:
+                raise CutOff
+
+        return progress
+
+    cuts = 0
+    while True:
+        try:
+            resumed = run_study(
+                a_plan(five_patients(cohort), tmp_path / "cut", **changes), cut_after(int(rng.integers(12, 30)))
+            )
+            break
+        except CutOff:
+            cuts += 1
+    assert cuts >= 3
+    assert resumed.test == whole.test
+    assert resumed.validation == whole.validation
+    assert resumed.test_curve == whole.test_curve
+    assert resumed.validation_curves == whole.validation_curves
+    assert resumed.split == whole.split
+
+
+def test_registration_is_kept_and_used(cohort, tmp_path):
+    row = read_cohort(cohort)[0]
+    patient = prepare_patient(row, "rigid", tmp_path)
+    assert patient.registration["after"] >= patient.registration["before"]
+    transform = patient.load().transform
+    point = np.array(patient.load().ct.TransformIndexToPhysicalPoint((20, 20, 20)))
+    assert np.linalg.norm(np.array(transform.TransformPoint(point.tolist())) - point) < 12  # they were aligned
+    written = (tmp_path / row.patient_id / "ct-to-spect.tfm").stat().st_mtime_ns
+    prepare_patient(row, "rigid", tmp_path)
+    assert (tmp_path / row.patient_id / "ct-to-spect.tfm").stat().st_mtime_ns == written
+
+
+def test_table_1_of_a_virtual_cohort_of_73_is_the_papers(tmp_path):
+    rows = [
+        CohortRow(s.patient_id, tmp_path, tmp_path, None, s.diagnosis, s.sex, s.age, simulated=True)
+        for s in plan_cohort(73, 1)
+    ]
+    found = characteristics(rows)
+    assert (found["men"], found["women"]) == (24, 49)
+    assert found["diagnoses"] == {name: count for name, (count, _) in TABLE_1.items()}
+
+
+def test_the_network_is_drawn_from_the_live_module():
+    blocks = {b["name"]: b for b in network_blocks(ArnnSettings(), (128, 64, 64))}
+    assert (blocks["encode1"]["channels"], blocks["encode1"]["shape"]) == (16, (128, 64, 64))
+    assert (blocks["encode4"]["channels"], blocks["encode4"]["shape"]) == (128, (16, 8, 8))
+    assert (blocks["roi"]["channels"], blocks["roi"]["shape"]) == (4, (128, 64, 64))
+    drawn = {name for name, _ in Arnn(ArnnSettings()).named_children() if not name.startswith("project")}
+    assert set(blocks) == drawn
+
+
+def test_the_search_divides_its_budget(cohort, tmp_path):
+    search = SearchSettings(learning_rates=(1e-3, 3e-4), edges=("zero", "masked"), folds=2, budget=80)
+    plan = a_plan(cohort, tmp_path, search=search)
+    assert len(plan.candidates()) == 4
+    assert plan.search_epochs() == 10
+    assert len({candidate.label for candidate in plan.candidates()}) == 4
+
+
+def test_sensitivity_changes_one_choice_at_a_time(cohort, tmp_path):
+    plan = a_plan(cohort, tmp_path)
+    chosen = plan.candidates()[0]
+    variants = plan.sensitivity_variants(chosen)
+    assert len(variants) == 9
+    for name, variant in variants.items():
+        base, other = chosen.preprocessing.to_dict(), variant.preprocessing.to_dict()
+        assert sum(base[key] != other[key] for key in base) == (name != "as chosen")
+        assert (variant.network, variant.training) == (chosen.network, chosen.training)
+
+
+def test_the_command_names_every_fault_before_training(cohort, tmp_path, capsys):
+    table = cohort.parent / "bad.csv"
+    lines = cohort.read_text().splitlines()
+    lines[4] = lines[4].replace("SYNTH-0004/ct.nrrd", "SYNTH-0001/ct.nrrd")
+    table.write_text("\n".join(lines) + "\n")
+    assert main(["study", str(table), "--out", str(tmp_path / "study"), "--progress", "none"]) == BAD_INPUT
+    told = capsys.readouterr().err
+    assert "line 5: the CT of patient SYNTH-0004 is that of patient SYNTH-0001 on line 2" in told
+    assert "nothing was trained" in told
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.long
+def test_the_command_killed_at_five_moments_ends_with_the_same_numbers(cohort, tmp_path):
+    """With SIGKILL, every option that trains, and the report's files compared."""
+
+    def command(out):
+        return [sys.executable, "-m", "DLCTPMLib", "study", str(cohort), "--out", str(out), "--grid", "32x16x16",
+                "--channels", "4-4-6-6", "--epochs", "2", "--search-epochs", "2", "--learning-rate", "0.01,0.0001",
+                "--register", "none", "--precision", "fp32", "--device", "cpu", "--sensitivity", "--learning-curve",
+                "--without", "pulmonary hypertension", "--progress", "none"]  # fmt: skip
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    start = time.monotonic()
+    subprocess.run(command(tmp_path / "whole"), check=True, env=environment)
+    seconds = time.monotonic() - start
+    moments = np.random.default_rng().uniform(0.05, 0.6, 5) * seconds
+    for moment in moments:
+        process = subprocess.Popen(command(tmp_path / "cut"), env=environment)
+        try:
+            process.wait(moment)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    subprocess.run(command(tmp_path / "cut"), check=True, env=environment)
+    names = ["numbers.json", *(path.name for path in (tmp_path / "whole" / "results").glob("*.csv"))]
+    assert len(names) > 12
+    for name in names:
+        whole, cut = ((tmp_path / study / "results" / name).read_bytes() for study in ("whole", "cut"))
+        assert whole == cut, f"{name} differs after kills at {moments.round(1)} s of {seconds:.1f} s"
