@@ -6,11 +6,14 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from small_chest import chest_ct, lung_labels, perfusion_spect
+from dicom_samples import write_ct_series
+from small_chest import ORIGIN, SPACING, chest_ct, lung_labels, perfusion_spect
 
 from DLCTPMLib.errors import InputError
+from DLCTPMTrainingLib import study_preparation
 from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
 from DLCTPMTrainingLib.study_check import check_cohort
+from DLCTPMTrainingLib.study_preparation import prepare_patient, thumbnails
 from DLCTPMTrainingLib.study_settings import SplitSettings, curve_epochs
 from DLCTPMTrainingLib.study_split import draw_split, fewest_patients, kept_split, split_of
 
@@ -229,3 +232,33 @@ def test_the_first_and_the_last_epoch_are_kept():
     assert curve_epochs(100, 12)[0] == 1
     assert curve_epochs(100, 12)[-1] == 100
     assert len(curve_epochs(100, 12)) == 12
+
+
+def test_a_dicom_folder_without_a_lung_mask_is_made_ready_once(images, tmp_path, monkeypatch):
+    hu = np.maximum(sitk.GetArrayFromImage(chest_ct()), -1024)
+    write_ct_series(tmp_path / "dicom", hu, SPACING, ORIGIN)
+    row = CohortRow("P1", tmp_path / "dicom", images / "spect1.nrrd", None, line=2)
+    patient = prepare_patient(row, "none", tmp_path / "ready")
+    loaded = patient.load()
+    assert np.array_equal(sitk.GetArrayFromImage(loaded.ct), hu)
+    assert loaded.ct.GetOrigin() == pytest.approx(ORIGIN)
+    found, true = (sitk.GetArrayFromImage(labels) > 0 for labels in (loaded.lungs, lung_labels()))
+    assert 2 * (found & true).sum() / (found.sum() + true.sum()) > 0.9
+
+    def never(*arguments):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(study_preparation, "_prepare", never)
+    assert prepare_patient(row, "none", tmp_path / "ready").files == patient.files
+
+
+def test_a_thumbnail_is_held_as_radiologists_do(images, tmp_path):
+    """Head at the top, the patient's right, which has twice the counts, on the left."""
+    thumbnail = thumbnails(chest_ct(), lung_labels(), perfusion_spect(), None)
+    spect, lung = thumbnail["spect"].astype(float), thumbnail["lung"]
+    middle = lung.shape[1] // 2
+    right, left = spect[:, :middle][lung[:, :middle]], spect[:, middle:][lung[:, middle:]]
+    assert 1.6 < right.mean() / left.mean() < 2.4
+    moved_down = thumbnails(chest_ct(), lung_labels(), moved(perfusion_spect(), 0, 0, -60), None)
+    rows = np.arange(len(spect))[:, None]
+    assert (moved_down["spect"] * rows).sum() / moved_down["spect"].sum() > (spect * rows).sum() / spect.sum() + 10
