@@ -24,7 +24,7 @@ class AirwaySettings:
     """Upper limits of a lumen; the later ones are tried where a branch would open into the lung."""
     trachea_mm2: tuple[float, float] = (60.0, 800.0)
     branch_mm2: tuple[float, float] = (25.0, 900.0)
-    from_midline_mm: float = 45.0
+    from_midline_mm: float = 80.0
     min_length_mm: float = 20.0
     wall_mm: float = 2.5
 
@@ -62,6 +62,7 @@ def find_airways(
     view: np.ndarray,
     axes: PatientAxes,
     inside: np.ndarray,
+    air: np.ndarray,
     grid: CellGrid,
     settings: AirwaySettings,
     floor_hu: float,
@@ -71,10 +72,11 @@ def find_airways(
     Args:
         view: CT in HU, (z, y, x) along the patient's axes.
         inside: cells with tissue of the body on all four sides in their slice, boolean.
+        air: those of them that are air, boolean.
         grid: how voxels are grouped in those cells.
         floor_hu: values below are padding, not air.
     """
-    start = _trachea_slice(view, axes, inside, grid, settings, floor_hu)
+    start = _trachea_slice(view, axes, inside, air, grid, settings, floor_hu)
     patches: list[tuple[int, int, int, np.ndarray]] = []
     if start is not None:
         patches.append(start)
@@ -84,41 +86,67 @@ def find_airways(
     return Airways(patches, voxels * axes.voxel_ml)
 
 
-def _trachea_slice(view, axes, inside, grid, settings, floor_hu):
-    """The patch of the trachea in the middle of its longest run of slices, or None."""
+def _trachea_slice(view, axes, inside, air, grid, settings, floor_hu):
+    """The patch of the trachea in the middle of its longest run of slices, or None.
+
+    A run counts by its area where lung lies beside it, most where lung lies on both sides and in the upper half of
+    all air: gas in stomach and bowel makes long runs too, but lower and with less lung beside it.
+    """
     dz, dy, dx = axes.spacing_mm
     fz, fy, fx = grid.factors
-    weights = inside.sum(axis=(0, 1))
-    if not weights.any():
+    middle = _middle_columns(inside)
+    if middle is None:
         return None
-    middle = (np.average(np.arange(len(weights)), weights=weights) + 0.5) * fx
-    slices = range(0, view.shape[0], max(1, round(4 / dz)))
-    columns = slice(
-        max(int(middle - settings.from_midline_mm / dx), 0), int(middle + settings.from_midline_mm / dx) + 1
-    )
+    lung_mm2 = air.sum(axis=1) * (grid.cell_mm[1] * grid.cell_mm[2])  # (layers, columns)
+    heights = lung_mm2.sum(axis=1)
+    centre = (np.arange(len(heights)) * heights).sum() / max(heights.sum(), 1)
+    apart = max(1, round(15 / grid.cell_mm[2]))
+    reach = int(settings.from_midline_mm / dx)
     thin = max(1, round(1.5 / dx))
-    chains: list[list[tuple[int, float, float, float]]] = []  # (z, y mm, x mm, area)
-    for z in slices:
-        plane = view[z, ::thin, columns][:, ::thin]
+    step = max(1, round(4 / dz))
+    runs: list[list[tuple[int, float, float, float]]] = []  # discs: z, y mm, x mm, weight
+    for z in range(0, view.shape[0], step):
+        layer = z // fz
+        first = min(max(int((middle[layer] + 0.5) * fx) - reach, 0), view.shape[2] - 1)
+        plane = view[z, ::thin, first : first + 2 * reach : thin]
         lumen = (plane < settings.lumen_hu[0]) & (plane >= floor_hu)
         for y, x, area in _discs(lumen, dy * thin, dx * thin, settings.trachea_mm2):
-            cell = (z // fz, int(y / dy) // fy, (int(x / dx) + columns.start) // fx)
-            if not inside[cell]:
+            x += first * dx
+            column = int(x / dx) // fx
+            if not inside[layer, int(y / dy) // fy, column]:
                 continue
-            near = [
-                c for c in chains if 0 < z - c[-1][0] <= 2 * slices.step and _close(c[-1], y, x, slices.step * dz)
-            ]
+            beside = lung_mm2[layer, : max(column - apart, 0)].sum(), lung_mm2[layer, column + apart :].sum()
+            high = 1.0 if layer >= centre else 0.2
+            between = 0.3 + 1.4 * min(beside) / max(sum(beside), 1)  # 1 between equal lungs, less beside one
+            disc = (z, y, x, area * high * between * min(1.0, sum(beside) / 2000))
+            near = [run for run in runs if 0 < z - run[-1][0] <= 2 * step and _close(run[-1], y, x, step * dz)]
             if near:
-                max(near, key=lambda c: sum(d[3] for d in c)).append((z, y, x, area))
+                max(near, key=_weight).append(disc)
             else:
-                chains.append([(z, y, x, area)])
-    chains = [c for c in chains if (c[-1][0] - c[0][0] + 1) * dz >= settings.min_length_mm]
-    if not chains:
+                runs.append([disc])
+    runs = [run for run in runs if (run[-1][0] - run[0][0] + 1) * dz >= settings.min_length_mm and _weight(run) > 0]
+    if not runs:
         return None
-    best = max(chains, key=lambda c: sum(d[3] for d in c))
+    best = max(runs, key=_weight)
     z, y, x, _ = best[len(best) // 2]
-    row, column = round(y / dy), round(x / dx) + columns.start
-    return _branch_at(view, axes, z, row, column, settings, floor_hu)
+    return _branch_at(view, axes, z, round(y / dy), round(x / dx), settings, floor_hu)
+
+
+def _weight(run):
+    return sum(disc[3] for disc in run)
+
+
+def _middle_columns(inside):
+    """The column of the body's middle in every layer: a straight line, tilted where the body is; or None."""
+    weights = inside.sum(axis=(1, 2))
+    layers = np.flatnonzero(weights)
+    if len(layers) == 0:
+        return None
+    columns = np.arange(inside.shape[2])
+    centres = (inside.sum(axis=1)[layers] @ columns) / weights[layers]
+    degree = 1 if len(layers) > 1 else 0
+    line = np.polyfit(layers, centres, degree, w=np.sqrt(weights[layers]))
+    return np.polyval(line, np.arange(inside.shape[0]))
 
 
 def _discs(lumen, dy, dx, limits_mm2):

@@ -85,8 +85,8 @@ def convention_of(values: np.ndarray, name: str) -> str:
         return "cip"
     shown = ", ".join(str(value) for value in sorted(found)[:12]) + (" …" if len(found) > 12 else "")
     raise InputError(
-        f"{name}: cannot tell what the label values {shown} mean; say so with --lungs-values "
-        f"({', '.join(CONVENTIONS)}), or give a .seg.nrrd with named segments."
+        f"{name}: cannot tell what the label values {shown} mean; relabel the lungs as 2 (right) and 3 (left), "
+        "or give a .seg.nrrd with segments named 'right lung' and 'left lung'."
     )
 
 
@@ -114,5 +114,5 @@ def to_cip(array: np.ndarray, name: str, convention: str = "auto") -> tuple[np.n
     for value, region in CONVENTIONS[convention].items():
         table[value] = region
     if not table[values].any():
-        raise InputError(f"{name} has no label of the numbering '{convention}'; check --lungs-values.")
+        raise InputError(f"{name} has no lung label of the numbering '{convention}'; give another lung mask.")
     return table[array], convention

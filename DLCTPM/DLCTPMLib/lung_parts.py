@@ -39,6 +39,15 @@ def sides_with(body: np.ndarray) -> np.ndarray:
     return count
 
 
+def enclosed(core: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The pieces of ``core`` of whose cells most are ``inside``, boolean cells."""
+    labels, count = ndimage.label(core)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    mostly = np.bincount(labels[inside], minlength=count + 1) >= 0.5 * sizes
+    mostly[0] = False
+    return mostly[labels]
+
+
 def air_level(view: np.ndarray, grid: CellGrid, sides_with_body: np.ndarray, padding_hu: float) -> float:
     """HU of the air around the patient (its lower quartile), −1000 where none is seen.
 
@@ -61,6 +70,7 @@ class Pieces:
         enclosed: whether most of a piece has the body on all four sides.
         deep: cells all of whose neighbours belong to the piece.
         darkness: the share of those that is as dark as the air around the patient.
+        dark: the same share of the whole piece.
     """
 
     labels: np.ndarray
@@ -68,6 +78,7 @@ class Pieces:
     enclosed: np.ndarray
     deep: np.ndarray
     darkness: np.ndarray
+    dark: np.ndarray
 
     @classmethod
     def of(cls, core: np.ndarray, dark: np.ndarray, inside: np.ndarray) -> Pieces:
@@ -82,8 +93,9 @@ class Pieces:
 
         sizes, deep_sizes = per_piece(), per_piece(deep)
         darkness = per_piece(deep * dark.ravel()[where]) / np.maximum(deep_sizes, 1)
-        enclosed = per_piece(inside.ravel()[where]) >= 0.5 * sizes
-        return cls(labels, sizes, enclosed, deep_sizes, darkness)
+        overall = per_piece(dark.ravel()[where]) / np.maximum(sizes, 1)
+        mostly_inside = per_piece(inside.ravel()[where]) >= 0.5 * sizes
+        return cls(labels, sizes, mostly_inside, deep_sizes, darkness, overall)
 
 
 def choose(
@@ -97,7 +109,7 @@ def choose(
     """Which cells of air are lung, and which are gas of stomach and bowel.
 
     Lung are the pieces of at least a twentieth of the largest that are no gas (gas: dark throughout), and
-    smaller ones behind a consolidation: with lung below them, or with no dark cell at all inside.
+    smaller ones behind a consolidation: with lung below them and hardly dark, or not dark at all inside.
 
     Args:
         core: cells that are mostly air, inside the body, not airway.
@@ -122,7 +134,7 @@ def choose(
     lung = is_lung[labels]
     with_lung_below = np.logical_or.accumulate(lung, axis=0) & core
     over_lung = np.bincount(labels[with_lung_below], minlength=len(is_lung)) >= 0.3 * pieces.sizes
-    is_lung |= (possible * ml >= 1.0) & over_lung
+    is_lung |= (possible * ml >= 1.0) & over_lung & (pieces.dark < 0.2)
     is_lung |= (possible * ml >= 5.0) & (pieces.deep * ml >= 1.5) & (pieces.darkness < 0.05)
     lung = is_lung[labels]
     pockets = gas_pockets(lung, dark, air, grid)

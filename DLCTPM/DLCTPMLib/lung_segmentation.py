@@ -5,7 +5,8 @@ The rules, on cells of a few millimetres (``lung_cells``), the border then at fu
 1. *Air* is what lies below ``air_hu`` and is not padding.
 2. *Inside the body*: tissue of the body on at least three sides in the axial slice. The body is the largest
    piece of tissue once thin things (the table's shell, clothes) are eroded away, so air under the arms, in
-   the table and around the patient is out.
+   the table and around the patient is out. In a scan with padding, whole pieces of air count that mostly lie
+   so: the field of view may cut a lung, for padding is no way out for air.
 3. *Trachea and large bronchi* are followed slice by slice and removed with their walls (``airways``).
 4. *Lungs* are the largest pieces of air that is left, and smaller ones (behind a consolidation) that have
    lung below them or no gas at all inside. Gas in stomach and bowel is apart from them and as dark as the air
@@ -32,8 +33,8 @@ from DLCTPMLib.airways import AirwaySettings, find_airways
 from DLCTPMLib.chest_regions import ChestRegion
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_border import draw_lungs
-from DLCTPMLib.lung_cells import CellGrid, ball, closed, dilated, spread
-from DLCTPMLib.lung_parts import Box, air_level, body_of, choose, sides_with
+from DLCTPMLib.lung_cells import FACES, CellGrid, ball, closed, dilated, spread
+from DLCTPMLib.lung_parts import Box, air_level, body_of, choose, enclosed, sides_with
 from DLCTPMLib.lung_sides import lateral_mm, split_cells
 from DLCTPMLib.lungs import Lungs
 from DLCTPMLib.patient_axes import PatientAxes
@@ -99,8 +100,11 @@ def segment_lungs(
 
     body = body_of(1 - air - padding > 0.5, grid)
     sides_with_body = sides_with(body)
-    inside = sides_with_body == 4
-    wall = _airway_wall(view, axes, inside, grid, settings)
+    inside, within = sides_with_body == 4, sides_with_body >= 3
+    if padded:  # lungs that the field of view cuts end at padding, which is no way out for air
+        cut = enclosed(air >= 0.75, within)
+        inside, within = inside | cut, within | dilated(cut, FACES)
+    wall = _airway_wall(view, axes, inside, inside & (air >= 0.75), grid, settings)
     if wall is None:
         warnings.append("the windpipe was not found in the CT; check that it is not part of the lungs.")
     else:
@@ -110,7 +114,7 @@ def segment_lungs(
     level = air_level(view, grid, sides_with_body, settings.padding_hu)
     is_dark = _between(floor, level + settings.gas_above_air_hu)
     dark = grid.share(view, is_dark, step=grid.factors[0])
-    candidates = (air > 0) & (sides_with_body >= 3)
+    candidates = (air > 0) & within
     lung, gas = choose(candidates & (air >= 0.75), air, dark, inside, grid, settings.min_lungs_ml)
     progress("lungs", 0.6)
 
@@ -200,8 +204,8 @@ class _Wall:
         return tuple(slice(b.start - v.start, b.stop - v.start) for b, v in zip(self.box, self.voxels, strict=True))
 
 
-def _airway_wall(view, axes, inside, grid, settings) -> _Wall | None:
-    airways = find_airways(view, axes, inside, grid, settings.airways, settings.padding_hu)
+def _airway_wall(view, axes, inside, inside_air, grid, settings) -> _Wall | None:
+    airways = find_airways(view, axes, inside, inside_air, grid, settings.airways, settings.padding_hu)
     if not airways.patches:
         return None
     wall_mm = settings.airways.wall_mm

@@ -35,10 +35,13 @@ def segment_lungs_plain(ct: sitk.Image, settings: LungSegmentationSettings | Non
     sides_with_body = _sides_with(body)
     inside = sides_with_body == 4
     candidates = air & (sides_with_body >= 3)
+    if (hu < settings.padding_hu).any():  # lungs that the field of view cuts
+        cut = _enclosed(air, sides_with_body >= 3)
+        candidates, inside = candidates | cut, inside | cut
     level = _air_level(hu, sides_with_body, settings)
 
     voxel_grid = CellGrid(hu.shape, (1, 1, 1), spacing)
-    airways = find_airways(hu, axes, inside, voxel_grid, settings.airways, settings.padding_hu)
+    airways = find_airways(hu, axes, inside, inside & air, voxel_grid, settings.airways, settings.padding_hu)
     wall = np.zeros(hu.shape, bool)
     if airways.patches:
         margin = tuple(int(np.ceil(settings.airways.wall_mm / s)) for s in spacing)
@@ -96,6 +99,14 @@ def _sides_with(body):
     return count
 
 
+def _enclosed(pieces, inside):
+    labels, count = ndimage.label(pieces)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    mostly = np.bincount(labels[inside], minlength=count + 1) >= 0.5 * sizes
+    mostly[0] = False
+    return mostly[labels]
+
+
 def _air_level(hu, sides_with_body, settings):
     outside = hu[(sides_with_body < 3) & (hu >= settings.padding_hu) & (hu < -800)]
     outside = outside[outside > outside.min()] if outside.size else outside
@@ -117,7 +128,8 @@ def _choose(core, share, dark, inside, spacing, window, voxel_ml, settings):
     is_lung[0] = False
     below = np.logical_or.accumulate(is_lung[labels], axis=0)
     over_lung = np.bincount(labels[below], minlength=count + 1) >= 0.3 * sizes
-    is_lung |= (possible * voxel_ml >= 1.0) & over_lung
+    overall = np.bincount(labels[core], dark[core], minlength=count + 1) / np.maximum(sizes, 1)
+    is_lung |= (possible * voxel_ml >= 1.0) & over_lung & (overall < 0.2)
     is_lung |= (possible * voxel_ml >= 5.0) & (deep * voxel_ml >= 1.5) & (darkness < 0.05 * deep)
     is_lung[0] = False
     lung = is_lung[labels]

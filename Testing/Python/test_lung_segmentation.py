@@ -77,8 +77,10 @@ class Phantom:
         self.hu[inner] = -940
         return self
 
-    def with_padding(self, value=-3024):
-        self.hu[self.x**2 + self.y**2 > 140**2] = value
+    def with_padding(self, value=-3024, radius=140):
+        outside = self.x**2 + self.y**2 > radius**2
+        self.hu[outside] = value
+        self.truth[outside] = 0
         return self
 
     def with_bullae(self):
@@ -167,6 +169,13 @@ def test_padding_outside_the_field_of_view_is_no_air(padding):
     phantom = Phantom().with_padding(padding)
     lungs = segment_lungs(phantom.image())
     assert min(overlaps(lungs, phantom)) > 0.98
+
+
+def test_lungs_cut_by_the_field_of_view_are_kept_up_to_the_cut():
+    phantom = Phantom().with_padding(-2000, radius=105)
+    lungs = segment_lungs(phantom.image())
+    assert min(overlaps(lungs, phantom)) > 0.98
+    assert not found(lungs)[phantom.hu == -2000].any()
 
 
 def test_the_hollow_table_is_no_lung():

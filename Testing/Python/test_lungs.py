@@ -148,8 +148,8 @@ def test_the_numbering_is_told_from_the_values(values, convention):
 
 
 @pytest.mark.parametrize("values", [{1, 2, 3}, {3, 4}, {4, 5}, {100, 200}, {1, 3}])
-def test_an_ambiguous_numbering_is_refused_with_the_way_to_say_it(values):
-    with pytest.raises(InputError, match=r"mask.nii.*--lungs-values"):
+def test_an_ambiguous_numbering_is_refused_with_the_way_out(values):
+    with pytest.raises(InputError, match=r"mask.nii.*relabel the lungs as 2"):
         convention_of(np.array(sorted(values)), "mask.nii")
 
 
@@ -161,6 +161,8 @@ def test_the_user_can_say_what_the_values_mean():
     assert np.array_equal(labels_of(lungs), 2 * RIGHT + 3 * LEFT)
     with pytest.raises(InputError, match="unknown label numbering"):
         lungs_from_labels(image, CT, values="guess")
+    with pytest.raises(InputError, match="no lung label of the numbering 'totalsegmentator'"):
+        lungs_from_labels(image, CT, values="totalsegmentator")
 
 
 # --- sides
