@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 DLCTPM := $(VENV)/bin/dlctpm
 
-.PHONY: demo test test-long lint benchmark clean
+.PHONY: demo test test-long lint benchmark gui clean
 
 demo: $(VENV)/.installed
 	$(DLCTPM) demo --out dlctpm-demo
@@ -22,6 +22,11 @@ lint: $(VENV)/.installed-test
 
 benchmark: $(VENV)/.installed
 	$(DLCTPM) benchmark --out dlctpm-benchmark
+
+# The Slicer panel on its stand-in, beside real slice views, with a virtual patient. GUI="CT --spect SPECT" opens your
+# own files, GUI="--screenshot PICTURE.png" needs no display.
+gui: $(VENV)/.installed-test
+	$(VENV)/bin/python Testing/SlicerStandIn/gui.py $(GUI)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

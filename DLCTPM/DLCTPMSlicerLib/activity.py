@@ -28,6 +28,7 @@ class Activity:
         self._cancel: Callable[[], None] | None = None
         self.busy = False
         ui.progressBar.setRange(0, BAR_STEPS)
+        ui.progressBar.setTextVisible(False)
         ui.cancelButton.clicked.connect(self.cancel)
         self.say(_(RESEARCH_USE_ONLY))
 
@@ -35,6 +36,7 @@ class Activity:
         """Something runs now; without progress reports the bar just moves to and fro."""
         self.busy, self._cancel = True, cancel
         self._ui.progressBar.setRange(0, 0)
+        self._ui.progressBar.setTextVisible(True)
         self.say(stage)
         self._changed()
 
@@ -54,6 +56,7 @@ class Activity:
         self.busy, self._cancel = False, None
         self._ui.progressBar.setRange(0, BAR_STEPS)
         self._ui.progressBar.setValue(0)
+        self._ui.progressBar.setTextVisible(False)
         self.say(message)
         self._changed()
 

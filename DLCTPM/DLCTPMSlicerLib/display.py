@@ -23,7 +23,9 @@ CT_WINDOW, CT_LEVEL = 1400, -500
 JUST_ABOVE_ZERO = 1e-6
 """Lower display threshold: voxels outside the lungs are exactly 0 and stay clear."""
 RANDOM_COLOURS = "vtkMRMLColorTableNodeRandom"
-LEGEND_TITLE = "Relative perfusion"
+LEGEND_TITLE = "Perfusion"
+LEGEND_SIZE = (0.1, 0.35)
+"""Parts of a view's width and height: small enough to leave the left lung free."""
 
 
 def colourNode(key: str) -> slicer.vtkMRMLColorNode:
@@ -109,6 +111,7 @@ def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True, tit
         legend.SetTitleText(title or _(LEGEND_TITLE))
         legend.SetLabelFormat("%.2f")
         legend.SetNumberOfLabels(5)
+        legend.SetSize(*LEGEND_SIZE)
         legend.SetVisibility(visible)
 
 

@@ -9,7 +9,7 @@ import vtk
 from slicer.i18n import tr as _
 
 REGION_COLUMNS = ("volume_ml", "mean", "perfusion_percent", "high_ml", "low_ml")
-METRICS = ("r_spearman", "r_pearson", "ssim", "ssim_box", "dsc_high", "dsc_low", "kappa")
+METRICS = ("r_spearman", "ssim", "dsc_high", "dsc_low", "kappa", "r_pearson", "ssim_box")
 SCOPES = ("lungs", "right lung", "left lung")
 
 
@@ -68,14 +68,14 @@ def tableRows(node: slicer.vtkMRMLTableNode) -> tuple[list[str], list[list]]:
 
 HEADINGS = {
     "region": "Region",
-    "volume_ml": "Volume (ml)",
-    "mean": "Mean perfusion",
-    "perfusion_percent": "Perfusion (%)",
-    "high_ml": "High function (ml)",
-    "low_ml": "Low function (ml)",
+    "volume_ml": "Vol. (ml)",
+    "mean": "Mean",
+    "perfusion_percent": "Share (%)",
+    "high_ml": "High (ml)",
+    "low_ml": "Low (ml)",
     "part": "Part",
     "what": "What",
-    "r_spearman": "R (Spearman)",
+    "r_spearman": "R",
     "r_pearson": "R (Pearson)",
     "ssim": "SSIM",
     "ssim_box": "SSIM (box)",
@@ -83,6 +83,24 @@ HEADINGS = {
     "dsc_low": "DSC low",
     "kappa": "κ",
 }
+EXPLANATIONS = {
+    "volume_ml": "Volume of the region in this CT.",
+    "mean": "Mean relative perfusion; 1 is the patient's own high perfusion (75th percentile).",
+    "perfusion_percent": "The region's part of the perfusion of both lungs.",
+    "high_ml": "Volume above the threshold.",
+    "low_ml": "Volume at or below the threshold.",
+    "part": "Both lungs or one; the core is each lung without its edge, where blur no longer helps.",
+    "what": "The map, and maps made without learning that it has to beat.",
+    "r_spearman": "Spearman's rank correlation with the SPECT, voxel by voxel.",
+    "ssim": "Structural similarity with the SPECT, mean over the lung; 1 is equal.",
+    "dsc_high": "Dice overlap of high-functional lung with the SPECT's; 1 is equal.",
+    "dsc_low": "Dice overlap of low-functional lung with the SPECT's; 1 is equal.",
+    "kappa": "Cohen's kappa of high and low function; 0 is chance, 1 is equal.",
+    "r_pearson": "Pearson's correlation with the SPECT, voxel by voxel.",
+    "ssim_box": "Structural similarity, mean over the whole box around the lungs; higher, because the box is empty.",
+}
+"""Tooltips of the columns."""
+NO_VALUE = "No value: for example, a map that is the same everywhere has no correlation."
 WORDS = {
     "map": "Perfusion map",
     "all_high": "All high",
@@ -101,6 +119,8 @@ def fillWidget(widget: qt.QTableWidget, node: slicer.vtkMRMLTableNode | None) ->
     widget.setColumnCount(len(names))
     widget.setRowCount(len(rows))
     widget.setHorizontalHeaderLabels([_(HEADINGS.get(name, name)) for name in names])
+    for index, name in enumerate(names):
+        widget.horizontalHeaderItem(index).setToolTip(_(EXPLANATIONS.get(name, "")))
     for rowIndex, row in enumerate(rows):
         for columnIndex, value in enumerate(row):
             text = (
@@ -111,6 +131,8 @@ def fillWidget(widget: qt.QTableWidget, node: slicer.vtkMRMLTableNode | None) ->
             item = qt.QTableWidgetItem(text)
             if not isinstance(value, str):
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            if value is None:
+                item.setToolTip(_(NO_VALUE))
             widget.setItem(rowIndex, columnIndex, item)
     widget.resizeColumnsToContents()
 

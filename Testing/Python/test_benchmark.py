@@ -14,7 +14,7 @@ KEYS = {"reference_s", "ours_s", "ratio", "reference_peak_mb", "ours_peak_mb", "
 def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("benchmark")
     small = BenchmarkSettings(
-        spacing_mm=(4.0, 4.0, 4.0), matrix=None, slices=None, repeats=1, compared_slices=(40, 80)
+        spacing_mm=(4.0, 4.0, 4.0), matrix=None, slices=None, repeats=1, compared_slices=(40, 80), slicer=False
     )
     run_benchmark(small, out)
     return json.loads((out / "benchmark.json").read_text())

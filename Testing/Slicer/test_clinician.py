@@ -88,7 +88,8 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     ui.registrationComboBox.currentIndex = 0
     click_and_wait(ui.evaluateButton, panel)
     columns = [ui.metricsTable.horizontalHeaderItem(c).text() for c in range(ui.metricsTable.columnCount)]
-    assert columns[:3] == ["Part", "What", "R (Spearman)"]
+    assert columns[:3] == ["Part", "What", "R"]
+    assert "rank correlation" in ui.metricsTable.horizontalHeaderItem(2).toolTip()
     assert -1 <= float(ui.metricsTable.item(0, 2).text()) <= 1
     what = {ui.metricsTable.item(row, 1).text() for row in range(ui.metricsTable.rowCount)}
     assert what == {"Perfusion map", "All high", "Geometry only", "CT density (median)", "Enhanced CT"}

@@ -1,5 +1,6 @@
 """Whatever interrupts a prediction, the panel recovers and the scene holds no node or observer too many."""
 
+import itertools
 import json
 import sys
 import weakref
@@ -38,10 +39,10 @@ def start(panel):
     assert not panel.ui.predictButton.enabled
 
 
-def until_idle(panel):
+def until_idle(panel, seconds=30):
     from stand_in.probes import wait_until
 
-    wait_until(lambda: not panel.panel.activity.busy, 30, "the panel to be idle")
+    wait_until(lambda: not panel.panel.activity.busy, seconds, "the panel to be idle")
 
 
 def temporary_folders():
@@ -86,6 +87,89 @@ def test_missing_results_are_a_failure(ready, engine):
         ready.ui.predictButton.click()
         until_idle(ready)
     assert ready.ui.statusLabel.text.startswith("The results could not be read")
+
+
+@pytest.mark.parametrize("stage", ["Finding the lungs", "Mapping the", "Writing images", "Drawing the report"])
+def test_cancel_at_each_stage_of_the_real_engine(ready, stage):
+    """The engine itself is told to stop as soon as it reports the stage."""
+    from stand_in.probes import nothing_left_behind, settle
+
+    seen, button = [], ready.ui.cancelButton
+    shown = ready.panel.activity.progress
+
+    def watch(progress):
+        shown(progress)
+        seen.append(progress.stage)
+        if progress.stage.startswith(stage) and button.enabled:
+            button.click()
+
+    ready.panel.activity.progress = watch
+    with nothing_left_behind():
+        ready.ui.predictButton.click()
+        until_idle(ready, 120)
+        settle()
+    assert any(name.startswith(stage) for name in seen), seen
+    assert ready.ui.statusLabel.text == "Cancelled; the scene is as before."
+    assert temporary_folders() == []
+    assert ready.ui.predictButton.enabled
+
+
+def test_a_killed_child_is_told_and_leaves_nothing(ready, engine):
+    import os
+    import signal
+
+    from stand_in.probes import nothing_left_behind
+
+    engine(SLEEPS)
+    with nothing_left_behind():
+        start(ready)
+        os.kill(ready.panel._job._process._process.pid, signal.SIGKILL)
+        until_idle(ready)
+    assert "ended unexpectedly" in ready.ui.statusLabel.text
+    assert temporary_folders() == []
+
+
+def test_two_predictions_in_a_row_give_two_maps_that_keep_their_own(ready):
+    """The second is named apart, has its own lungs, table and report, and is the one that is shown."""
+    import numpy as np
+    import slicer
+    from stand_in.probes import scene_census
+
+    maps, censuses = [], [scene_census()]
+    for _ in range(2):
+        ready.ui.predictButton.click()
+        until_idle(ready, 120)
+        maps.append(ready._parameterNode.perfusionVolume)
+        censuses.append(scene_census())
+    first, second = maps
+    assert first.GetName() != second.GetName()
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(first), slicer.util.arrayFromVolume(second))
+    for role in ("DLCTPM.lungs", "DLCTPM.regions", "DLCTPM.report"):
+        assert first.GetNodeReferenceID(role) != second.GetNodeReferenceID(role)
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    assert {node.GetForegroundVolumeID() for node in composites} <= {second.GetID()}
+    added = [{k: b[k] - a.get(k, 0) for k in b if b[k] != a.get(k, 0)} for a, b in itertools.pairwise(censuses)]
+    assert added[1] == {k: n for k, n in added[0].items() if k in added[1]}
+    assert added[1]["vtkMRMLScalarVolumeNode"] == 1
+    assert "observers of the scene" not in added[1]
+
+
+@pytest.mark.parametrize("doomed", ["map", "SPECT"])
+def test_map_or_spect_removed_during_an_evaluation(ready, engine, chest_files, logic, doomed):
+    import slicer
+    from stand_in.probes import settle
+
+    ready.ui.predictButton.click()
+    until_idle(ready, 120)
+    spect = slicer.util.loadVolume(chest_files["spect"], {"name": "SPECT", "show": False})
+    ready.ui.spectSelector.setCurrentNode(spect)
+    ready.ui.registrationComboBox.currentIndex = 0
+    engine("import time; time.sleep(0.5)")
+    ready.ui.evaluateButton.click()
+    slicer.mrmlScene.RemoveNode({"map": ready._parameterNode.perfusionVolume, "SPECT": spect}[doomed])
+    settle()
+    until_idle(ready)
+    assert "removed while they were compared" in ready.ui.statusLabel.text
 
 
 def test_scene_closed_during_a_prediction(ready, engine):

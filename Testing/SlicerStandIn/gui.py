@@ -1,5 +1,6 @@
 """Open the panel beside real slice and 3D views, on the stand-in, with a virtual patient or a CT of your own.
 
+    make gui                                                        with a virtual patient
     python Testing/SlicerStandIn/gui.py [CT] [--spect SPECT] [--model-folder DIR]
     python Testing/SlicerStandIn/gui.py --screenshot PICTURE.png    predict, draw everything, and leave
 
@@ -14,7 +15,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "Testing" / "SlicerStandIn"), str(REPOSITORY / "DLCTPM")]
 
-VIEW_SIZE = (460, 400)
+VIEW_SIZE = (500, 540)
 REFRESH_MS = 150
 
 
@@ -51,6 +52,7 @@ def make_window(running, panel_widget):
     scroll.setFixedWidth(520)
     layout.addWidget(scroll)
     grid = qt.QGridLayout()
+    grid.setSpacing(4)
     layout.addLayout(grid)
     labels = []
     places = (("Red", 0, 0), ("View", 0, 1), ("Green", 1, 0), ("Yellow", 1, 1))
@@ -151,7 +153,7 @@ def main():
     settle()
     window.redraw()
     settle()
-    window.resize(1500, 1150)
+    window.resize(1560, 1110)
     settle()
     if not window.grab().save(options.screenshot):
         sys.exit(f"{options.screenshot} cannot be written")
