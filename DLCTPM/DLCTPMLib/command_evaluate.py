@@ -65,7 +65,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         ct = read_ct(options.ct, options.series) if options.ct else None
         transform = read_transform(options.transform) if options.transform else None
         grid = prediction if ct is None else _on_grid(ct, prediction, warnings)
-        lungs = read_lungs(options.lungs, grid)
+        lungs = read_lungs(options.lungs, grid, options.lungs_values)
     warnings += [*spect.warnings, *lungs.warnings]
     bundle = load_bundle(options.model) if options.model else None
     preprocessing = bundle.preprocessing if bundle else PreprocessingSettings()

@@ -37,20 +37,23 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
             ct = read_ct(options.ct, options.series)
             spect = read_spect(options.spect, options.spect_series) if options.spect else None
         with stopwatch("lungs"):
-            lungs = lungs_of(ct, options.lungs, within(progress, 0.05, 0.2))
+            lungs = lungs_of(ct, options.lungs, within(progress, 0.05, 0.2), options.lungs_values)
         chest = Chest(ct, lungs, spect)
         result = predict_to_folder(chest, bundle, settings, folder.work, stopwatch, within(progress, 0.2, 1.0))
     progress("Done", 1.0)
     say(options, summary(result, out))
 
 
-def lungs_of(ct: Scan, path: str | None, progress: Progress) -> Lungs:
-    """The lungs from a mask file, or found in the CT where there is none."""
+def lungs_of(ct: Scan, path: str | None, progress: Progress, values: str = "auto") -> Lungs:
+    """The lungs from a mask file, or found in the CT where there is none.
+
+    ``values`` says what the values of a label map mean, as for ``read_lungs``.
+    """
     if path is None:
         with naming(ct.description["path"]):
             return segment_lungs(ct.image, progress=lambda _, fraction: progress("Finding the lungs", fraction))
     progress("Reading the lungs", 0.0)
-    return read_lungs(path, ct.image)
+    return read_lungs(path, ct.image, values)
 
 
 def default_folder(ct: str) -> str:

@@ -21,7 +21,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         progress("Reading the images", 0.0)
         ct = read_ct(options.fixed, options.series)
         spect = read_spect(options.moving, options.spect_series)
-        lungs = lungs_of(ct, options.lungs, within(progress, 0.1, 0.3))
+        lungs = lungs_of(ct, options.lungs, within(progress, 0.1, 0.3), options.lungs_values)
         with naming(options.moving):
             found = register(
                 ct.image, spect.image, options.kind, lungs=lungs.labels, progress=within(progress, 0.3, 1.0)

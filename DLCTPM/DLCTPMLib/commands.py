@@ -85,6 +85,17 @@ def _add_agreement(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_lungs(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    text = "lung mask of any source" if required else "lung mask of any source (default: found in the CT)"
+    parser.add_argument("--lungs", required=required, metavar="LABELS", help=text)
+    parser.add_argument(
+        "--lungs-values",
+        choices=("auto", "cip", "lungmask", "lobes", "totalsegmentator", "mask"),
+        default="auto",
+        help="what the values of a label map mean, where that cannot be told from them",
+    )
+
+
 def _add_registration(parser: argparse.ArgumentParser, option: str, choices: tuple[str, ...]) -> None:
     parser.add_argument(option, choices=choices, default="rigid", help="how the SPECT is moved (default rigid)")
 
@@ -101,7 +112,7 @@ def _add_predict(commands) -> None:
     parser = _add(commands, "predict", "Map relative lung perfusion from a chest CT.", "command_predict:run")
     parser.add_argument("ct", metavar="CT", help="an image file, a DICOM folder, or a zip of one")
     parser.add_argument("--series", metavar="S", help="series number or UID, where the folder holds several CTs")
-    parser.add_argument("--lungs", metavar="LABELS", help="lung mask of any source (default: found in the CT)")
+    _add_lungs(parser)
     parser.add_argument("--model", metavar="M", help="name, folder or zip of a model (default: the shipped one)")
     parser.add_argument("--spect", metavar="SPECT", help="perfusion SPECT to compare with: file, folder or zip")
     parser.add_argument("--spect-series", metavar="S", help="series number or UID of the SPECT")
@@ -126,7 +137,7 @@ def _add_register(commands) -> None:
     parser.add_argument("--moving", required=True, metavar="SPECT", help="an image file, a DICOM folder or a zip")
     parser.add_argument("--series", metavar="S", help="series number or UID of the CT")
     parser.add_argument("--spect-series", metavar="S", help="series number or UID of the SPECT")
-    parser.add_argument("--lungs", metavar="LABELS", help="lung mask (default: found in the CT)")
+    _add_lungs(parser)
     _add_registration(parser, "--kind", ("rigid", "affine"))
     parser.add_argument(
         "--out", required=True, metavar="TRANSFORM", help=".tfm file that maps CT points to SPECT points (LPS, mm)"
@@ -138,7 +149,7 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--prediction", required=True, metavar="P", help="perfusion map on the CT's grid")
     parser.add_argument("--spect", required=True, metavar="S", help="perfusion SPECT: file, folder or zip")
     parser.add_argument("--spect-series", metavar="S", help="series number or UID of the SPECT")
-    parser.add_argument("--lungs", required=True, metavar="L", help="lung mask of any source")
+    _add_lungs(parser, required=True)
     parser.add_argument("--transform", metavar="T", help="maps CT points to SPECT points (default: identity)")
     parser.add_argument("--ct", metavar="CT", help="the CT, for the two baselines that look at its HU")
     parser.add_argument("--series", metavar="S", help="series number or UID of the CT")

@@ -85,8 +85,8 @@ def convention_of(values: np.ndarray, name: str) -> str:
         return "cip"
     shown = ", ".join(str(value) for value in sorted(found)[:12]) + (" …" if len(found) > 12 else "")
     raise InputError(
-        f"{name}: cannot tell what the label values {shown} mean; relabel the lungs as 2 (right) and 3 (left), "
-        "or give a .seg.nrrd with segments named 'right lung' and 'left lung'."
+        f"{name}: cannot tell what the label values {shown} mean; say so with --lungs-values, relabel the lungs as "
+        "2 (right) and 3 (left), or give a .seg.nrrd with segments named 'right lung' and 'left lung'."
     )
 
 

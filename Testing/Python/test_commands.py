@@ -412,3 +412,22 @@ def test_ctrl_c_in_mid_prediction_ends_with_130_and_leaves_nothing(files, tmp_pa
     assert errors == "interrupted\n"
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "result.json"]
     assert (out / "result.json").read_text() == "earlier"
+
+
+def test_values_that_could_mean_two_things_are_explained_by_lungs_values(tmp_path, capsys):
+    ct, labels = tmp_path / "ct.nrrd", tmp_path / "labels.nrrd"
+    array = np.full((20, 20, 40), 40, np.int16)
+    sides = np.zeros(array.shape, np.uint16)
+    sides[3:17, 3:17, 3:17], sides[3:17, 3:17, 23:37] = 1, 2  # lungmask's numbers: right 1, left 2
+    array[sides > 0] = -850
+    for values, path in ((array, ct), (sides, labels)):
+        image = sitk.GetImageFromArray(values)
+        image.SetSpacing((8.0, 8.0, 12.0))
+        sitk.WriteImage(image, str(path))
+    out = tmp_path / "out"
+    command = ["predict", str(ct), "--lungs", str(labels), "--out", str(out), "--progress", "none"]
+    assert main([*command, "--lungs-values", "lungmask"]) == 0, capsys.readouterr().err
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "lungs.nrrd")))
+    assert set(np.unique(found)) >= {0, 2, 3} or found.max() > 8  # sides, or their thirds
+    assert np.array_equal(found > 0, sides > 0)
+    assert main([*command, "--lungs-values", "nonsense"]) == 2
