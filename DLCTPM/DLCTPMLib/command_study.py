@@ -16,9 +16,14 @@ from DLCTPMLib.progress import Progress, within
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Run a study, or continue one that was cut off, and write its report."""
-    from DLCTPMTrainingLib.study import run_study
+    from DLCTPMTrainingLib.study import prepare_study, run_study
     from DLCTPMTrainingLib.study_report import write_results
 
+    if options.check:
+        check, sheet = prepare_study(plan_of(options), progress)
+        progress("Done", 1.0)
+        say(options, "\n".join([*check.warnings, f"Nothing was trained; look at {sheet}, then run without --check"]))
+        return
     results = run_study(plan_of(options), within(progress, 0, 0.95))
     report = write_results(results, within(progress, 0.95, 1))
     progress("Done", 1.0)

@@ -209,6 +209,9 @@ def _add_study(commands) -> None:
     parser.add_argument("--model-version", default="1", metavar="V", help="version of the model (default 1)")
     _add_registration(parser, "--register", ("rigid", "affine", "none"))
     parser.add_argument(
+        "--check", action="store_true", help="stop before training; a contact sheet to look at is left"
+    )
+    parser.add_argument(
         "--test-share", type=float, metavar="S", help="patients kept for the one test (default 31/73)"
     )
     parser.add_argument("--folds", type=int, metavar="N", help="of the cross-validation (default 4)")

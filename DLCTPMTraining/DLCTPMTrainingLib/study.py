@@ -5,6 +5,7 @@ moment is continued by the same command and ends with the same numbers.
 
 study.json            what was asked for: a study is only continued with the same
 split.json            test set and folds
+contact-sheet.png     every patient at a glance, before anything is trained
 patients/ samples/    images made ready, lungs on the network's grid
 search/ search.json   the settings tried and the choice
 folds/K/              the fit without fold K and its validation
@@ -34,7 +35,9 @@ from DLCTPMLib.progress import Progress, silent, within
 from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
 from DLCTPMTrainingLib.cohort_training import TrainingPlan, write_bundle
 from DLCTPMTrainingLib.samples import Samples, cached_samples
+from DLCTPMTrainingLib.study_case_figures import contact_sheet
 from DLCTPMTrainingLib.study_check import CohortCheck, check_cohort
+from DLCTPMTrainingLib.study_drawing import styled, write_figure
 from DLCTPMTrainingLib.study_evaluation import curve_of, evaluate_patients
 from DLCTPMTrainingLib.study_files import read_json, write_json
 from DLCTPMTrainingLib.study_fits import Fit
@@ -42,6 +45,7 @@ from DLCTPMTrainingLib.study_preparation import Patient, prepare_patient
 from DLCTPMTrainingLib.study_settings import Candidate, StudyPlan, curve_epochs
 from DLCTPMTrainingLib.study_split import Split, kept_split
 
+CONTACT_SHEET = "contact-sheet.png"
 LEARNING_SHARES = (0.25, 0.5, 0.75, 1.0)
 """Parts of the first fold's training patients for the learning curve."""
 _PREPARE, _EVALUATE = 3.0, 8.0  # what a patient costs, in training steps of one lung
@@ -96,6 +100,16 @@ def run_study(plan: StudyPlan, progress: Progress = silent) -> StudyResults:
     return _Study(plan, progress).run()
 
 
+def prepare_study(plan: StudyPlan, progress: Progress = silent) -> tuple[CohortCheck, Path]:
+    """Check the cohort, draw the split and make the images ready; train nothing.
+
+    Returns:
+        what was noticed, and the contact sheet to look at before training.
+    """
+    study = _Study(plan, progress)
+    return study.prepare(), plan.out / CONTACT_SHEET
+
+
 class _Study:
     """The stages in their order."""
 
@@ -107,9 +121,7 @@ class _Study:
 
     def run(self) -> StudyResults:
         """Every stage."""
-        check = check_cohort(self.rows, self.plan.split, self._meter.part(len(self.rows)))
-        check.refuse(self.plan.cohort)
-        self._begin()
+        check = self.prepare()
         trials, chosen = self._search()
         folds = [self._fold(number, chosen) for number in range(len(self.split.folds))]
         final = self._fit("final", chosen, self.split.training, [])
@@ -135,6 +147,19 @@ class _Study:
             learning_curve=self._learning_curve(chosen) if self.plan.learning_curve else None,
             model=model,
         )
+
+    def prepare(self) -> CohortCheck:
+        """Everything before the first training."""
+        check = check_cohort(self.rows, self.plan.split, self._meter.part(len(self.rows)))
+        check.refuse(self.plan.cohort)
+        self._begin()
+        sheet = self.out / CONTACT_SHEET
+        if self.split and not sheet.is_file():  # the split is checked or drawn before the images are worked on
+            with styled():
+                figure = contact_sheet(self.patients)
+            simulated = any(row.simulated for row in self.rows)
+            write_figure(figure, self.out, sheet.stem, simulated, vector=False)
+        return check
 
     @cached_property
     def split(self) -> Split:

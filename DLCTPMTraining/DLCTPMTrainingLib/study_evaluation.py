@@ -96,16 +96,22 @@ def figures_of(patient: Patient, mapped: Mapped) -> dict:
     """What is kept of one patient.
 
     Returns:
-        ``rows`` (as ``cohort_evaluation``: scope, part, prediction, metrics), ``thresholds`` (DSC of both lungs by
-        threshold), ``joint`` (joint histogram), ``calibration`` (voxels, sum of the SPECT and of the map by bins of
-        the map) and ``shares`` (percent of the perfusion of both lungs by region: ``spect`` and ``map``).
+        ``rows`` (as ``cohort_evaluation``: scope, part, prediction, metrics), ``other_hir`` (each lung's metrics
+        under the HIR scope not chosen), ``thresholds`` (DSC of both lungs by threshold), ``joint`` (joint histogram),
+        ``calibration`` (voxels, sum of the SPECT and of the map by bins of the map) and ``shares`` (percent of the
+        perfusion of both lungs by region: ``spect`` and ``map``).
     """
     comparison = mapped.comparison
     joint, _ = comparison.joint_histogram(bins=JOINT_BINS, top=JOINT_TOP)
+    agreement = agreement_of(comparison)
     return {
         "patient_id": patient.row.patient_id,
         "diagnosis": patient.row.diagnosis,
-        "rows": rows_of(patient.row, agreement_of(comparison)),
+        "rows": rows_of(patient.row, agreement),
+        "other_hir": [
+            {"patient_id": patient.row.patient_id, "scope": side, **agreement[side]["other_hir_scope"]}
+            for side in SIDES
+        ],
         "thresholds": dice_by_threshold(comparison),
         "joint": joint.tolist(),
         "calibration": calibration_sums(comparison),

@@ -91,6 +91,7 @@ def numbers_of(results: StudyResults) -> dict:
         "chosen": results.chosen.to_dict(),
         "test": _of_every_prediction(test, settings),
         "validation": _of_every_prediction(validation, settings),
+        "other_hir": _other_hir(test, settings),
         "folds": [{metric: _summary(fold, metric, settings) for metric in HEADLINE} for fold in results.validation],
         "acute_embolism": {
             name: _of_every_prediction([p for p in part if is_acute_embolism(p["diagnosis"])], settings)
@@ -206,6 +207,17 @@ def _of_every_prediction(figures: list[dict], settings: StatisticsSettings) -> d
         }
         for unit in (LUNG, PATIENT)
     }
+
+
+def _other_hir(figures: list[dict], settings: StatisticsSettings) -> dict:
+    """The model's metrics, lung by lung, under the HIR scope that was not chosen."""
+    lungs = [lung for patient in figures for lung in patient["other_hir"]]
+    result: dict = {"hir_scope": lungs[0]["hir_scope"] if lungs else None}
+    for metric in HEADLINE:
+        known = [lung for lung in lungs if lung[metric] is not None]
+        values, patients = [lung[metric] for lung in known], [lung["patient_id"] for lung in known]
+        result[metric] = summary(np.array(values), np.array(patients), settings)
+    return result
 
 
 def _advantages(figures: list[dict], part: str, settings: StatisticsSettings) -> dict:

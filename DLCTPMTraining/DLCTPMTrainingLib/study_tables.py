@@ -130,6 +130,8 @@ def headline(numbers: dict, unit: str) -> Table:
     if len(rows) == 1:
         rows.append(["– acute embolism only (no such patient)", "0", *[MISSING] * 7])
     rows.append(_headline_row("DL-CTPM, validation folds", validation.get(MODEL)))
+    if unit == LUNG:
+        rows.append(_other_hir_row(numbers["other_hir"]))
     rows += [
         _headline_row(BASELINE_NAMES.get(name, name), figures) for name, figures in test.items() if name != MODEL
     ]
@@ -305,6 +307,14 @@ def _headline_row(name: str, figures: dict | None) -> list[str]:
     cells = [whole["r_spearman"], core["r_spearman"], whole["ssim"], core["ssim"]]
     cells += [whole[m] for m in ("dsc_high", "dsc_low", "kappa")]
     return [name, str(whole["ssim"]["n"]), *map(_of, cells)]
+
+
+def _other_hir_row(found: dict) -> list[str]:
+    """The same maps against the SPECT divided by the HIR of the scope that was not chosen."""
+    words = "each lung's own HIR" if found["hir_scope"] == "lung" else "the patient's HIR"
+    cells = [_of(found["r_spearman"]), MISSING, _of(found["ssim"]), MISSING]
+    cells += [_of(found[m]) for m in ("dsc_high", "dsc_low", "kappa")]
+    return [f"– SPECT divided by {words}, test set", str(found["ssim"]["n"]), *cells]
 
 
 def _row(name: str, figures: dict) -> list[str]:

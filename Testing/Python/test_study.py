@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from DLCTPMLib.arnn import Arnn, ArnnSettings
-from DLCTPMLib.commands import BAD_INPUT, main
+from DLCTPMLib.commands import BAD_INPUT, DONE, main
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.lungs import side_masks
 from DLCTPMLib.model_bundle import WEIGHTS, load_bundle
@@ -212,6 +212,17 @@ def test_acute_embolism_and_the_core_stand_in_the_headline_table(out, numbers):
     assert any(row["mean ± SD [95 % interval]"] == "paper, test set" and row["R"] == "0.673 ± 0.173" for row in rows)
 
 
+def test_the_other_hir_scope_stands_beside(out, numbers):
+    """Dividing a lung by another constant keeps its ranks: R must stay, DSC may not."""
+    row = next(
+        r for r in rows_of_table(out / "headline-per-lung.csv") if "each lung's own HIR" in next(iter(r.values()))
+    )
+    assert row["lungs"] == "10"
+    model = numbers["test"]["lung"]["model"]["whole"]
+    assert numbers["other_hir"]["r_spearman"]["mean"] == pytest.approx(model["r_spearman"]["mean"])
+    assert numbers["other_hir"]["dsc_low"]["mean"] != model["dsc_low"]["mean"]
+
+
 def test_a_small_study_is_called_reduced(out):
     html = (out / "report.html").read_text(encoding="utf-8")
     assert "Reduced study." in html
@@ -360,7 +371,20 @@ def test_the_command_names_every_fault_before_training(cohort, tmp_path, capsys)
     assert not (tmp_path / "study").exists()
 
 
+def test_a_check_leaves_a_contact_sheet_and_trains_nothing(cohort, tmp_path, capsys, monkeypatch):
+    def never(*arguments, **more):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(Fit, "network", never)
+    options = ["--register", "none", "--folds", "2", "--check", "--progress", "none"]
+    assert main(["study", str(five_patients(cohort)), "--out", str(tmp_path / "study"), *options]) == DONE
+    assert "Nothing was trained" in capsys.readouterr().out
+    assert (tmp_path / "study" / "contact-sheet.png").stat().st_size > 10_000
+    assert (tmp_path / "study" / "split.json").is_file()
+
+
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_the_command_killed_at_five_moments_ends_with_the_same_numbers(cohort, tmp_path):
     """With SIGKILL, every option that trains, and the report's files compared."""
 
@@ -374,7 +398,7 @@ def test_the_command_killed_at_five_moments_ends_with_the_same_numbers(cohort, t
     start = time.monotonic()
     subprocess.run(command(tmp_path / "whole"), check=True, env=environment)
     seconds = time.monotonic() - start
-    moments = np.random.default_rng().uniform(0.05, 0.6, 5) * seconds
+    moments = np.random.default_rng().uniform(0.05, 0.35, 5) * seconds
     for moment in moments:
         process = subprocess.Popen(command(tmp_path / "cut"), env=environment)
         try:
