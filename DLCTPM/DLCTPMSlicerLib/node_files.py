@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ class NodeError(ValueError):
     """A node cannot be used; the message is a sentence for the user that says what to do."""
 
 
+MOST_DIGITS, INVERSION_STEPS = 12, 8
 NRRD_TYPES = {
     "int8": "int8",
     "uint8": "uint8",
@@ -32,10 +34,15 @@ NRRD_TYPES = {
 def exactly(number: float) -> float:
     """A number of a node's geometry without the last digits that MRML's matrix inversions add.
 
-    Slicer makes 6.000000000000001 of a spacing of 6; 14 digits give back what the file had, so that the engine
-    computes in Slicer what it computes on the file.
+    Slicer makes 6.000000000000001 of a spacing of 6: the shortest decimal within a few of the smallest steps of a
+    float gives back what the file had, so that the engine computes in Slicer what it computes on the file. A number
+    with no short decimal near it stays as it is.
     """
-    return float(f"{number:.14g}")
+    for digits in range(1, MOST_DIGITS + 1):
+        short = float(f"{number:.{digits}g}")
+        if abs(short - number) <= INVERSION_STEPS * math.ulp(number):
+            return short
+    return number
 
 
 def writeVolume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path, voxels: np.ndarray | None = None) -> Path:
@@ -55,26 +62,31 @@ def writeVolume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path, voxels: np.n
     if voxels.ndim != 3 or voxels.dtype.name not in NRRD_TYPES:
         raise NodeError(_("{name} is not a plain scalar volume.").format(name=volume.GetName()))
     toLps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijkToWorld(volume)
-    axes = [[exactly(part) for part in toLps[:3, axis]] for axis in range(4)]
+    try:
+        with path.open("wb") as file:
+            file.write(nrrdHeader(voxels.shape[::-1], voxels.dtype, toLps))
+            voxels.astype(voxels.dtype.newbyteorder("<"), copy=False).tofile(file)
+    except OSError as error:
+        raise NodeError(_("{path} cannot be written: {reason}.").format(path=path, reason=error.strerror)) from error
+    return path
+
+
+def nrrdHeader(size, dtype: np.dtype, toLps: np.ndarray) -> bytes:
+    """The header of a raw little-endian NRRD file of (i, j, k) voxels; ``toLps`` is 4×4, voxel indices to LPS mm."""
+    axes = [[exactly(part) for part in toLps[:3, axis].tolist()] for axis in range(4)]
     header = [
         "NRRD0004",
-        f"type: {NRRD_TYPES[voxels.dtype.name]}",
+        f"type: {NRRD_TYPES[dtype.name]}",
         "dimension: 3",
         "space: left-posterior-superior",
-        f"sizes: {voxels.shape[2]} {voxels.shape[1]} {voxels.shape[0]}",
+        f"sizes: {size[0]} {size[1]} {size[2]}",
         "space directions: " + " ".join(_vector(axis) for axis in axes[:3]),
         "kinds: domain domain domain",
         "endian: little",
         "encoding: raw",
         f"space origin: {_vector(axes[3])}",
     ]
-    try:
-        with path.open("wb") as file:
-            file.write(("\n".join(header) + "\n\n").encode("ascii"))
-            voxels.astype(voxels.dtype.newbyteorder("<"), copy=False).tofile(file)
-    except OSError as error:
-        raise NodeError(_("{path} cannot be written: {reason}.").format(path=path, reason=error.strerror)) from error
-    return path
+    return ("\n".join(header) + "\n\n").encode("ascii")
 
 
 def ijkToWorld(volume: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:

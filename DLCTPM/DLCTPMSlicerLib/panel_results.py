@@ -48,6 +48,8 @@ class ResultsPart:
     def close(self) -> None:
         """Measure nothing any more."""
         self._timer.stop()
+        if self._measuring is not None:
+            self._measuring.cancel()
 
     def show(self, ct, prediction) -> None:
         """Show a new prediction: the standard views, the table."""
@@ -137,12 +139,19 @@ class ResultsPart:
         lungs, table = partOf(perfusion, LUNGS_ROLE), partOf(perfusion, TABLE_ROLE)
         if table is None or lungs is None:
             return
-        if self._measuring is None or self._measuring.state != stateOf(perfusion, lungs):
+        if self._measuring is not None and self._measuring.state != stateOf(perfusion, lungs):
+            self._measuring.cancel()
+            self._measuring = None
+        if self._measuring is None:
             self._measuring = RegionMeasure(perfusion, lungs).start()
         if not self._measuring.ready:
             self._timer.start()
             return
-        regionsTable(self._measuring.table(parameters.threshold), table.GetName(), table)
+        measured = self._measuring.table(parameters.threshold)
+        if measured is None:
+            self.panel.logic.updateRegions(perfusion, parameters.threshold)
+        else:
+            regionsTable(measured, table.GetName(), table)
         table.SetAttribute(THRESHOLD, repr(parameters.threshold))
         fillWidget(self.ui.regionsTable, table)
 

@@ -1,11 +1,13 @@
-"""The region table at any threshold, by the engine's own function on the nodes' voxels.
-
-A map is gone through once, in a thread (seconds for a large CT); after that every threshold is answered at once.
-"""
+"""The region table at any threshold, by the engine's own function on the nodes' voxels."""
 
 from __future__ import annotations
 
+import json
+import logging
+import subprocess
+import tempfile
 import threading
+from pathlib import Path
 
 import numpy as np
 import slicer
@@ -13,25 +15,37 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from DLCTPMSlicerLib.engine_command import engineEnvironment, pythonProgram
 from DLCTPMSlicerLib.lung_nodes import REGION_TAG, regionArray
-from DLCTPMSlicerLib.node_files import exactly, ijkToWorld
+from DLCTPMSlicerLib.node_files import ijkToWorld, nrrdHeader
 
 SAME_GRID = 1e-6
 """Largest difference of two grids' matrices (mm) that still counts as none."""
+LABELS = 1 << 16
+MEASURE = """
+import json, sys
+import SimpleITK as sitk
+from DLCTPMLib.functional_regions import MeasuredRegions
+images = [sitk.ReadImage(f"{sys.argv[1]}/{name}.nrrd") for name in ("perfusion", "lungs")]
+measured = MeasuredRegions(*images).sort()
+print(json.dumps({f"{step / 100:.2f}": measured.table(step / 100) for step in range(1, 100)}))
+"""
+"""What the child process runs: a table for every step of the threshold slider."""
 
 
 class RegionMeasure:
-    """The regions of a map and the lungs made with it.
+    """The regions of a map and the lungs made with it, at every step of the threshold slider.
 
-    ``start`` begins in a thread, ``ready`` tells when it is through, ``wait`` waits; then ``table`` answers.
+    ``start`` begins in the background: a thread writes map and labels slice by slice, a child process measures, so
+    that the panel is never kept waiting. ``ready`` tells when it is through; then ``table`` answers at once.
     """
 
     def __init__(self, perfusion: slicer.vtkMRMLScalarVolumeNode, lungs: slicer.vtkMRMLSegmentationNode):
         self.state = stateOf(perfusion, lungs)
-        self._values = slicer.util.arrayFromVolume(perfusion)
-        self._toLps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijkToWorld(perfusion)
-        self._layers = _layers(perfusion, lungs)
-        self._measured, self._error = None, None
+        self._files = GridFiles(perfusion, lungs)
+        self._process: subprocess.Popen | None = None
+        self._tables: dict[str, dict] | None = None
+        self._cancelled = False
         self._thread = threading.Thread(target=self._measure, daemon=True)
 
     def start(self) -> RegionMeasure:
@@ -39,54 +53,77 @@ class RegionMeasure:
         self._thread.start()
         return self
 
+    def cancel(self) -> None:
+        """Stop it: the panel is going."""
+        self._cancelled = True
+        if self._process is not None:
+            self._process.kill()
+
     @property
     def ready(self) -> bool:
-        """Whether ``table`` would answer at once."""
+        """Whether it is through."""
         return not self._thread.is_alive()
 
-    def wait(self) -> RegionMeasure:
-        """Wait until it is ready."""
-        self._thread.join()
-        return self
-
-    def table(self, threshold: float) -> dict[str, dict]:
-        """``DLCTPMLib.functional_regions.region_table`` at a threshold."""
-        if self._error is not None:
-            raise self._error
-        return self._measured.table(threshold)
+    def table(self, threshold: float) -> dict[str, dict] | None:
+        """The region table at a step of the slider; None between steps, or where the child process failed."""
+        return (self._tables or {}).get(f"{threshold:.2f}") if round(threshold, 2) == threshold else None
 
     def _measure(self) -> None:
-        try:
-            from DLCTPMLib.functional_regions import MeasuredRegions
+        with tempfile.TemporaryDirectory(prefix="dlctpm-", dir=slicer.app.temporaryPath) as folder:
+            self._files.write(Path(folder))
+            self._files = None
+            if self._cancelled:
+                return
+            self._process = subprocess.Popen(
+                [pythonProgram(), "-c", MEASURE, folder],
+                env=engineEnvironment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+            )
+            told, problem = self._process.communicate()
+        if self._process.returncode == 0:
+            self._tables = json.loads(told)
+        elif not self._cancelled:
+            logging.warning("Measuring the regions failed: %s", problem)
 
-            self._measured = MeasuredRegions(*self._images()).sort()
-        except Exception as error:  # told where the table is asked for
-            self._error = error
-        self._values = self._layers = None
 
-    def _images(self) -> tuple:
-        """Map and CIP labels in the box of the lungs as SimpleITK images."""
-        starts = np.min([start for start, _, _ in self._layers], axis=0)
-        ends = np.max([start + labels.shape for start, labels, _ in self._layers], axis=0)
-        regions = np.zeros(ends - starts, np.uint16)
-        for start, labels, regionOf in self._layers:
-            corner = start - starts
-            part = regions[tuple(slice(c, c + n) for c, n in zip(corner, labels.shape, strict=True))]
-            for k in range(len(labels)):  # slice by slice, so that the panel's own thread gets its turn
-                found = regionOf[labels[k]]
-                np.copyto(part[k], found, where=found > 0)
-        box = tuple(slice(a, b) for a, b in zip(starts, ends, strict=True))
-        return self._image(self._values[box], starts), self._image(regions, starts)
+class GridFiles:
+    """A map and the CIP labels of its lungs, in the box of the lungs, ready to be written without the scene."""
 
-    def _image(self, voxels: np.ndarray, start: np.ndarray):
-        import SimpleITK as sitk
+    def __init__(self, perfusion, lungs):
+        self._values = slicer.util.arrayFromVolume(perfusion)
+        self._toLps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijkToWorld(perfusion)
+        self._layers = _layers(perfusion, lungs)
 
-        spacing = np.linalg.norm(self._toLps[:3, :3], axis=0)
-        image = sitk.GetImageFromArray(voxels)
-        image.SetSpacing([exactly(s) for s in spacing])
-        image.SetOrigin([exactly(o) for o in (self._toLps @ [*start[::-1], 1.0])[:3]])
-        image.SetDirection([exactly(d) for d in (self._toLps[:3, :3] / spacing).ravel()])
-        return image
+    def write(self, folder: Path) -> None:
+        """Write ``perfusion.nrrd`` and ``lungs.nrrd`` slice by slice, so that other threads get their turn."""
+        first = np.min([start for start, _, _ in self._layers], axis=0)
+        last = np.max([start + labels.shape for start, labels, _ in self._layers], axis=0)
+        box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+        slices = (self._values[box][k] for k in range(last[0] - first[0]))
+        self._write(folder / "perfusion.nrrd", slices, first, last, self._values.dtype)
+        self._write(folder / "lungs.nrrd", self._regions(first, last), first, last, np.dtype(np.uint16))
+
+    def _regions(self, first: np.ndarray, last: np.ndarray):
+        for k in range(first[0], last[0]):
+            regions = np.zeros(last[1:] - first[1:], np.uint16)
+            for start, labels, regionOf in self._layers:
+                if start[0] <= k < start[0] + len(labels):
+                    found = regionOf[labels[k - start[0]]]
+                    j, i = start[1:] - first[1:]
+                    part = regions[j : j + found.shape[0], i : i + found.shape[1]]
+                    np.copyto(part, found, where=found > 0)
+            yield regions
+
+    def _write(self, path: Path, slices, first, last, dtype: np.dtype) -> None:
+        origin = self._toLps @ [*first[::-1], 1.0]
+        header = nrrdHeader((last - first)[::-1], dtype, np.c_[self._toLps[:, :3], origin])
+        with path.open("wb") as file:
+            file.write(header)
+            for part in slices:
+                file.write(np.ascontiguousarray(part, dtype.newbyteorder("<")).tobytes())
 
 
 def stateOf(perfusion: slicer.vtkMRMLScalarVolumeNode, lungs: slicer.vtkMRMLSegmentationNode) -> tuple:
@@ -97,8 +134,15 @@ def stateOf(perfusion: slicer.vtkMRMLScalarVolumeNode, lungs: slicer.vtkMRMLSegm
 def regionTable(
     perfusion: slicer.vtkMRMLScalarVolumeNode, lungs: slicer.vtkMRMLSegmentationNode, threshold: float
 ) -> dict[str, dict]:
-    """``DLCTPMLib.functional_regions.region_table`` of a map and the lungs made with it."""
-    return RegionMeasure(perfusion, lungs).start().wait().table(threshold)
+    """``DLCTPMLib.functional_regions.region_table`` of a map and the lungs made with it, worked out here and now."""
+    import SimpleITK as sitk
+
+    from DLCTPMLib.functional_regions import region_table
+
+    with tempfile.TemporaryDirectory(prefix="dlctpm-", dir=slicer.app.temporaryPath) as folder:
+        GridFiles(perfusion, lungs).write(Path(folder))
+        images = [sitk.ReadImage(str(Path(folder) / name)) for name in ("perfusion.nrrd", "lungs.nrrd")]
+    return region_table(*images, threshold)
 
 
 def _layers(perfusion, lungs) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -116,12 +160,11 @@ def _layers(perfusion, lungs) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]
         if (last < first).any():
             continue
         labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape((last - first + 1)[::-1])
-        regionOf = np.zeros(int(labels.max()) + 1, np.uint16)
+        regionOf = np.zeros(LABELS, np.uint16)
         for segmentId in segmentation.GetSegmentIDsForLayer(index, name):
             segment, region = segmentation.GetSegment(segmentId), vtk.reference("0")
             segment.GetTag(REGION_TAG, region)
-            if segment.GetLabelValue() < len(regionOf):
-                regionOf[segment.GetLabelValue()] = int(str(region))
+            regionOf[segment.GetLabelValue()] = int(str(region))
         layers.append((first[::-1], labels, regionOf))
     return layers or [(np.zeros(3, int), np.zeros((1, 1, 1), np.uint8), np.zeros(1, np.uint16))]
 
