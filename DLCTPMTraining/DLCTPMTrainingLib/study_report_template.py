@@ -16,7 +16,9 @@ TEMPLATE = (
     + """
 <style>
 main { max-width: 1200px; } .scroll { overflow-x: auto; } th { white-space: nowrap; }
-.scroll td:not(:first-child) { white-space: pre-line; } figure.narrow { max-width: 640px; }
+.scroll td:not(:first-child) { white-space: pre; } .scroll td:first-child { white-space: normal; }
+.scroll table { font-size: .82rem; } .scroll td, .scroll th { padding: .28rem .4rem; }
+figure.narrow { max-width: 640px; }
 </style>
 </head>
 <body>

@@ -6,6 +6,7 @@ import csv
 import io
 from dataclasses import dataclass, field
 
+from DLCTPMLib.metrics import SSIM_CONVENTION
 from DLCTPMLib.report import BASELINE_NAMES, MISSING
 from DLCTPMLib.spect_comparison import MODEL
 from DLCTPMTrainingLib.cohort import TABLE_1, WOMEN_OF_73
@@ -129,9 +130,9 @@ def headline(numbers: dict, unit: str) -> Table:
             rows.append(_headline_row(f"– acute embolism only, {name}", acute[MODEL]))
     if len(rows) == 1:
         rows.append(["– acute embolism only (no such patient)", "0", *[MISSING] * 7])
-    rows.append(_headline_row("DL-CTPM, validation folds", validation.get(MODEL)))
     if unit == LUNG:
         rows.append(_other_hir_row(numbers["other_hir"]))
+    rows.append(_headline_row("DL-CTPM, validation folds", validation.get(MODEL)))
     rows += [
         _headline_row(BASELINE_NAMES.get(name, name), figures) for name, figures in test.items() if name != MODEL
     ]
@@ -147,7 +148,8 @@ def headline(numbers: dict, unit: str) -> Table:
     note = (
         "Each map in the reference lungs on the SPECT's own grid. The core is each lung eroded by two SPECT voxels, "
         "where edge blur no longer helps. Intervals: bootstrap over patients. In acute embolism the defects leave no "
-        "trace in the CT: no CT method can see them, and the map is expected to fail there."
+        "trace in the CT: no CT method can see them, and the map is expected to fail there. "
+        f"SSIM: {SSIM_CONVENTION}."
     )
     title = "Headline: per lung, as in the paper" if unit == LUNG else "Headline: per patient, both lungs together"
     return Table(f"headline-per-{unit}", title, columns, rows, emphasis, note)
