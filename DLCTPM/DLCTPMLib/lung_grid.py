@@ -6,11 +6,12 @@ normalised by the mask that went through the same operator: what lies outside th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import binary_erosion, map_coordinates
 from scipy.spatial import cKDTree
 
 from DLCTPMLib.errors import InputError
@@ -18,6 +19,9 @@ from DLCTPMLib.errors import InputError
 GRID_SHAPE = (128, 64, 64)
 """The paper's matrix, (z, y, x): the long side runs from the diaphragm to the apex."""
 
+
+SLAB = 16
+"""Slices that are worked on at a time."""
 
 LEAST_WEIGHT = 1e-4
 """Interpolated mask below which a voxel counts as out of reach of any lung cell."""
@@ -54,17 +58,9 @@ def down_weights(voxels: int, cells: int) -> np.ndarray:
     return area_weights(voxels, cells) if voxels > cells else linear_weights(voxels, cells)
 
 
-def separable(values: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Apply one matrix an axis to a (z, y, x) float32 array, the axis that shrinks most first."""
-    for axis, matrix in sorted(enumerate((z, y, x)), key=lambda item: item[1].shape[0] / item[1].shape[1]):
-        if axis == 2:
-            values = values @ matrix.T
-        elif axis == 1:
-            values = np.matmul(matrix, values)
-        else:
-            rest = values.shape[1:]
-            values = (matrix @ values.reshape(values.shape[0], -1)).reshape(-1, *rest)
-    return values
+def _slabs(slices: int) -> list[slice]:
+    """The slabs of so many slices: worked on one by one, their temporary arrays stay in the processor's cache."""
+    return [slice(z, min(z + SLAB, slices)) for z in range(0, slices, SLAB)]
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ class LungGrid:
     @cached_property
     def lung_part(self) -> np.ndarray:
         """The lung's share of every cell, 0…1, float32."""
-        return separable(self.inside.astype(np.float32), *self._down)
+        return self._averaged(lambda slab: self.inside[slab].astype(np.float32))
 
     @cached_property
     def mask(self) -> np.ndarray:
@@ -114,10 +110,23 @@ class LungGrid:
 
     def down_crop(self, values: np.ndarray) -> np.ndarray:
         """The same from values of the crop alone."""
-        crop = values.astype(np.float32, order="C")  # one memory layout: the same bits in any orientation
-        crop[~self.inside] = 0  # not a product: padding may hold anything, NaN too
-        total = separable(crop, *self._down)
-        return np.divide(total, self.lung_part, out=np.zeros_like(total), where=self.mask)
+
+        def lung_only(slab: slice) -> np.ndarray:
+            part = values[slab].astype(np.float32, order="C")  # one memory layout: the same bits in any orientation
+            part[~self.inside[slab]] = 0  # not a product: padding may hold anything, NaN too
+            return part
+
+        return np.divide(
+            self._averaged(lung_only), self.lung_part, out=np.zeros(self.shape, np.float32), where=self.mask
+        )
+
+    def _averaged(self, part: Callable[[slice], np.ndarray]) -> np.ndarray:
+        """Cell sums of the crop, whose slabs ``part`` gives: x, then y in each slab, then z."""
+        z, y, x = self._down
+        planes = np.empty((self.inside.shape[0], *self.shape[1:]), np.float32)
+        for slab in _slabs(len(planes)):
+            planes[slab] = np.matmul(y, part(slab) @ x.T)
+        return (z @ planes.reshape(len(planes), -1)).reshape(self.shape)
 
     def up(self, cells: np.ndarray) -> np.ndarray:
         """Bring cell values back to the voxels of the crop.
@@ -131,14 +140,26 @@ class LungGrid:
         Returns:
             float32 array of the crop's shape, 0 outside the lung.
         """
-        weight = separable(self.mask.astype(np.float32), *self._up)
-        total = separable(np.where(self.mask, cells, 0).astype(np.float32), *self._up)
-        reached = self.inside & (weight > LEAST_WEIGHT)
-        values = np.divide(total, weight, out=np.zeros_like(total), where=reached)
-        missed = np.argwhere(self.inside & ~reached)
-        if len(missed) and self.mask.any():
-            values[tuple(missed.T)] = self._nearest_cell(cells, missed)
+        values = np.zeros(self.inside.shape, np.float32)
+        self.up_into(cells, values)
         return values
+
+    def up_into(self, cells: np.ndarray, crop: np.ndarray) -> None:
+        """The same, written into the lung voxels of a crop-shaped float32 array; other voxels are left alone."""
+        z, y, x = self._up
+        # numerator and denominator side by side; y first, where it costs least
+        pair = np.stack([np.where(self.mask, cells, 0), self.mask]).astype(np.float32)
+        pair = np.matmul(y, pair).reshape(2, self.shape[0], -1)
+        missed = []
+        for slab in _slabs(len(crop)):
+            total, weight = ((z[slab] @ part).reshape(-1, y.shape[0], x.shape[1]) @ x.T for part in pair)
+            inside = self.inside[slab]
+            reached = inside & (weight > LEAST_WEIGHT)
+            np.divide(total, weight, out=crop[slab], where=reached)
+            missed.append(np.argwhere(inside & ~reached) + np.array([slab.start, 0, 0]))
+        lost = np.concatenate(missed)
+        if len(lost) and self.mask.any():
+            crop[tuple(lost.T)] = self._nearest_cell(cells, lost)
 
     def sample(self, cells: np.ndarray, index: np.ndarray) -> np.ndarray:
         """Interpolate cell values, as ``up`` does, at any points.
@@ -170,10 +191,18 @@ class LungGrid:
         return tuple(linear_weights(m, n) for n, m in zip(self.inside.shape, self.shape, strict=True))
 
     def _nearest_cell(self, cells: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-        lung_cells = np.argwhere(self.mask)
-        scale = np.array(self.shape) / self.inside.shape  # distances in cells: the grid is the network's space
-        _, index = cKDTree(lung_cells + 0.5).query((voxels + 0.5) * scale)
-        return cells[tuple(lung_cells[index].T)]
+        """Values of the lung cells nearest to voxel indices, in cells: the grid is the network's space.
+
+        Of cells equally near the first in (z, y, x) order is taken.
+        """
+        rim = self.mask & ~binary_erosion(self.mask)  # the nearest lung cell of a point elsewhere lies on the rim
+        lung_cells = np.argwhere(rim)
+        scale = np.array(self.shape) / self.inside.shape
+        neighbours = min(8, len(lung_cells))
+        away, index = cKDTree(lung_cells + 0.5).query((voxels + 0.5) * scale, k=neighbours)
+        away, index = away.reshape(-1, neighbours), index.reshape(-1, neighbours)
+        first = np.where(away <= away[:, :1] * (1 + 1e-9), index, len(lung_cells)).min(axis=1)
+        return cells[tuple(lung_cells[first].T)]
 
 
 def _bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:

@@ -125,7 +125,7 @@ class Chest:
                     view[mask] = self._sample_tilted(self.grids[side], cells[side], mask)
             return view
         for side, grid in self.grids.items():
-            view[grid.box] += grid.up(cells[side])  # boxes of the two lungs overlap, the lungs do not
+            grid.up_into(cells[side], view[grid.box])  # boxes of the two lungs overlap, the lungs do not
         return view
 
     def _sample_tilted(self, grid: LungGrid, cells: np.ndarray, mask: np.ndarray) -> np.ndarray:

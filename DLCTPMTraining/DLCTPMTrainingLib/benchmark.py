@@ -141,6 +141,7 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = s
         "torch": torch.__version__,
         "settings": asdict(settings),
         "total_over_network": round(results["total"].ours_s / network_s, 3),
+        "ratio_given_lungs": round(_without(results, "reference_s") / _without(results, "ours_s"), 2),
         "seconds_by_slices": bench.seconds_by_slices(settings.compared_slices),
         "stages": {name: asdict(result) for name, result in results.items()},
     }
@@ -168,9 +169,15 @@ def table(report: dict) -> str:
     few, many = slices
     lines += [
         f"total over the two network passes alone: {report['total_over_network']:.2f}",
+        f"ratio of the total less the lungs: {report['ratio_given_lungs']:.2f}",
         f"{many} slices over {few} of the same chest: {slices[many] / slices[few]:.2f}",
     ]
     return "\n".join([*lines, *(slicer_lines(report["slicer"]) if "slicer" in report else [])])
+
+
+def _without(results: dict[str, StageResult], side: str) -> float:
+    """Seconds of the whole less those of the lungs, whose plain reference would outweigh all else."""
+    return getattr(results["total"], side) - getattr(results["lungs"], side)
 
 
 class Bench:
@@ -251,7 +258,7 @@ class Bench:
         def ours() -> np.ndarray:
             out = np.zeros(self._hu.shape, dtype=np.float32)
             for cells, grid in zip(self._enhanced, self._grids, strict=True):
-                out[grid.box] += grid.up(cells)
+                grid.up_into(cells, out[grid.box])
             return out
 
         return self._compare(plain, ours, _apart, "relative perfusion")
@@ -288,7 +295,10 @@ class Bench:
             lambda: plain_registration(self.ct, moved),
             lambda: register(self.ct, moved, lungs=self._lungs).transform,
             lambda plain, ours: error(ours),
-            lambda plain, ours: f"mm mean error over the lungs; the reference's is {error(plain):.2g}",
+            lambda plain, ours: (
+                f"mm mean error over the lungs; the reference's {error(plain):.2g}, "
+                "with 2 % of the CT's voxels and pyramid 4-2-1"
+            ),
         )
 
     def ssim(self) -> StageResult:
@@ -364,12 +374,12 @@ class Bench:
 
 
 def plain_registration(ct: sitk.Image, spect: sitk.Image) -> sitk.Transform:
-    """Rigid Mattes registration to the CT as it is: 1 % of its voxels, pyramid 4-2-1, from scanner coordinates."""
+    """Rigid Mattes registration to the CT as it is: 2 % of its voxels, pyramid 4-2-1, from scanner coordinates."""
     centre = ct.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in ct.GetSize()])
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(50)
     method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(0.01, seed=1)
+    method.SetMetricSamplingPercentage(0.02, seed=1)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(4.0, 0.01, 200)
     method.SetOptimizerScalesFromPhysicalShift()

@@ -96,13 +96,13 @@ def upsample(cells: np.ndarray, lung: np.ndarray, mask: np.ndarray) -> np.ndarra
     total = apply_axes(np.where(lung, cells, 0).astype(np.float32), matrices)
     reached = weight > 1e-4
     out = np.where(mask & reached, total / np.maximum(weight, 1e-4), 0).astype(np.float32)
-    missed = np.argwhere(mask & ~reached)
-    if len(missed):
-        nearest = ndimage.distance_transform_edt(~lung, return_distances=False, return_indices=True)
-        start = np.array([b.start for b in box])
-        scale = np.array([m / (b.stop - b.start) for m, b in zip(lung.shape, box, strict=True)])
-        cell = np.clip(((missed - start + 0.5) * scale).astype(int), 0, np.array(lung.shape) - 1)
-        out[tuple(missed.T)] = cells[tuple(nearest[(slice(None), *cell.T)])]
+    start = np.array([b.start for b in box])
+    scale = np.array([m / (b.stop - b.start) for m, b in zip(lung.shape, box, strict=True)])
+    centres = np.argwhere(lung) + 0.5
+    for voxel in np.argwhere(mask & ~reached):
+        away = np.linalg.norm(centres - (voxel - start + 0.5) * scale, axis=1)
+        nearest = np.flatnonzero(away <= away.min() * (1 + 1e-9))[0]
+        out[tuple(voxel)] = cells[lung][nearest]
     return out
 
 
