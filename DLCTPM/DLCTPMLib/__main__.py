@@ -1,8 +1,15 @@
 """Run the command line as a module: ``python -m DLCTPMLib COMMAND …`` is how Slicer's Python starts it."""
 
+import os
 import sys
 
 from DLCTPMLib.commands import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+    except SystemExit as ending:
+        status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # everything is written; taking torch and the images apart would keep the caller for a second

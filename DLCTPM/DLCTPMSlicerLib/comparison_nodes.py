@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib import display
 from DLCTPMSlicerLib.node_files import readVolume, removeNode
-from DLCTPMSlicerLib.prediction import CT_ROLE, partOf
+from DLCTPMSlicerLib.prediction import CT_ROLE, MADE_HERE, partOf
 
 RELATIVE_ROLE, ON_SPECT_ROLE = "DLCTPM.spectRelative", "DLCTPM.perfusionOnSpect"
 DIFFERENCE_ROLE = "DLCTPM.difference"
@@ -123,6 +123,7 @@ def _differenceColours() -> slicer.vtkMRMLColorTableNode:
 
 def _image(path: Path, name: str, spect):
     node = readVolume(path, name)
+    node.SetAttribute(MADE_HERE, "comparison")
     node.SetAndObserveTransformNodeID(spect.GetTransformNodeID())
     return node
 

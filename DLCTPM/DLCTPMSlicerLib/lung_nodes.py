@@ -27,9 +27,10 @@ def lungsFromLabels(
     from DLCTPMLib.chest_regions import LEFT, LUNG, RIGHT, display_name
 
     array = slicer.util.arrayFromVolume(labels)
-    regions = array & 255
-    regions[~np.isin(regions, [int(region) for region in LUNG])] = 0
-    array[...] = regions
+    lung = [int(region) for region in LUNG]
+    regionOf = np.zeros(256, array.dtype)
+    regionOf[lung] = lung
+    array[...] = regionOf[array & 255]
     slicer.util.arrayFromVolumeModified(labels)
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)

@@ -12,6 +12,7 @@ from DLCTPMSlicerLib.node_files import NodeError, removeNode
 from DLCTPMSlicerLib.panel_inputs import InputsPart
 from DLCTPMSlicerLib.panel_results import ResultsPart
 from DLCTPMSlicerLib.panel_spect import SpectPart
+from DLCTPMSlicerLib.prediction import MADE_HERE
 
 
 class Panel:
@@ -53,7 +54,7 @@ class Panel:
     def firstCt(self):
         """The first volume that may be a CT: a scalar volume that this module did not make."""
         for volume in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
-            if volume.GetClassName() == "vtkMRMLScalarVolumeNode" and not volume.GetAttribute("DLCTPM.Model"):
+            if volume.GetClassName() == "vtkMRMLScalarVolumeNode" and not volume.GetAttribute(MADE_HERE):
                 return volume
         return None
 

@@ -19,6 +19,7 @@ from DLCTPMSlicerLib.result_tables import fillWidget, regionsTable
 from DLCTPMSlicerLib.spect_steps import METRICS_ROLE
 
 ROW_HEIGHT = 22
+SURFACES_AFTER_MS = 200
 THRESHOLD = "DLCTPM.Threshold"
 """Attribute of a region table: the threshold it was measured at; without it, the prediction's."""
 MEASURE_AFTER_MS = 400
@@ -36,6 +37,10 @@ class ResultsPart:
         self._timer.setSingleShot(True)
         self._timer.setInterval(MEASURE_AFTER_MS)
         self._timer.timeout.connect(self.measure)
+        self._surfaces = qt.QTimer()
+        self._surfaces.setSingleShot(True)
+        self._surfaces.setInterval(SURFACES_AFTER_MS)
+        self._surfaces.timeout.connect(self.showSurfaces)
         self.ui.hangingButton.clicked.connect(self.hang)
         self.ui.contoursButton.clicked.connect(self.createContours)
         self.ui.exportButton.clicked.connect(self.export)
@@ -46,8 +51,9 @@ class ResultsPart:
             table.setMinimumHeight(140)
 
     def close(self) -> None:
-        """Measure nothing any more."""
+        """Measure and draw nothing any more."""
         self._timer.stop()
+        self._surfaces.stop()
         if self._measuring is not None:
             self._measuring.cancel()
 
@@ -56,10 +62,20 @@ class ResultsPart:
         parameters = self.panel.parameters
         if parameters is None:
             return
-        display.hang(ct, prediction.perfusion, prediction.lungs, parameters.opacity)
-        self._shown = {}
+        display.hang(ct, prediction.perfusion, None, parameters.opacity)
+        self._shown = {"lungs": (prediction.lungs.GetID(), parameters.lungs3D)}
         parameters.functionSegmentation = None
         parameters.perfusionVolume = prediction.perfusion
+        self._surfaces.start()
+
+    def showSurfaces(self) -> None:
+        """Make the lungs' surfaces, which takes a while in a large CT: after the overlay is on the screen."""
+        parameters = self.panel.parameters
+        lungs = partOf(parameters.perfusionVolume, LUNGS_ROLE) if parameters is not None else None
+        if lungs is not None and parameters.lungs3D:
+            display.showLungs3D(lungs)
+            if slicer.app.layoutManager() is not None:
+                slicer.app.layoutManager().resetThreeDViews()
 
     def hang(self) -> None:
         """What "Standard views" does."""

@@ -21,6 +21,8 @@ from DLCTPMSlicerLib.node_files import (
 from DLCTPMSlicerLib.result_tables import regionsTable
 
 RESULTS = "results"
+MADE_HERE = "DLCTPM.Made"
+"""Attribute of every volume that this module made: none of them is a CT."""
 LUNGS_ROLE, CT_ROLE, TABLE_ROLE, REPORT_ROLE = "DLCTPM.lungs", "DLCTPM.ct", "DLCTPM.regions", "DLCTPM.report"
 """Node references that tie a perfusion map to what belongs to it."""
 
@@ -120,6 +122,7 @@ def describe(perfusion, result: dict) -> None:
     """Keep what made the map as node attributes: model, settings, warnings, the whole of ``result.json``."""
     model = result["model"]
     for key, value in (
+        ("Made", "perfusion"),
         ("Model", model["name"]),
         ("ModelVersion", model["version"]),
         ("ModelSha256", model["sha256"]),
