@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_training import some_samples
 
 from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.commands import BAD_INPUT, DONE, main
@@ -29,7 +30,7 @@ from DLCTPMTrainingLib.study_method_figures import network_blocks
 from DLCTPMTrainingLib.study_numbers import characteristics, values_of
 from DLCTPMTrainingLib.study_preparation import prepare_patient
 from DLCTPMTrainingLib.study_report import write_results
-from DLCTPMTrainingLib.study_settings import SearchSettings, SplitSettings, StudyPlan
+from DLCTPMTrainingLib.study_settings import Candidate, SearchSettings, SplitSettings, StudyPlan
 from DLCTPMTrainingLib.study_words import verdicts
 from DLCTPMTrainingLib.training import TrainingSettings
 
@@ -307,6 +308,29 @@ def test_a_study_cut_off_again_and_again_ends_with_the_same_numbers(cohort, tmp_
     assert resumed.test_curve == whole.test_curve
     assert resumed.validation_curves == whole.validation_curves
     assert resumed.split == whole.split
+
+
+def test_a_death_between_checkpoint_and_copy_loses_no_epoch(tmp_path, monkeypatch):
+    choice = Candidate(
+        ArnnSettings(channels=(4, 4, 6, 6), kernel=3), TrainingSettings(epochs=3, precision="fp32"), None
+    )
+    samples = some_samples()
+    runs = {name: Fit(tmp_path / name, choice, ["P0", "P1"], [], torch.device("cpu"), (1, 2, 3)) for name in "ab"}
+    runs["a"].network(samples)
+    with monkeypatch.context() as patch:
+
+        def die(self, epoch):
+            raise CutOff
+
+        patch.setattr(Fit, "_keep", die)
+        with pytest.raises(CutOff):
+            runs["b"].network(samples)
+    runs["b"].network(samples)
+    whole, cut = runs["a"].epochs(samples), runs["b"].epochs(samples)
+    assert list(whole) == list(cut) == [1, 2, 3]
+    for epoch in whole:
+        for name, weights in whole[epoch].state_dict().items():
+            assert torch.equal(weights, cut[epoch].state_dict()[name]), (epoch, name)
 
 
 def test_registration_is_kept_and_used(cohort, tmp_path):
