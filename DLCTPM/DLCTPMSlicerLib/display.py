@@ -42,7 +42,10 @@ def setPerfusionDisplay(
 ) -> None:
     """Give a perfusion map its colours and window, clear outside the lungs; nothing is left to chance."""
     if perfusion.GetDisplayNode() is None:
-        perfusion.CreateDefaultDisplayNodes()
+        plain = slicer.vtkMRMLScalarVolumeDisplayNode()
+        plain.SetAutoWindowLevel(False)  # Slicer's default node would look for a window of its own first
+        slicer.mrmlScene.AddNode(plain)
+        perfusion.SetAndObserveDisplayNodeID(plain.GetID())
     display = perfusion.GetDisplayNode()
     with slicer.util.NodeModify(display):
         display.SetAndObserveColorNodeID((colour or colourNode(DEFAULT_COLOUR_MAP)).GetID())

@@ -6,6 +6,7 @@
 - ``engine_s``: the sum of the engine's own stages in that run (``timings_s`` of its ``result.json``);
 - ``overhead_s``: the difference: writing the CT, starting the child process with its imports, reading, showing;
 - ``command_s``: the command line as a whole on the same file, process start included;
+- ``surfaces_s``: making the lungs' surfaces for the 3D view, after the overlay is on the screen;
 - ``region_table_s``, ``slider_blocked_s``: after the threshold moved, the time until the region table follows, and
   the longest that the panel's thread was busy meanwhile.
 
@@ -52,6 +53,7 @@ def main(ct_path):
             running.layout.sliceWidget(name).sliceView().picture()
     click_to_overlay = time.perf_counter() - began
     engine = sum(json.loads(perfusion.GetAttribute("DLCTPM.Result"))["timings_s"].values())
+    surfaces = measure_surfaces(panel)
     follows, blocked = measure_slider(panel)
     print(
         json.dumps(
@@ -60,12 +62,24 @@ def main(ct_path):
                 "engine_s": round(engine, 2),
                 "overhead_s": round(click_to_overlay - engine, 2),
                 "command_s": round(command_seconds(ct_path), 2),
+                "surfaces_s": round(surfaces, 2),
                 "region_table_s": round(follows, 2),
                 "slider_blocked_s": round(blocked, 3),
             }
         )
     )
     module.unload()
+
+
+def measure_surfaces(panel):
+    """Seconds that the lungs' surfaces take, which are made once the overlay is on the screen."""
+    from stand_in.probes import settle
+
+    panel.panel.results._surfaces.stop()
+    began = time.perf_counter()
+    panel.panel.results.showSurfaces()
+    settle()
+    return time.perf_counter() - began
 
 
 def measure_slider(panel):
