@@ -93,7 +93,7 @@ def test_a_test_cohort_fills_the_card_and_must_be_unseen(cohort, tmp_path):
     printed = float(re.search(r"\| model \| ([-\d.]+) \|", tested.card).group(1))
     assert printed == pytest.approx(tested.metadata["test"]["whole"]["model"]["r_spearman"], abs=1e-3)
     assert tested.metadata["validation"] is None
-    with pytest.raises(InputError, match="line 2: the CT of .* is also trained on"):
+    with pytest.raises(InputError, match=r"line 2: the CT of .* is also trained on"):
         train_cohort(a_plan(cohort, tmp_path / "other", test=unseen))
 
 
