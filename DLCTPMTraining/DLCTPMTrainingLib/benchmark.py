@@ -36,6 +36,7 @@ from DLCTPMLib.patient_axes import patient_array
 from DLCTPMLib.preprocessing import PreprocessingSettings, hu_bins, median_filter
 from DLCTPMLib.progress import Progress, silent
 from DLCTPMLib.registration import register
+from DLCTPMLib.spect_grid import SpectGrid
 from DLCTPMTrainingLib import plain_reference
 from DLCTPMTrainingLib.plain_lungs import segment_lungs_plain
 from DLCTPMTrainingLib.slicer_overhead import measure_slicer, slicer_lines
@@ -305,9 +306,9 @@ class Bench:
         """The SSIM map on the SPECT's grid against scikit-image's."""
         rng = np.random.default_rng(self._settings.seed)
         spect = patient_array(self._spect)
-        a = np.clip(spect / np.percentile(spect, 97), 0, 1).astype(np.float32)
-        b = np.clip(a + 0.1 * rng.normal(size=a.shape), 0, 1).astype(np.float32)
-
+        lung = SpectGrid.of(self._lungs, self._spect).lung >= 0.5  # both images are 0 elsewhere, as in the agreement
+        a = np.where(lung, np.clip(spect / np.percentile(spect[lung], 75), 0, 1), 0).astype(np.float32)
+        b = np.where(lung, np.clip(a + 0.1 * rng.normal(size=a.shape), 0, 1), 0).astype(np.float32)
         options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
 
         def plain(dtype: type = np.float32) -> np.ndarray:
