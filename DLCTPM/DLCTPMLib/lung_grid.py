@@ -15,6 +15,7 @@ from scipy.ndimage import binary_erosion, map_coordinates
 from scipy.spatial import cKDTree
 
 from DLCTPMLib.errors import InputError
+from DLCTPMLib.lungs import bounding_box
 
 GRID_SHAPE = (128, 64, 64)
 """The paper's matrix, (z, y, x): the long side runs from the diaphragm to the apex."""
@@ -84,7 +85,9 @@ class LungGrid:
         Raises:
             InputError: if the mask is empty.
         """
-        box = _bounding_box(mask)
+        box = bounding_box(mask)
+        if box is None:
+            raise InputError("the lung mask is empty: give a mask in which both lungs are labelled")
         return cls(box=box, inside=np.ascontiguousarray(mask[box]), shape=shape)
 
     @cached_property
@@ -203,15 +206,3 @@ class LungGrid:
         away, index = away.reshape(-1, neighbours), index.reshape(-1, neighbours)
         first = np.where(away <= away[:, :1] * (1 + 1e-9), index, len(lung_cells)).min(axis=1)
         return cells[tuple(lung_cells[first].T)]
-
-
-def _bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
-    bounds = []
-    view = mask
-    for axis in range(3):  # crop axis by axis, so that each look is at what is left
-        hit = np.flatnonzero(view.any(axis=tuple(a for a in range(3) if a != axis)))
-        if not len(hit):
-            raise InputError("the lung mask is empty: give a mask in which both lungs are labelled")
-        bounds.append(slice(int(hit[0]), int(hit[-1]) + 1))
-        view = view[tuple(slice(None) if a != axis else bounds[-1] for a in range(3))]
-    return tuple(bounds)

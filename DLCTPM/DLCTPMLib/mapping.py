@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_grid import LungGrid
-from DLCTPMLib.lungs import side_masks
+from DLCTPMLib.lungs import SIDES, side_masks
 from DLCTPMLib.patient_axes import PatientAxes, file_image, patient_array, upright_grid
 from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct
 from DLCTPMLib.progress import Progress, silent
@@ -21,8 +21,6 @@ from DLCTPMLib.progress import Progress, silent
 if TYPE_CHECKING:
     from DLCTPMLib.inference import Predictor
     from DLCTPMLib.model_bundle import ModelBundle
-
-SIDES = ("right lung", "left lung")
 
 
 @dataclass

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 import SimpleITK as sitk
 
-from DLCTPMLib.lungs import bounding_box, side_masks
+from DLCTPMLib.lungs import SIDES, bounding_box, side_masks
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
-SIDES = ("right lung", "left lung")
 
 CONTRAST_HU = 80.0
 """Upper quartile of the tissue between the lungs above which blood carries contrast medium.

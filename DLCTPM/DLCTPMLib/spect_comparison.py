@@ -10,12 +10,12 @@ from scipy import ndimage
 
 from DLCTPMLib.baselines import SELF_SCALED, baseline_maps
 from DLCTPMLib.errors import InputError
+from DLCTPMLib.lungs import SIDES
 from DLCTPMLib.patient_axes import PatientAxes
 from DLCTPMLib.preprocessing import PreprocessingSettings, high_intensity_reference
 from DLCTPMLib.settings import StageSettings
 from DLCTPMLib.spect_grid import SpectGrid, spect_values
 
-SIDES = ("right lung", "left lung")
 SCOPES = ("lungs", *SIDES)
 MODEL = "model"
 """Name of the evaluated map among the predictions; the others are baselines."""

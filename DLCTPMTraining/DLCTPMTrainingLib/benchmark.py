@@ -32,6 +32,7 @@ from DLCTPMLib.lung_segmentation import segment_lungs
 from DLCTPMLib.lungs import side_masks
 from DLCTPMLib.mapping import Chest, Stopwatch, map_lungs
 from DLCTPMLib.metrics import ssim_map
+from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.patient_axes import patient_array
 from DLCTPMLib.preprocessing import PreprocessingSettings, hu_bins, median_filter
 from DLCTPMLib.progress import Progress, silent
@@ -150,9 +151,8 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = s
         progress("Benchmark: the Slicer panel", 0.97)
         report["slicer"] = measure_slicer(bench.ct)
     out.mkdir(parents=True, exist_ok=True)
-    partial = out / ".benchmark.json.partial"
-    partial.write_text(json.dumps(report, indent=1) + "\n")
-    os.replace(partial, out / "benchmark.json")
+    with whole_file(out / "benchmark.json") as partial:
+        partial.write_text(json.dumps(report, indent=1) + "\n")
     progress("Benchmark done", 1.0)
     return report
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,8 +16,9 @@ import SimpleITK as sitk
 
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_segmentation import segment_lungs
-from DLCTPMLib.lungs import read_lungs
-from DLCTPMLib.mapping import SIDES, Chest
+from DLCTPMLib.lungs import SIDES, read_lungs
+from DLCTPMLib.mapping import Chest
+from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.preprocessing import (
     PreprocessingSettings,
@@ -66,10 +66,8 @@ class Samples:
     def save(self, path: Path) -> None:
         """Write them to one compressed file, which appears whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        with partial.open("wb") as stream:
-            np.savez_compressed(stream, **self._arrays())
-        os.replace(partial, path)
+        with whole_file(path) as partial:
+            np.savez_compressed(partial, **self._arrays())
 
     @classmethod
     def load(cls, path: Path) -> Samples:

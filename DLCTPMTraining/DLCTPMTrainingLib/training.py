@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from torch.nn import functional
 from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import has_bfloat16
+from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.settings import StageSettings
 from DLCTPMTrainingLib.samples import FULL_SCALE, Samples
 
@@ -273,19 +273,17 @@ def _setup(samples: Samples, network_settings: ArnnSettings, settings: TrainingS
 def _save(
     run: Path, setup: dict, network: Arnn, optimizer: torch.optim.Optimizer, history: list[EpochRecord]
 ) -> None:
-    partial = run / ".checkpoint.pt.partial"
-    torch.save(
-        {
-            "setup": json.dumps(setup),
-            "history": json.dumps([asdict(record) for record in history]),
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-        },
-        partial,
-    )
-    os.replace(partial, run / "checkpoint.pt")
+    state = {
+        "setup": json.dumps(setup),
+        "history": json.dumps([asdict(record) for record in history]),
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    with whole_file(run / "checkpoint.pt") as partial:
+        torch.save(state, partial)
     lines = "".join(json.dumps(asdict(record)) + "\n" for record in history)
-    (run / "history.jsonl").write_text(lines.replace("NaN", "null"), encoding="utf-8")
+    with whole_file(run / "history.jsonl") as partial:
+        partial.write_text(lines.replace("NaN", "null"), encoding="utf-8")
 
 
 def _resume(run: Path, setup: dict, network: Arnn, optimizer: torch.optim.Optimizer) -> list[EpochRecord]:
