@@ -175,6 +175,13 @@ def _add_cohort(commands) -> None:
     simulate.add_argument("--patients", type=int, required=True, metavar="N", help="how many")
     simulate.add_argument("--seed", type=int, required=True, metavar="K", help="the same seed, the same patients")
     simulate.add_argument("--out", required=True, metavar="DIR", help="folder for cohort.csv and the images")
+    simulate.add_argument(
+        "--spect",
+        choices=("osem", "analytic"),
+        default="osem",
+        help="osem: acquired and reconstructed; analytic: blurred, quick (default: osem)",
+    )
+    simulate.add_argument("--workers", type=int, metavar="N", help="patients made at once (default: the cores)")
 
 
 def _add_train(commands) -> None:

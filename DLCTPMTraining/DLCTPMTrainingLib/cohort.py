@@ -161,10 +161,20 @@ def simulate_cohort(
             write_patient(settings, out)
             progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
     else:
-        with ProcessPoolExecutor(workers) as pool:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        with ProcessPoolExecutor(workers, initializer=_use_threads, initargs=(threads,)) as pool:
             for done, _ in enumerate(pool.map(write_patient, plan, [out] * len(plan)), 1):
                 progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
     return write_cohort_table(plan, out)
+
+
+def _use_threads(number: int) -> None:
+    """Share the cores between the processes: each using them all would be slower."""
+    import SimpleITK as sitk
+    import torch
+
+    torch.set_num_threads(number)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(number)
 
 
 def write_patient(settings, out: Path) -> Path:

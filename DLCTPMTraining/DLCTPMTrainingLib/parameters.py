@@ -132,7 +132,7 @@ ct.noise_hu | 14 34 | assumption | HU SD at 0.98 × 0.98 × 1.25 mm | low-dose S
 ct.noise_blur_mm | 0.45 0.90 | assumption | mm SD | lung to soft kernel
 ct.offset_hu | 0 ± 6 | assumption | HU | scanner calibration
 ct.blood_hu | 35 50 | literature | HU | unenhanced blood
-# SPECT, analytic
+# SPECT
 spect.fwhm_mm | 13.0 15.0 | derived | mm | about 14 mm after 2 × 10 OSEM and a 9 mm filter, beside breathing
 spect.breathing_mm | 7 16 | derived | mm at the base | Seppenwoolde 2002, Int J Radiat Oncol Biol Phys 53:822: 12 mm
 spect.noise | 0.06 0.12 | derived | SD/mean in the lung | 4–5 million counts
@@ -141,6 +141,8 @@ spect.noise_power | 0.75 | derived | SD ∝ value^k | Poisson 0.5, EM 1 (Barrett
 spect.scatter | 0.02 0.05 | assumption | of counts | left after window-based correction
 spect.scatter_mm | 38 | assumption | mm SD | scatter tail in the chest
 spect.body_background | 0.006 0.020 | assumption | of lung level | free pertechnetate, small shunts
+spect.shift_mm | 0 ± 3.5 | derived | mm along each axis, emission against CT | Goetze & Wahl 2007, \
+J Nucl Cardiol 14:200: more than a pixel in four of ten patients
 spect.high_ph | 1800 5600 | derived | raw value at the 75th percentile | the paper: 1,000–12,000 in hypertension
 spect.high_other | 900 2300 | derived | raw value at the 75th percentile | the paper: mostly below 5,000
 """

@@ -1,7 +1,6 @@
 """A reconstructed SPECT from true perfusion without projections: breathing, blur, correlated noise.
 
-A stand-in for the full acquisition and reconstruction with the same seam: true perfusion and anatomy in, an image of
-raw counts on the SPECT's own grid out.
+The quick way, for demonstrations and tests; cohorts are scanned with ``spect_simulator`` through ``patient_scan``.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def breathing_matrix(
     return matrix.astype(np.float32)
 
 
-def simulate_spect(
+def blurred_spect(
     perfusion: np.ndarray,
     body: np.ndarray,
     grid: Grid,
@@ -69,7 +68,7 @@ def simulate_spect(
     settings: AnalyticSpectSettings,
     rng: np.random.Generator,
 ) -> tuple[sitk.Image, dict]:
-    """Simulate the SPECT of a perfusion image.
+    """What a scan of a perfusion image looks like, without simulating the scan.
 
     Args:
         perfusion: true perfusion on ``grid`` (z, y, x), 0 outside the lungs.
@@ -101,7 +100,7 @@ def simulate_spect(
         coarse, value("spect.scatter_mm") / (4 * spacing), mode="constant", truncate=2.5
     )
 
-    centre = _centre_of(lung, grid)
+    centre = lung_centre(lung, grid)
     frame = _spect_frame(centre, offset_mm, settings)
     sampled = _Sampler(frame, grid, centre, offset_mm, settings)
     raw = sampled(activity)
@@ -130,7 +129,8 @@ def smooth_unit_noise(white: np.ndarray, fwhm_mm: float, voxel_mm: float) -> np.
     return smooth / smooth.std()
 
 
-def _centre_of(lung: np.ndarray, grid: Grid) -> np.ndarray:
+def lung_centre(lung: np.ndarray, grid: Grid) -> np.ndarray:
+    """Middle of the lungs' box in the grid's frame (x, y, z), mm."""
     spans = [np.flatnonzero(lung.any(axis=tuple(b for b in range(3) if b != a))) for a in range(3)]
     return np.array([0.5 * (grid.axis(i)[spans[2 - i][0]] + grid.axis(i)[spans[2 - i][-1]]) for i in range(3)], float)
 
@@ -150,7 +150,7 @@ class _Sampler:
     """Core-grid arrays at the voxels of the SPECT, the misalignment undone: one affine map of indices."""
 
     def __init__(self, frame, grid, centre, offset_mm, settings):
-        movement = misalignment(settings)
+        movement = misalignment(settings.shift_mm, settings.turn_degrees)
         turn, shift = movement[:3, :3], movement[:3, 3]
         first = np.array(frame.GetOrigin()) - offset_mm - centre - shift  # x, y, z from the lungs' centre
         matrix = turn.T * settings.voxel_mm / np.array(grid.spacing_mm)[:, None]
@@ -165,13 +165,13 @@ class _Sampler:
         )
 
 
-def misalignment(settings: AnalyticSpectSettings) -> np.ndarray:
+def misalignment(shift_mm: tuple[float, float, float], turn_degrees: tuple[float, float, float]) -> np.ndarray:
     """The patient's movement from CT to SPECT about the lungs' centre (4 × 4): turn (x, y, z), then shift."""
-    a, b, c = np.deg2rad(settings.turn_degrees)
+    a, b, c = np.deg2rad(turn_degrees)
     rx = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
     ry = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
     rz = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
     result = np.eye(4)
     result[:3, :3] = rz @ ry @ rx
-    result[:3, 3] = settings.shift_mm
+    result[:3, 3] = shift_mm
     return result

@@ -21,6 +21,7 @@ class SpectSettings(StageSettings):
         voxel_mm: its voxel size, and that of the detector's pixels.
         projection_subdivision: the patient is projected on a grid finer by this factor, so that data and
             reconstruction never share a grid (2 gives 2.21 mm).
+        body_background: activity concentration of the body outside the lungs as a share of the lungs' mean.
         orbit_margin_mm: gap between body contour and collimator, for an orbit that follows the body.
         orbit_radius_mm: radius of a circular orbit instead; None follows the body.
         breathing_mm: head–foot travel of the lung base; 0 for a patient who does not breathe.
@@ -48,6 +49,7 @@ class SpectSettings(StageSettings):
     matrix: int = 128
     voxel_mm: float = 4.42
     projection_subdivision: int = 2
+    body_background: float = 0.0
     orbit_margin_mm: float = 30.0
     orbit_radius_mm: float | None = None
     breathing_mm: float = constant("breathing_mm")
@@ -70,7 +72,7 @@ class SpectSettings(StageSettings):
         for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"SPECT settings: {name} must be above 0, not {getattr(self, name)}.")
-        for name in ("orbit_margin_mm", "breathing_mm", "filter_fwhm_mm"):
+        for name in ("body_background", "orbit_margin_mm", "breathing_mm", "filter_fwhm_mm"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"SPECT settings: {name} must not be negative ({getattr(self, name)}).")
         if self.matrix < 8 or self.matrix % 2:

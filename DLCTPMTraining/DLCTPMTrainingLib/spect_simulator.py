@@ -20,6 +20,7 @@ from scipy import ndimage
 from DLCTPMLib.inference import choose_device
 from DLCTPMLib.progress import Progress, silent
 from DLCTPMTrainingLib.spect_patient import (
+    AIR_MU_PER_MM,
     ScanFrame,
     attenuation_on,
     breathe,
@@ -99,7 +100,11 @@ def acquire(
     fine = frame.grid(settings.projection_subdivision)
     activity = on_grid(perfusion, fine, 0.0)
     activity *= counts_per_view(settings) / activity.sum(dtype=np.float64)
-    activity, mu = breathe(activity, attenuation_on(ct, fine), settings, settings.fine_voxel_mm)
+    mu = attenuation_on(ct, fine)
+    in_lungs = activity > 0
+    body = (mu > AIR_MU_PER_MM) & ~in_lungs
+    activity[body] = settings.body_background * activity[in_lungs].mean(dtype=np.float64)
+    activity, mu = breathe(activity, mu, settings, settings.fine_voxel_mm)
     radii = orbit_radii_mm(mu, settings, settings.fine_voxel_mm)
     nothing = np.zeros((settings.views, frame.shape[0], frame.shape[1]), dtype=np.float32)
     scan = Acquisition(nothing, nothing, 0.0, frame, settings.angles_deg, radii)

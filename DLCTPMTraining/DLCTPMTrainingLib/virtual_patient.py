@@ -21,7 +21,7 @@ from DLCTPMTrainingLib.diseases import DISEASES
 from DLCTPMTrainingLib.grid import Grid
 from DLCTPMTrainingLib.lung_tissue import LungState, couple_blood_volume, healthy_lung, perfusion
 from DLCTPMTrainingLib.parameters import PARAMETERS, draw
-from DLCTPMTrainingLib.spect_analytic import AnalyticSpectSettings, simulate_spect
+from DLCTPMTrainingLib.spect_analytic import AnalyticSpectSettings, blurred_spect, lung_centre, misalignment
 from DLCTPMTrainingLib.tubes import cover_of
 from DLCTPMTrainingLib.vessel_tree import arteries_and_veins, fractal_flow
 
@@ -45,6 +45,7 @@ class VirtualPatientSettings:
         ct_spacing_mm: CT voxels (x, y, z).
         ct_matrix: pixels along both edges of a CT slice; None covers the chest.
         core_spacing_mm: edge of the cubic voxels on which anatomy and perfusion are made.
+        spect: "osem", acquired view by view and reconstructed, or "analytic", blurred and made noisy: seconds faster.
         misalignment_mm, misalignment_degrees: movement of the patient from CT to SPECT (LPS x, y, z).
     """
 
@@ -56,6 +57,7 @@ class VirtualPatientSettings:
     ct_spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.0)
     core_spacing_mm: float = 2.0
     ct_matrix: int | None = None
+    spect: str = "analytic"
     misalignment_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     misalignment_degrees: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
@@ -70,6 +72,8 @@ class VirtualPatientSettings:
             raise InputError(f"CT spacing {self.ct_spacing_mm} mm is outside 0.4…12 mm")
         if not 1.5 <= self.core_spacing_mm <= 6:
             raise InputError(f"core spacing {self.core_spacing_mm} mm is outside 1.5…6 mm")
+        if self.spect not in ("osem", "analytic"):
+            raise InputError(f"unknown kind of SPECT {self.spect!r}; use osem or analytic")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"seed {self.seed!r} is not a whole number from 0 up")
 
@@ -80,7 +84,7 @@ class VirtualPatientSettings:
     @property
     def sha256(self) -> str:
         """Hash of everything that decides the voxels: settings, parameter table, generator version."""
-        table = {name: asdict(entry) for name, entry in PARAMETERS.items()}
+        table = {name: [entry.kind, entry.low, entry.high] for name, entry in PARAMETERS.items()}
         content = json.dumps([GENERATOR_VERSION, self.to_dict(), table], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -115,13 +119,12 @@ def simulate_patient(settings: VirtualPatientSettings) -> VirtualPatient:
     core = chest.state.anatomy.grid
     ct_grid = _ct_grid(settings, chest)
     rendered = render_ct(chest.state, ct_grid, settings.stream("ct"), chest.vessels if ct_grid is core else None)
-    spect, drawn = _scan(settings, chest)
     images = {
         "ct": ct_grid.image(rendered.hu, chest.offset_mm),
         "lungs": ct_grid.image(rendered.labels, chest.offset_mm),
-        "spect": spect,
         "perfusion": core.image(chest.perfusion, chest.offset_mm),
     }
+    images["spect"], drawn = _scan(settings, chest, images["ct"], images["perfusion"])
     for image in images.values():
         image.SetMetaData("simulated", "yes: virtual patient, not a person; research use only")
         image.SetMetaData("patient_id", settings.patient_id)
@@ -172,20 +175,34 @@ class _Chest:
         return cls(state, vessels, perfusion(state, vessels, flow, output), body, margin, offset)
 
 
-def _scan(settings: VirtualPatientSettings, chest: _Chest) -> tuple[sitk.Image, dict]:
+def _scan(
+    settings: VirtualPatientSettings, chest: _Chest, ct: sitk.Image, perfusion: sitk.Image
+) -> tuple[sitk.Image, dict]:
     """The SPECT stage: its own settings, its own stream, only the truth from the stages before."""
     stream = settings.stream("spect")
     level = "spect.high_ph" if settings.diagnosis == "pulmonary hypertension" else "spect.high_other"
-    return simulate_spect(
-        chest.perfusion,
-        chest.body,
-        chest.state.anatomy.grid,
-        chest.offset_mm,
-        draw(stream, level),
-        chest.state.body_background,
-        AnalyticSpectSettings(shift_mm=settings.misalignment_mm, turn_degrees=settings.misalignment_degrees),
-        stream,
-    )
+    high_value = draw(stream, level)
+    core = chest.state.anatomy.grid
+    if settings.spect == "analytic":
+        protocol = AnalyticSpectSettings(
+            shift_mm=settings.misalignment_mm, turn_degrees=settings.misalignment_degrees
+        )
+        return blurred_spect(
+            chest.perfusion,
+            chest.body,
+            core,
+            chest.offset_mm,
+            high_value,
+            chest.state.body_background,
+            protocol,
+            stream,
+        )
+    from DLCTPMTrainingLib.patient_scan import scanned_spect  # needs torch, which the quick way does without
+
+    matrix = misalignment(settings.misalignment_mm, settings.misalignment_degrees)
+    centre = lung_centre(chest.perfusion > 0, core) + chest.offset_mm
+    movement = sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist(), centre.tolist())
+    return scanned_spect(perfusion, ct, movement, high_value, chest.state.body_background, stream)
 
 
 def _ct_grid(settings: VirtualPatientSettings, chest: _Chest) -> Grid:

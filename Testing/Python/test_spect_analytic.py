@@ -9,7 +9,7 @@ from DLCTPMTrainingLib.spect_analytic import (
     AnalyticSpectSettings,
     breathing_matrix,
     misalignment,
-    simulate_spect,
+    blurred_spect,
     smooth_unit_noise,
 )
 
@@ -36,7 +36,7 @@ def point():
 
 def test_a_point_is_spread_to_the_drawn_width(point):
     grid, perfusion = point
-    image, drawn = simulate_spect(
+    image, drawn = blurred_spect(
         perfusion, perfusion > 2, grid, (0, 0, 0), 1000.0, 0.0, AnalyticSpectSettings(), np.random.default_rng(0)
     )
     values = sitk.GetArrayFromImage(image)
@@ -69,5 +69,5 @@ def test_noise_has_unit_variance_and_the_asked_for_autocorrelation():
 
 
 def test_misalignment_turns_then_shifts():
-    movement = misalignment(AnalyticSpectSettings(shift_mm=(1, 2, 3), turn_degrees=(0, 0, 90)))
+    movement = misalignment((1, 2, 3), (0, 0, 90))
     assert movement @ [1, 0, 0, 1] == pytest.approx([1, 3, 3, 1])
