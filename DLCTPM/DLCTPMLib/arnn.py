@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from DLCTPMLib.network_parts import ConvUnit, PerfusionNetwork
 from DLCTPMLib.settings import StageSettings
 
 
@@ -26,6 +27,7 @@ class ArnnSettings(StageSettings):
     """
 
     WHAT = "network settings"
+    ARCHITECTURE = "arnn"
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
     kernel: int = 5
@@ -55,21 +57,16 @@ ROI_MASKS = {
 """How the ROI attention block turns its convolved features into a spatial weight."""
 
 
-class ConvUnit(nn.Sequential):
+class ArnnUnit(ConvUnit):
     """One convolution and what the paper puts behind each: batch norm, PReLU, dropout."""
 
     def __init__(self, convolution: nn.Module, settings: ArnnSettings):
-        super().__init__(
-            convolution,
-            nn.BatchNorm3d(convolution.out_channels),
-            nn.PReLU(init=settings.prelu),
-            nn.Dropout(settings.dropout),
-        )
+        super().__init__(convolution, nn.PReLU(init=settings.prelu), settings.dropout)
 
 
-def _convolution(inputs: int, outputs: int, settings: ArnnSettings) -> ConvUnit:
+def _convolution(inputs: int, outputs: int, settings: ArnnSettings) -> ArnnUnit:
     same = settings.kernel // 2
-    return ConvUnit(nn.Conv3d(inputs, outputs, settings.kernel, padding=same, bias=False), settings)
+    return ArnnUnit(nn.Conv3d(inputs, outputs, settings.kernel, padding=same, bias=False), settings)
 
 
 class ResConv(nn.Module):
@@ -86,14 +83,14 @@ class ResConv(nn.Module):
         return self.body(x) + self.shortcut(x)
 
 
-class StriConv(ConvUnit):
+class StriConv(ArnnUnit):
     """2×2×2 strided convolution (purple bars): half the size."""
 
     def __init__(self, inputs: int, outputs: int, settings: ArnnSettings):
         super().__init__(nn.Conv3d(inputs, outputs, 2, stride=2, bias=False), settings)
 
 
-class ConvT(ConvUnit):
+class ConvT(ArnnUnit):
     """2×2×2 transposed convolution (green bars): twice the size."""
 
     def __init__(self, inputs: int, outputs: int, settings: ArnnSettings):
@@ -131,14 +128,11 @@ class RoiAtt(nn.Module):
         return features * self.foreground(features)
 
 
-class Arnn(nn.Module):
+class Arnn(PerfusionNetwork):
     """Attention residual neural network, Fig. 2(b).
 
     Args:
         settings: what it is made of.
-
-    ``forward`` takes enhanced CT of shape (batch, 1, z, y, x), sizes multiples of 8, and gives relative
-    perfusion 0…1 of the same shape; ``logits`` gives the same before the final sigmoid, for the loss.
     """
 
     def __init__(self, settings: ArnnSettings | None = None):
@@ -168,7 +162,3 @@ class Arnn(nn.Module):
         d2 = self.decode2(torch.cat([self.skip2(s2, d2), d2], dim=1))
         d1 = self.decode1(self.up1(d2))
         return self.project_decoder(d1) + self.project_roi(self.roi(s1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Relative perfusion, 0…1."""
-        return torch.sigmoid(self.logits(x))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from DLCTPMLib.arnn import Arnn, ConvUnit
 from DLCTPMLib.errors import InputError
+from DLCTPMLib.network_parts import ConvUnit, PerfusionNetwork
 
 BF16_TOLERANCE = 1 / 256
 """bfloat16 is chosen by itself only for a model whose map moves by less than this."""
@@ -39,7 +39,7 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def folded(network: Arnn) -> Arnn:
+def folded(network: PerfusionNetwork) -> PerfusionNetwork:
     """A copy of a trained network whose batch norms are folded into its convolutions, in evaluation mode.
 
     Same map up to rounding; about three quarters of the time.
@@ -55,6 +55,8 @@ def folded(network: Arnn) -> Arnn:
 def _folded_unit(unit: ConvUnit) -> nn.Sequential:
     convolution, norm, activation, _dropout = unit
     fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, nn.ConvTranspose3d))
+    if isinstance(activation, nn.ReLU):
+        return nn.Sequential(fused, nn.ReLU(inplace=True))
     slope = activation.weight.detach()
     if len(slope) != 1:
         raise ValueError("only PReLU with one slope can run in place")
@@ -70,7 +72,7 @@ class Predictor:
         bfloat16: run the convolutions in bfloat16; sums and the final sigmoid stay in single precision.
     """
 
-    def __init__(self, network: Arnn, device: torch.device, bfloat16: bool = False):
+    def __init__(self, network: PerfusionNetwork, device: torch.device, bfloat16: bool = False):
         self.device, self.bfloat16 = device, bfloat16
         self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last_3d
         self._network = folded(network).to(device=device, memory_format=self._layout)

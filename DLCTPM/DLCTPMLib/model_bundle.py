@@ -23,7 +23,7 @@ from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.resources import resource_folder
 
 if TYPE_CHECKING:
-    from DLCTPMLib.arnn import Arnn
+    from DLCTPMLib.network_parts import PerfusionNetwork
 
 METADATA = "configs/metadata.json"
 WEIGHTS = "models/model.safetensors"
@@ -79,13 +79,13 @@ class ModelBundle:
         """Largest change of the map by bfloat16 as measured when the model was made; None if never measured."""
         return self.metadata.get("bf16_max_error")
 
-    def network(self) -> Arnn:
+    def network(self) -> PerfusionNetwork:
         """The network with its weights, in evaluation mode on the CPU."""
         import safetensors.torch  # heavy, and listing models needs no network
 
-        from DLCTPMLib.arnn import Arnn, ArnnSettings
+        from DLCTPMLib.networks import build_network, network_settings
 
-        network = Arnn(ArnnSettings.from_dict(self.metadata["network"]))
+        network = build_network(network_settings(self.metadata["network"]))
         try:
             network.load_state_dict(safetensors.torch.load(self._weights))
         except (RuntimeError, safetensors.SafetensorError) as error:
@@ -143,7 +143,7 @@ def load_bundle(model: str | Path | None = None) -> ModelBundle:
 
 
 def save_bundle(
-    folder: Path, network: Arnn, metadata: dict, card: str, license_text: str, half_precision: bool = True
+    folder: Path, network: PerfusionNetwork, metadata: dict, card: str, license_text: str, half_precision: bool = True
 ) -> Path:
     """Write a model as a bundle folder; it appears whole or not at all.
 
@@ -158,11 +158,13 @@ def save_bundle(
     import safetensors.torch
     import torch
 
+    from DLCTPMLib.networks import network_dict
+
     state = {
         name: value.detach().cpu().to(torch.float16 if half_precision and value.is_floating_point() else value.dtype)
         for name, value in network.state_dict().items()
     }
-    metadata = {**metadata, "network": network.settings.to_dict()}
+    metadata = {**metadata, "network": network_dict(network.settings)}
     files = {
         METADATA: (json.dumps(metadata, indent=2, ensure_ascii=False) + "\n").encode(),
         WEIGHTS: safetensors.torch.save({name: value.contiguous() for name, value in state.items()}),

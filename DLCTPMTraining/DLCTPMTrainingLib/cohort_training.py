@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from DLCTPMLib import __version__
-from DLCTPMLib.arnn import Arnn, ArnnSettings
+from DLCTPMLib.arnn import ArnnSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import Predictor, choose_device
 from DLCTPMLib.model_bundle import load_bundle, save_bundle
+from DLCTPMLib.network_parts import PerfusionNetwork
+from DLCTPMLib.networks import ARCHITECTURES, NetworkSettings, network_dict
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.progress import Progress, silent, within
 from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
@@ -52,7 +54,7 @@ class TrainingPlan:
     out: Path
     name: str = "dlctpm"
     version: str = "1"
-    network: ArnnSettings = field(default_factory=ArnnSettings)
+    network: NetworkSettings = field(default_factory=ArnnSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
     validation_share: float = 0.2
@@ -149,7 +151,7 @@ def write_bundle(
     rows: list[CohortRow],
     samples: Samples,
     learning: list[str],
-    network: Arnn,
+    network: PerfusionNetwork,
     history: list[dict],
     test_results: list[dict] | None = None,
 ) -> Path:
@@ -168,7 +170,7 @@ def write_bundle(
         "software": f"DL-CTPM {__version__}",
         "pytorch_version": torch.__version__.split("+")[0],
         "numpy_version": np.__version__,
-        "network": plan.network.to_dict(),
+        "network": network_dict(plan.network),
         "preprocessing": plan.preprocessing.to_dict(),
         "training": {
             **plan.training.to_dict(),
@@ -197,7 +199,7 @@ def write_bundle(
     return save_bundle(plan.out / "model", network, metadata, card, license_text)
 
 
-def bfloat16_error(network: Arnn, samples: Samples, lungs: int = 6) -> float:
+def bfloat16_error(network: PerfusionNetwork, samples: Samples, lungs: int = 6) -> float:
     """Largest change of the map by bfloat16, over a few lungs spread through the samples."""
     exact, near = (Predictor(network, torch.device("cpu"), bfloat16) for bfloat16 in (False, True))
     chosen = np.unique(np.linspace(0, len(samples) - 1, lungs).astype(int))
@@ -251,7 +253,7 @@ def model_card(metadata: dict, test_results: list[dict] | None = None) -> str:
 
 Maps *relative* lung perfusion from a chest CT: 1 is the patient's own {preprocessing["hir_percentile"]:g}th
 percentile. It is not blood flow in absolute units. Method: Ren et al., *Deep Learning-Based Computed Tomography
-Perfusion Mapping (DL-CTPM) for Pulmonary CT-to-Perfusion Translation*; attention residual network,
+Perfusion Mapping (DL-CTPM) for Pulmonary CT-to-Perfusion Translation*; {_title(metadata["network"])},
 channels {"-".join(map(str, metadata["network"]["channels"]))}.
 
 ## Training
@@ -271,6 +273,10 @@ channels {"-".join(map(str, metadata["network"]["channels"]))}.
 - Trained lungs had {_words(metadata["training_ranges"]["lung_volume_ml"], "ml")} of volume and a mean density of
   {_words(metadata["training_ranges"]["lung_mean_hu"], "HU")}; outside of that it has learned nothing.
 """
+
+
+def _title(network: dict) -> str:
+    return ARCHITECTURES[network["architecture"]].title
 
 
 def _words(bounds: list[float], unit: str) -> str:

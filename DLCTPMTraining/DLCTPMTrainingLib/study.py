@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 
 from DLCTPMLib import __version__
-from DLCTPMLib.arnn import Arnn
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import choose_device
 from DLCTPMLib.model_bundle import METADATA, WEIGHTS, load_bundle
+from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.progress import Progress, silent, within
 from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
@@ -244,7 +244,12 @@ class _Study:
         return self.out / "model"
 
     def _write_bundle(
-        self, fit: Fit, chosen: Candidate, folds: list[list[dict]], network: Arnn, rows: list[dict] | None = None
+        self,
+        fit: Fit,
+        chosen: Candidate,
+        folds: list[list[dict]],
+        network: PerfusionNetwork,
+        rows: list[dict] | None = None,
     ) -> None:
         history = fit.history()
         for name in ("validation_r", "validation_excess"):
@@ -324,7 +329,7 @@ class _Study:
         epochs = curve_epochs(choice.training.epochs, self.plan.curve_points) if keep else []
         return Fit(self.out / run, choice, list(learning), list(watching), self.device, epochs)
 
-    def _train(self, fit: Fit) -> Arnn:
+    def _train(self, fit: Fit) -> PerfusionNetwork:
         samples = self._samples(fit.choice)
         name = fit.run.relative_to(self.out).as_posix()
         tell = self._meter.part(2 * len(fit.learning) * fit.choice.training.epochs)
@@ -343,7 +348,7 @@ class _Study:
         return self._loaded[1]
 
     def _evaluated(
-        self, network: Callable[[], Arnn], who, preprocessing: PreprocessingSettings, folder: Path
+        self, network: Callable[[], PerfusionNetwork], who, preprocessing: PreprocessingSettings, folder: Path
     ) -> list[dict]:
         """Figures of some patients; the network is only made where one of them is missing."""
         missing = [p for p in who if not (folder / f"{p}.json").is_file()]

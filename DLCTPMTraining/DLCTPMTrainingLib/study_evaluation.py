@@ -14,12 +14,12 @@ import SimpleITK as sitk
 import torch
 
 from DLCTPMLib.agreement import agreement_of
-from DLCTPMLib.arnn import Arnn
 from DLCTPMLib.chest_regions import LEFT, LOBES, LUNG, RIGHT, display_name, is_region, region_of
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import Predictor
 from DLCTPMLib.mapping import Chest, Stopwatch, map_lungs
 from DLCTPMLib.metrics import UndefinedMetricError, dice, spearman, ssim_map
+from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct
 from DLCTPMLib.progress import Progress, silent
@@ -46,7 +46,7 @@ class Mapped:
 
 def evaluate_patients(
     patients: Iterable[Patient],
-    network: Arnn | None,
+    network: PerfusionNetwork | None,
     preprocessing: PreprocessingSettings,
     device: torch.device,
     folder: Path,
@@ -181,7 +181,7 @@ def region_shares(mapped: Mapped) -> dict[str, dict[str, float]]:
 
 def curve_of(
     patients: Iterable[Patient],
-    networks: dict[int, Arnn],
+    networks: dict[int, PerfusionNetwork],
     preprocessing: PreprocessingSettings,
     device: torch.device,
     folder: Path,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from DLCTPMLib.arnn import Arnn
+from DLCTPMLib.network_parts import PerfusionNetwork
+from DLCTPMLib.networks import build_network
 from DLCTPMTrainingLib.samples import Samples
 from DLCTPMTrainingLib.study_settings import Candidate
 from DLCTPMTrainingLib.training import EpochRecord, renew_batch_norm, train
@@ -43,7 +44,7 @@ class Fit:
         samples: Samples,
         tell: Callable[[EpochRecord], None] = lambda record: None,
         tell_step: Callable[[int, int], None] = lambda done, steps: None,
-    ) -> Arnn:
+    ) -> PerfusionNetwork:
         """Train, go on with a run that was cut off, or open a finished one."""
 
         def keep_and_tell(record: EpochRecord) -> None:
@@ -70,7 +71,7 @@ class Fit:
             for record in self._history_of(self._state())
         ]
 
-    def epochs(self, samples: Samples) -> dict[int, Arnn]:
+    def epochs(self, samples: Samples) -> dict[int, PerfusionNetwork]:
         """The networks of the kept epochs and of the last one, as they were, ready to predict.
 
         Their batch-norm statistics are taken anew over the training lungs, as the final network's are.
@@ -81,7 +82,8 @@ class Fit:
         files[last] = self.run / CHECKPOINT
         networks = {}
         for epoch, path in files.items():
-            network = Arnn(self.choice.network).to(device=self.device, memory_format=torch.channels_last_3d)
+            network = build_network(self.choice.network)
+            network.to(device=self.device, memory_format=torch.channels_last_3d)
             network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["network"])
             renew_batch_norm(network, learning, self.device, self.choice.training.precision)
             networks[epoch] = network.cpu().eval()

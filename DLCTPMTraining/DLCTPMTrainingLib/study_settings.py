@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from DLCTPMLib.arnn import ArnnSettings
+from DLCTPMLib.networks import PAPER, NetworkSettings, network_dict, network_settings
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.settings import StageSettings
 from DLCTPMTrainingLib.study_statistics import StatisticsSettings
@@ -71,7 +72,7 @@ class SearchSettings(StageSettings):
 class Candidate:
     """One complete set of settings of network, training and preprocessing."""
 
-    network: ArnnSettings
+    network: NetworkSettings
     training: TrainingSettings
     preprocessing: PreprocessingSettings
 
@@ -81,13 +82,17 @@ class Candidate:
 
     def to_dict(self) -> dict:
         """Plain JSON values by stage."""
-        return {name: getattr(self, name).to_dict() for name in ("network", "training", "preprocessing")}
+        return {
+            "network": network_dict(self.network),
+            "training": self.training.to_dict(),
+            "preprocessing": self.preprocessing.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, values: dict) -> Candidate:
         """Read back what ``to_dict`` gave."""
         return cls(
-            ArnnSettings.from_dict(values["network"]),
+            network_settings(values["network"]),
             TrainingSettings.from_dict(values["training"]),
             PreprocessingSettings.from_dict(values["preprocessing"]),
         )
@@ -96,10 +101,11 @@ class Candidate:
     def label(self) -> str:
         """What distinguishes it in the search, in words."""
         width = "-".join(map(str, self.network.channels))
-        return (
-            f"rate {self.training.learning_rate:g}, {width}, edges {self.preprocessing.edges}, "
-            f"ROI {self.network.roi_attention}"
-        )
+        words = f"rate {self.training.learning_rate:g}, {width}, edges {self.preprocessing.edges}"
+        attention = getattr(self.network, "roi_attention", None)
+        words += f", ROI {attention}" if attention else ""
+        name = self.network.ARCHITECTURE
+        return words if name == PAPER else f"{name}, {words}"
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ class StudyPlan(StageSettings):
     out: Path
     name: str = "dlctpm"
     version: str = "1"
-    network: ArnnSettings = field(default_factory=ArnnSettings)
+    network: NetworkSettings = field(default_factory=ArnnSettings)
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings(epochs=100, plateau=True))
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
@@ -146,13 +152,15 @@ class StudyPlan(StageSettings):
                 "registration must be none, rigid or affine": self.register in ("none", "rigid", "affine"),
                 "the curves need at least 2 points": self.curve_points >= 2,
                 "the search cannot use more folds than there are": self.search.folds <= self.split.folds,
+                "this network has no ROI attention to search": not self.search.roi_attention
+                or hasattr(self.network, "roi_attention"),
             }
         )
 
     def decisive(self) -> dict:
         """Everything that decides the study's main numbers; a study may only be continued with the same."""
-        parts = ("network", "training", "preprocessing", "split", "search")
-        values = {name: asdict(getattr(self, name)) for name in parts}
+        parts = ("training", "preprocessing", "split", "search")
+        values = {"network": network_dict(self.network), **{name: asdict(getattr(self, name)) for name in parts}}
         values |= {"register": self.register, "curve_points": self.curve_points}
         return json.loads(json.dumps(values))
 
@@ -162,10 +170,10 @@ class StudyPlan(StageSettings):
         rates = search.learning_rates or (self.training.learning_rate,)
         widths = search.channels or (self.network.channels,)
         edges = search.edges or (self.preprocessing.edges,)
-        attention = search.roi_attention or (self.network.roi_attention,)
+        attention = [{"roi_attention": value} for value in search.roi_attention] or [{}]
         return [
             Candidate(
-                replace(self.network, channels=channels, roi_attention=roi),
+                replace(self.network, channels=channels, **roi),
                 replace(self.training, learning_rate=rate),
                 replace(self.preprocessing, edges=edge),
             )

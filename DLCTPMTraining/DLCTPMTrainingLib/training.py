@@ -1,4 +1,4 @@
-"""Training the ARNN (Eq. 3): one loop, read from top to bottom, that a killed run continues bit for bit."""
+"""Training a network (Eq. 3): one loop, read from top to bottom, that a killed run continues bit for bit."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import has_bfloat16
+from DLCTPMLib.network_parts import PerfusionNetwork
+from DLCTPMLib.networks import NetworkSettings, build_network, network_dict
 from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.settings import StageSettings
 from DLCTPMTrainingLib.samples import FULL_SCALE, Samples
@@ -86,13 +87,13 @@ class EpochRecord:
 def train(
     samples: Samples,
     validation: Samples | None,
-    network_settings: ArnnSettings,
+    network_settings: NetworkSettings,
     settings: TrainingSettings,
     run: Path,
     device: torch.device,
     tell: Callable[[EpochRecord], None] = lambda record: None,
     tell_step: Callable[[int, int], None] = lambda done, steps: None,
-) -> Arnn:
+) -> PerfusionNetwork:
     """Train a network, or go on with a run that was cut off.
 
     Each epoch's randomness comes from the seed and the epoch's number alone, and the checkpoint holds weights
@@ -118,7 +119,7 @@ def train(
     if not len(samples):
         raise InputError("no lungs to train on: give a cohort with at least one usable patient")
     torch.manual_seed(settings.seed)
-    network = Arnn(network_settings).to(device=device, memory_format=torch.channels_last_3d)
+    network = build_network(network_settings).to(device=device, memory_format=torch.channels_last_3d)
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     run.mkdir(parents=True, exist_ok=True)
     setup = _setup(samples, network_settings, settings)
@@ -168,7 +169,7 @@ def on_plateau(losses: list[float]) -> bool:
     )
 
 
-def renew_batch_norm(network: Arnn, samples: Samples, device: torch.device, precision: str) -> None:
+def renew_batch_norm(network: PerfusionNetwork, samples: Samples, device: torch.device, precision: str) -> None:
     """Take batch-norm statistics anew as means over all lungs, without dropout.
 
     The running averages of training see the last few lungs only, and see them with dropout, which prediction
@@ -190,7 +191,9 @@ def renew_batch_norm(network: Arnn, samples: Samples, device: torch.device, prec
     network.eval()
 
 
-def predict_samples(network: Arnn, samples: Samples, device: torch.device, precision: str = "fp32") -> np.ndarray:
+def predict_samples(
+    network: PerfusionNetwork, samples: Samples, device: torch.device, precision: str = "fp32"
+) -> np.ndarray:
     """Relative perfusion of every lung, float32 (n, z, y, x)."""
     network.eval()
     with torch.inference_mode():
@@ -201,13 +204,13 @@ def predict_samples(network: Arnn, samples: Samples, device: torch.device, preci
     return torch.stack(lungs).cpu().numpy()
 
 
-def _loss(network: Arnn, enhanced: Tensor, target: Tensor, mask: Tensor, precision: str) -> Tensor:
+def _loss(network: PerfusionNetwork, enhanced: Tensor, target: Tensor, mask: Tensor, precision: str) -> Tensor:
     """Eq. 3: binary cross-entropy over the lung's voxels; N counts those of the whole batch."""
     logits = _logits(network, enhanced, precision)
     return functional.binary_cross_entropy_with_logits(logits[mask], target[mask])
 
 
-def _logits(network: Arnn, enhanced: Tensor, precision: str) -> Tensor:
+def _logits(network: PerfusionNetwork, enhanced: Tensor, precision: str) -> Tensor:
     bfloat16 = precision == "bf16" or (precision == "auto" and has_bfloat16(enhanced.device))
     with torch.autocast(enhanced.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         return network.logits(enhanced).float()
@@ -236,7 +239,9 @@ def _learning_rate(settings: TrainingSettings, steps: int) -> Callable[[int], fl
     return rate
 
 
-def _validate(network: Arnn, validation: Samples | None, device: torch.device, precision: str) -> tuple[float, float]:
+def _validate(
+    network: PerfusionNetwork, validation: Samples | None, device: torch.device, precision: str
+) -> tuple[float, float]:
     if validation is None or not len(validation):
         return math.nan, math.nan
     network.eval()
@@ -265,13 +270,13 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
-def _setup(samples: Samples, network_settings: ArnnSettings, settings: TrainingSettings) -> dict:
+def _setup(samples: Samples, network_settings: NetworkSettings, settings: TrainingSettings) -> dict:
     lungs = [f"{patient} {side}" for patient, side in zip(samples.patient, samples.side, strict=True)]
-    return {"network": network_settings.to_dict(), "training": settings.to_dict(), "lungs": lungs}
+    return {"network": network_dict(network_settings), "training": settings.to_dict(), "lungs": lungs}
 
 
 def _save(
-    run: Path, setup: dict, network: Arnn, optimizer: torch.optim.Optimizer, history: list[EpochRecord]
+    run: Path, setup: dict, network: PerfusionNetwork, optimizer: torch.optim.Optimizer, history: list[EpochRecord]
 ) -> None:
     state = {
         "setup": json.dumps(setup),
@@ -286,7 +291,7 @@ def _save(
         partial.write_text(lines.replace("NaN", "null"), encoding="utf-8")
 
 
-def _resume(run: Path, setup: dict, network: Arnn, optimizer: torch.optim.Optimizer) -> list[EpochRecord]:
+def _resume(run: Path, setup: dict, network: PerfusionNetwork, optimizer: torch.optim.Optimizer) -> list[EpochRecord]:
     path = run / "checkpoint.pt"
     if not path.is_file():
         return []
