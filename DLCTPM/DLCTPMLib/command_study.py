@@ -11,7 +11,8 @@ from DLCTPMLib.arnn import ArnnSettings
 from DLCTPMLib.commands import say
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.progress import Progress, within
+from DLCTPMLib.progress import Progress, teller, within
+from DLCTPMLib.run_file import keeping
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -24,7 +25,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         progress("Done", 1.0)
         say(options, "\n".join([*check.warnings, f"Nothing was trained; look at {sheet}, then run without --check"]))
         return
-    results = run_study(plan_of(options), within(progress, 0, 0.95))
+    told = keeping(options, "study.json", teller(progress))
+    results = run_study(plan_of(options), within(progress, 0, 0.95), told)
     report = write_results(results, within(progress, 0.95, 1))
     progress("Done", 1.0)
     say(options, f"Report in {report}; the model in {results.model}")
@@ -60,7 +62,13 @@ def plan_of(options: argparse.Namespace):
         network=ArnnSettings(**_given(channels=_first(channels), roi_attention=_first(attention))),
         training=TrainingSettings(**{"epochs": 100, "plateau": not options.no_plateau, **training}),
         preprocessing=PreprocessingSettings(
-            **_given(grid_shape=grid, edges=_first(edges), hir_scope=options.hir_scope)
+            **_given(
+                grid_shape=grid,
+                median_size=options.median_size,
+                uniform_size=options.uniform_size,
+                edges=_first(edges),
+                hir_scope=options.hir_scope,
+            )
         ),
         split=SplitSettings(**_given(test_share=options.test_share, folds=options.folds, seed=options.seed)),
         search=SearchSettings(**search, **_given(folds=options.search_folds, budget=options.search_epochs)),

@@ -194,7 +194,7 @@ def _add_train(commands) -> None:
     parser.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
     parser.add_argument("--learning-rate", type=float, metavar="R", help="Adam's (default 0.001)")
     parser.add_argument("--channels", metavar="A-B-C-D", help="feature channels (default 16-32-64-128)")
-    parser.add_argument("--grid", metavar="ZxYxX", help="cells of the network's grid (default 128x64x64)")
+    _add_grid(parser)
     parser.add_argument("--roi-attention", choices=("literal", "soft", "hard"), help="default literal")
     parser.add_argument("--edges", choices=("zero", "masked"), help="of the filters of Eq. 1 (default zero)")
     parser.add_argument("--hir-scope", choices=("patient", "lung"), help="of the SPECT (default patient)")
@@ -204,6 +204,13 @@ def _add_train(commands) -> None:
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of the network (default auto)")
     parser.add_argument("--seed", type=int, metavar="K", help="of weights, order and dropout (default 2026)")
     _add_device(parser)
+
+
+def _add_grid(parser: argparse.ArgumentParser) -> None:
+    """The network's grid, and the filters that count in its cells: half the grid wants half the filters."""
+    parser.add_argument("--grid", metavar="ZxYxX", help="cells of the network's grid (default 128x64x64)")
+    parser.add_argument("--median-size", type=int, metavar="N", help="cells of the median of Eq. 1 (default 10)")
+    parser.add_argument("--uniform-size", type=int, metavar="N", help="cells of the mean of Eq. 1 (default 5)")
 
 
 def _add_study(commands) -> None:
@@ -232,7 +239,7 @@ def _add_study(commands) -> None:
     parser.add_argument("--search-epochs", type=int, metavar="N", help="epochs of the whole search (default 80)")
     parser.add_argument("--search-folds", type=int, metavar="N", help="folds each setting is tried on (default 1)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
-    parser.add_argument("--grid", metavar="ZxYxX", help="cells of the network's grid (default 128x64x64)")
+    _add_grid(parser)
     parser.add_argument("--hir-scope", choices=("patient", "lung"), help="of the SPECT (default patient)")
     parser.add_argument("--without", metavar="DIAGNOSIS", help="train and test a second model without its patients")
     parser.add_argument("--sensitivity", action="store_true", help="train variants of the preprocessing (fold 1)")
