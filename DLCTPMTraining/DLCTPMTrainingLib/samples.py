@@ -1,14 +1,12 @@
-"""Training samples: one lung each, on the network's grid, in 8 bits.
+"""From SPECT/CT pairs to training samples: a pair is preprocessed once and kept in 8 bits.
 
-A SPECT/CT pair is preprocessed once and kept; training then reads nothing but these small arrays.
+Training then reads nothing but these small arrays.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_segmentation import segment_lungs
 from DLCTPMLib.lungs import SIDES, read_lungs
 from DLCTPMLib.mapping import Chest
-from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.preprocessing import (
     PreprocessingSettings,
@@ -27,61 +24,10 @@ from DLCTPMLib.preprocessing import (
     standardise_spect,
 )
 from DLCTPMLib.spect_grid import SpectGrid
+from DLCTPMTrainingLib.lung_samples import FULL_SCALE, Samples
 
-FULL_SCALE = 255
 CACHE_VERSION = 1
 """Raised whenever this file changes what a sample holds."""
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Lungs to train on or to validate with.
-
-    Attributes:
-        patient: patient id of each lung, (n,) strings.
-        side: "right lung" or "left lung", (n,) strings.
-        enhanced: Eq. 1, 0…255 for 0…1, uint8 (n, z, y, x).
-        target: Eq. 2, 0…255 for 0…1, uint8 (n, z, y, x); 11 levels lie within 1/510 of their values.
-        mask: lung cells, bool (n, z, y, x).
-        volume_ml: the lung's volume on the CT's grid, (n,).
-        mean_hu: its mean density in HU, (n,).
-    """
-
-    patient: np.ndarray
-    side: np.ndarray
-    enhanced: np.ndarray
-    target: np.ndarray
-    mask: np.ndarray
-    volume_ml: np.ndarray
-    mean_hu: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.patient)
-
-    def of_patients(self, patients: Sequence[str]) -> Samples:
-        """The lungs of some patients, in the order they are kept here."""
-        chosen = np.isin(self.patient, list(patients))
-        return Samples(*(values[chosen] for values in self._arrays().values()))
-
-    def save(self, path: Path) -> None:
-        """Write them to one compressed file, which appears whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
-            np.savez_compressed(partial, **self._arrays())
-
-    @classmethod
-    def load(cls, path: Path) -> Samples:
-        """Read what ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**arrays)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Samples]) -> Samples:
-        """Several sets as one."""
-        return cls(*(np.concatenate(values) for values in zip(*(p._arrays().values() for p in parts), strict=True)))
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def samples_of_pair(
