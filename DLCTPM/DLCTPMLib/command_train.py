@@ -9,7 +9,8 @@ from DLCTPMLib.arnn import ArnnSettings
 from DLCTPMLib.commands import say
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.progress import Progress
+from DLCTPMLib.progress import Progress, teller
+from DLCTPMLib.run_file import keeping
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -19,7 +20,11 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
 
     network = _given(channels=_whole_numbers(options.channels, "--channels"), roi_attention=options.roi_attention)
     preprocessing = _given(
-        grid_shape=_whole_numbers(options.grid, "--grid"), edges=options.edges, hir_scope=options.hir_scope
+        grid_shape=_whole_numbers(options.grid, "--grid"),
+        median_size=options.median_size,
+        uniform_size=options.uniform_size,
+        edges=options.edges,
+        hir_scope=options.hir_scope,
     )
     training = _given(
         epochs=options.epochs,
@@ -40,7 +45,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         device=options.device,
         **_given(validation_share=options.validation_share),
     )
-    bundle = train_cohort(plan, progress)
+    bundle = train_cohort(plan, progress, keeping(options, "checkpoint.pt", teller(progress)))
     progress("Done", 1.0)
     say(options, f"Model in {bundle}; use it with --model {bundle}")
 

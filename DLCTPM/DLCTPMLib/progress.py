@@ -6,6 +6,7 @@ A computation takes a ``Progress`` (any callable of stage and fraction) and call
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -15,8 +16,16 @@ Progress = Callable[[str, float], None]
 """Called with the name of the running stage and the finished fraction of the whole, 0…1."""
 
 
+Tell = Callable[..., None]
+"""Called with named values (``epoch={…}``) for a program that reads along, beside the progress that people see."""
+
+
 def silent(stage: str, fraction: float) -> None:
     """Tell nobody."""
+
+
+def untold(**values: object) -> None:
+    """Tell no program."""
 
 
 class JsonLines:
@@ -24,10 +33,19 @@ class JsonLines:
 
     def __init__(self, stream: TextIO | None = None):
         self._stream = stream or sys.stdout
+        self._last: dict = {"stage": "", "fraction": 0.0}
 
     def __call__(self, stage: str, fraction: float) -> None:
         """Write the line."""
-        print(json.dumps({"stage": stage, "fraction": round(fraction, 4)}), file=self._stream, flush=True)
+        self._last = {"stage": stage, "fraction": round(fraction, 4)}
+        self._write(self._last)
+
+    def tell(self, **values: object) -> None:
+        """Write stage and fraction again, with values beside them; what is not a number is null."""
+        self._write({**self._last, **_finite(values)})
+
+    def _write(self, line: dict) -> None:
+        print(json.dumps(line), file=self._stream, flush=True)
 
 
 class TerminalBar:
@@ -49,6 +67,17 @@ class TerminalBar:
         end = "\n" if fraction >= 1 else ""
         self._stream.write(f"\r\x1b[2K{bar} {fraction:4.0%}  {seconds:5.1f} s  {stage}{end}")
         self._stream.flush()
+
+
+def teller(progress: Progress) -> Tell:
+    """What to call with values beside this progress: a JSON line's, else nobody's."""
+    return progress.tell if isinstance(progress, JsonLines) else untold
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def within(progress: Progress, start: float, stop: float) -> Progress:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import qt
@@ -48,11 +48,19 @@ class EngineResult:
 
 @dataclass(frozen=True)
 class EngineProgress:
-    """Where a run is: the stage's name, the finished fraction 0…1, and the seconds left (None: not yet known)."""
+    """Where a run is.
+
+    Attributes:
+        stage: the stage's name.
+        fraction: finished part of the whole, 0…1.
+        seconds_left: None while it is not known.
+        values: what else the engine told on this line, for example the figures of an ``epoch``; mostly nothing.
+    """
 
     stage: str
     fraction: float
     seconds_left: float | None
+    values: dict = field(default_factory=dict)
 
 
 class EngineProcess:
@@ -176,11 +184,11 @@ class EngineProcess:
         if stream == "out" and line.startswith("{"):
             try:
                 report = json.loads(line)
-                stage, fraction = str(report["stage"]), float(report["fraction"])
+                stage, fraction = str(report.pop("stage")), float(report.pop("fraction"))
             except (ValueError, KeyError, TypeError):
                 self._last_lines.append(line)
                 return
-            self.onProgress(EngineProgress(stage, fraction, self._seconds_left(fraction)))
+            self.onProgress(EngineProgress(stage, fraction, self._seconds_left(fraction), report))
             return
         if not line:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from DLCTPMLib.model_bundle import load_bundle, save_bundle
 from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.networks import ARCHITECTURES, NetworkSettings, network_dict
 from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.progress import Progress, silent, within
+from DLCTPMLib.progress import Progress, Tell, silent, untold, within
 from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
 from DLCTPMTrainingLib.cohort_evaluation import (
     HEADLINE,
@@ -68,12 +68,13 @@ class TrainingPlan:
             )
 
 
-def train_cohort(plan: TrainingPlan, progress: Progress = silent) -> Path:
+def train_cohort(plan: TrainingPlan, progress: Progress = silent, tell: Tell = untold) -> Path:
     """Train a model on a cohort, or go on where a cut-off run stopped.
 
     Args:
         plan: what to do.
         progress: told after every patient prepared and every training step.
+        tell: told ``cohort`` once it is accepted (``patients``, ``simulated``) and every ``epoch`` (an EpochRecord).
 
     Returns:
         the folder of the finished model bundle.
@@ -81,10 +82,15 @@ def train_cohort(plan: TrainingPlan, progress: Progress = silent) -> Path:
     device = choose_device(plan.device)
     rows = read_cohort(plan.cohort)
     test_rows = _unseen(read_cohort(plan.test), rows, plan) if plan.test else []
+    tell(cohort={"patients": len(rows), "simulated": sum(row.simulated for row in rows)})
     samples = prepared_samples(rows, plan, within(progress, 0, SAMPLES_SHARE))
     learning, watching = split_patients([row.patient_id for row in rows], plan.validation_share, plan.training.seed)
     records: list[EpochRecord] = []
     training_progress = within(progress, SAMPLES_SHARE, 0.9)
+
+    def tell_epoch(record: EpochRecord) -> None:
+        records.append(record)
+        tell(epoch=asdict(record))
 
     def tell_step(done: int, steps: int) -> None:
         last = records[-1] if records else None
@@ -98,7 +104,7 @@ def train_cohort(plan: TrainingPlan, progress: Progress = silent) -> Path:
         plan.training,
         plan.out,
         device,
-        records.append,
+        tell_epoch,
         tell_step,
     )
     history = read_history(plan.out)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from DLCTPMLib.inference import choose_device
 from DLCTPMLib.model_bundle import METADATA, WEIGHTS, load_bundle
 from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.progress import Progress, silent, within
+from DLCTPMLib.progress import Progress, Tell, silent, untold, within
 from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
 from DLCTPMTrainingLib.cohort_training import TrainingPlan, write_bundle
 from DLCTPMTrainingLib.samples import Samples, cached_samples
@@ -91,13 +91,15 @@ class StudyResults:
         return any(row.simulated for row in self.rows)
 
 
-def run_study(plan: StudyPlan, progress: Progress = silent) -> StudyResults:
+def run_study(plan: StudyPlan, progress: Progress = silent, tell: Tell = untold) -> StudyResults:
     """Run a study, or go on where a cut-off one stopped; everything but the results' tables and figures.
+
+    ``tell`` is told ``cohort`` once it is accepted, and every ``epoch`` with the name of its ``run``.
 
     Raises:
         InputError: the cohort has faults (each with its line), or the folder holds another study.
     """
-    return _Study(plan, progress).run()
+    return _Study(plan, progress, tell).run()
 
 
 def prepare_study(plan: StudyPlan, progress: Progress = silent) -> tuple[CohortCheck, Path]:
@@ -113,8 +115,8 @@ def prepare_study(plan: StudyPlan, progress: Progress = silent) -> tuple[CohortC
 class _Study:
     """The stages in their order."""
 
-    def __init__(self, plan: StudyPlan, progress: Progress):
-        self.plan, self.out = plan, plan.out
+    def __init__(self, plan: StudyPlan, progress: Progress, tell: Tell = untold):
+        self.plan, self.out, self._tell = plan, plan.out, tell
         self.device = choose_device(plan.device)
         self.rows = read_cohort(plan.cohort)
         self._meter = _Meter(progress, self._work())
@@ -152,6 +154,7 @@ class _Study:
         """Everything before the first training."""
         check = check_cohort(self.rows, self.plan.split, self._meter.part(len(self.rows)))
         check.refuse(self.plan.cohort)
+        self._tell(cohort={"patients": len(self.rows), "simulated": sum(row.simulated for row in self.rows)})
         self._begin()
         sheet = self.out / CONTACT_SHEET
         if self.split and not sheet.is_file():  # the split is checked or drawn before the images are worked on
@@ -334,7 +337,9 @@ class _Study:
         name = fit.run.relative_to(self.out).as_posix()
         tell = self._meter.part(2 * len(fit.learning) * fit.choice.training.epochs)
         return fit.network(
-            samples, tell_step=lambda done, steps: tell(f"Training {name}, step {done} of {steps}", done / steps)
+            samples,
+            lambda record: self._tell(epoch={"run": name, **asdict(record)}),
+            lambda done, steps: tell(f"Training {name}, step {done} of {steps}", done / steps),
         )
 
     def _samples(self, choice: Candidate) -> Samples:

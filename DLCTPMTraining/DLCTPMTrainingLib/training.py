@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import has_bfloat16
+from DLCTPMLib.metrics import ssim_map
 from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.networks import NetworkSettings, build_network, network_dict
 from DLCTPMLib.output_folder import whole_file
@@ -74,6 +75,7 @@ class EpochRecord:
         validation_excess, validation_r: the same, and mean Spearman R of the lungs, on the validation lungs;
             NaN without any. On the network's grid, hence not the R of a study.
         seconds: wall time.
+        validation_ssim: mean SSIM of the validation lungs, on the network's grid too; NaN in runs of older versions.
     """
 
     epoch: int
@@ -82,6 +84,7 @@ class EpochRecord:
     validation_excess: float
     validation_r: float
     seconds: float
+    validation_ssim: float = math.nan
 
 
 def train(
@@ -150,10 +153,9 @@ def train(
                     "train again with a lower --learning-rate"
                 )
             tell_step(step + 1, steps * settings.epochs)
-        excess, r = _validate(network, validation, device, settings.precision)
-        record = EpochRecord(
-            epoch, float(np.mean(losses)), float(np.mean(losses)) - floor, excess, r, time.perf_counter() - start
-        )
+        excess, r, ssim = _validate(network, validation, device, settings.precision)
+        loss, seconds = float(np.mean(losses)), time.perf_counter() - start
+        record = EpochRecord(epoch, loss, loss - floor, excess, r, seconds, ssim)
         history.append(record)
         _save(run, setup, network, optimizer, history)
         tell(record)
@@ -218,17 +220,17 @@ def _logits(network: PerfusionNetwork, enhanced: Tensor, precision: str) -> Tens
 
 def _batch(samples: Samples, chosen: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values[chosen.numpy()])[:, None].to(device, non_blocking=True)
+        return torch.from_numpy(values[chosen.numpy()]).to(device, non_blocking=True)
 
     enhanced = (tensor(samples.enhanced).float() / FULL_SCALE).contiguous(memory_format=torch.channels_last_3d)
-    return enhanced, tensor(samples.target).float() / FULL_SCALE, tensor(samples.mask)
+    return enhanced, tensor(samples.target)[:, None].float() / FULL_SCALE, tensor(samples.mask)[:, None]
 
 
 def _jittered(enhanced: Tensor, jitter: float) -> Tensor:
     if not jitter:
         return enhanced
     gamma = torch.exp(jitter * torch.randn(len(enhanced), 1, 1, 1, 1)).to(enhanced.device)
-    return enhanced**gamma
+    return torch.cat([enhanced[:, :1] ** gamma, enhanced[:, 1:]], dim=1)  # a density stays what it is
 
 
 def _learning_rate(settings: TrainingSettings, steps: int) -> Callable[[int], float]:
@@ -241,18 +243,23 @@ def _learning_rate(settings: TrainingSettings, steps: int) -> Callable[[int], fl
 
 def _validate(
     network: PerfusionNetwork, validation: Samples | None, device: torch.device, precision: str
-) -> tuple[float, float]:
+) -> tuple[float, float, float]:
+    """Of the validation lungs: BCE above the targets' entropy, mean Spearman R, mean SSIM."""
     if validation is None or not len(validation):
-        return math.nan, math.nan
+        return math.nan, math.nan, math.nan
     network.eval()
-    losses, correlations = [], []
+    losses, correlations, similarities = [], [], []
     with torch.inference_mode():
         for index in range(len(validation)):
             enhanced, target, mask = _batch(validation, torch.tensor([index]), device)
             logits = _logits(network, enhanced, precision)
             losses.append(functional.binary_cross_entropy_with_logits(logits[mask], target[mask]).item())
             correlations.append(_spearman(logits[mask].cpu().numpy(), target[mask].cpu().numpy()))
-    return float(np.mean(losses)) - _entropy(validation), float(np.mean(correlations))
+            maps = ((torch.sigmoid(logits) * mask)[0, 0], (target * mask)[0, 0])
+            similarity = ssim_map(*(values.cpu().numpy() for values in maps))
+            similarities.append(similarity[mask[0, 0].cpu().numpy()].mean())
+    excess = float(np.mean(losses)) - _entropy(validation)
+    return excess, float(np.mean(correlations)), float(np.mean(similarities))
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,0 +1,71 @@
+"""``run.json``: what a training run or a study was asked for, so that whoever finds its folder can continue it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.output_folder import whole_file
+from DLCTPMLib.progress import Tell
+
+RUN_FILE = "run.json"
+_NOT_KEPT = ("command", "runs", "progress", "out", "device", "cohort", "check")
+_PATHS = ("test",)
+
+
+def keeping(options: argparse.Namespace, begun: str, tell: Tell) -> Tell:
+    """The same ``tell``, which also keeps the options in the run's folder when the cohort has been accepted.
+
+    Args:
+        options: of the command, as argparse gives them.
+        begun: a file in the run's folder; where it is there, the run was begun before and its options stay.
+        tell: who is told.
+    """
+    out = Path(options.out)
+
+    def keep_and_tell(**values: object) -> None:
+        if "cohort" in values and not (out / begun).is_file():
+            write_run(out, options)
+        tell(**values)
+
+    return keep_and_tell
+
+
+def write_run(out: Path, options: argparse.Namespace) -> None:
+    """Write ``run.json``: the command, the cohort's path, and the options that were given; paths absolute."""
+    given = {
+        name: str(Path(value).absolute()) if name in _PATHS else value
+        for name, value in vars(options).items()
+        if name not in _NOT_KEPT and value is not None and value is not False
+    }
+    run = {"command": options.command, "cohort": str(Path(options.cohort).absolute()), "options": given}
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_file(out / RUN_FILE) as partial:
+        partial.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
+def read_run(folder: Path) -> dict:
+    """What ``write_run`` wrote: ``command``, ``cohort``, ``options``.
+
+    Raises:
+        InputError: there is no run in this folder, or its file is damaged.
+    """
+    path = Path(folder) / RUN_FILE
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        return {"command": str(run["command"]), "cohort": str(run["cohort"]), "options": dict(run["options"])}
+    except FileNotFoundError:
+        raise InputError(f"{folder}: there is no run to continue in this folder; choose another") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read, so the run cannot be continued; begin it again") from error
+
+
+def arguments_of(run: dict, out: Path) -> list[str]:
+    """The command line that continues a run in the folder ``out``; add ``--device`` and ``--progress`` as needed."""
+    arguments = [run["command"], run["cohort"], "--out", str(out)]
+    for name, value in run["options"].items():
+        flag = f"--{name.replace('_', '-')}"
+        arguments += [flag] if value is True else [flag, str(value)]
+    return arguments

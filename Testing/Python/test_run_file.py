@@ -1,0 +1,90 @@
+"""What a training run tells a program that reads along, and what it leaves so that it can be continued."""
+
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+from test_training import CPU, NETWORK, settings, some_samples
+
+from DLCTPMLib.commands import build_parser
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.progress import JsonLines, silent, teller
+from DLCTPMLib.run_file import arguments_of, keeping, read_run
+from DLCTPMTrainingLib.training import predict_samples, train
+
+
+def lines_of(stream: io.StringIO) -> list[dict]:
+    return [json.loads(line, parse_constant=pytest.fail) for line in stream.getvalue().splitlines()]
+
+
+def test_every_line_has_stage_and_fraction_and_is_plain_json():
+    stream = io.StringIO()
+    progress = JsonLines(stream)
+    progress("Training", 0.25)
+    teller(progress)(epoch={"epoch": 1, "validation_r": math.nan})
+    first, second = lines_of(stream)
+    assert first == {"stage": "Training", "fraction": 0.25}
+    assert second == {**first, "epoch": {"epoch": 1, "validation_r": None}}
+
+
+def test_a_person_is_not_told_what_only_a_program_reads(capsys):
+    teller(silent)(epoch={"epoch": 1})
+    assert capsys.readouterr() == ("", "")
+
+
+def test_ssim_of_an_epoch_is_that_of_the_network_it_left(tmp_path):
+    """Against scikit-image, from the weights of the checkpoint."""
+    samples, watched, records = some_samples(), some_samples(2, seed=4), []
+    train(samples, watched, NETWORK, settings(epochs=2), tmp_path, CPU, records.append)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    network = train(samples, watched, NETWORK, settings(epochs=2), tmp_path, CPU)
+    network.load_state_dict(state["network"])
+    expected = []
+    for perfusion, target, mask in zip(
+        predict_samples(network, watched, CPU), watched.target / np.float32(255), watched.mask, strict=True
+    ):
+        options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1}
+        padded = [np.pad(image * mask, 8, mode="symmetric") for image in (perfusion, target)]  # 11³ needs room
+        full = structural_similarity(*padded, full=True, **options)[1][8:-8, 8:-8, 8:-8]
+        expected.append(full[mask].mean())
+    assert records[-1].validation_ssim == pytest.approx(np.mean(expected), abs=1e-6)
+    kept = json.loads((tmp_path / "history.jsonl").read_text().splitlines()[-1])
+    assert kept["validation_ssim"] == records[-1].validation_ssim
+
+
+def parse(*arguments):
+    return build_parser().parse_args(list(map(str, arguments)))
+
+
+def test_the_kept_options_are_the_command_that_continues_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ("train", "cohort.csv", "--out", tmp_path / "run", "--epochs", 3, "--plateau", "--grid", "32x16x16",
+             "--learning-rate", 0.01, "--test", "test.csv", "--device", "cpu", "--progress", "json")  # fmt: skip
+    options, told = parse(*given), []
+    keep = keeping(options, "checkpoint.pt", lambda **values: told.append(values))
+    keep(epoch={"epoch": 1})
+    assert not (tmp_path / "run").exists()  # nothing is kept before the cohort is accepted
+    keep(cohort={"patients": 2})
+    assert told == [{"epoch": {"epoch": 1}}, {"cohort": {"patients": 2}}]
+    again = vars(parse(*arguments_of(read_run(tmp_path / "run"), tmp_path / "run")))
+    expected = {**vars(options), "cohort": str(tmp_path / "cohort.csv"), "test": str(tmp_path / "test.csv")}
+    assert again == {**expected, "out": str(tmp_path / "run"), "device": "auto", "progress": "bar"}
+
+
+def test_options_of_a_run_that_was_begun_stay(tmp_path):
+    (tmp_path / "checkpoint.pt").touch()
+    options = parse("train", "cohort.csv", "--out", tmp_path)
+    keeping(options, "checkpoint.pt", lambda **values: None)(cohort={})
+    assert not (tmp_path / "run.json").exists()
+
+
+@pytest.mark.parametrize(("content", "words"), [(None, "there is no run"), ("{", "cannot be read"), ("[]", "cannot")])
+def test_no_run_or_a_damaged_one_is_told(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(InputError, match=words):
+        read_run(tmp_path)
