@@ -1,14 +1,16 @@
-"""``dlctpm cohort simulate``: a cohort of virtual patients."""
+"""``dlctpm cohort simulate`` and ``dlctpm cohort check``: virtual patients, and the faults of a cohort's table."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections import Counter
 from dataclasses import replace
 
 from DLCTPMLib.commands import say
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.progress import Progress
+from DLCTPMLib.progress import Progress, teller
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -28,3 +30,50 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     )
     progress("Done", 1.0)
     say(options, f"{options.patients} simulated patients, table in {table}")
+
+
+def check(options: argparse.Namespace, progress: Progress) -> None:
+    """Say what is wrong with each line of a cohort's table and with its images; a program is told ``check``.
+
+    Raises:
+        InputError: after everything has been told, if anything is wrong.
+    """
+    from DLCTPMTrainingLib.cohort import read_rows
+    from DLCTPMTrainingLib.study_check import check_cohort
+    from DLCTPMTrainingLib.study_settings import SplitSettings
+
+    rows, faults = read_rows(options.cohort)
+    found = check_cohort(rows, SplitSettings() if options.study and rows else None, progress)
+    table = [str(fault).removeprefix(f"{options.cohort}, ") for fault in faults]
+    report = {
+        **_description(rows),
+        "problems": sorted(table + found.problems, key=_line_number),
+        "warnings": sorted(found.warnings, key=_line_number),
+    }
+    progress("Checked", 1.0)
+    teller(progress)(check=report)
+    say(options, "\n".join([*report["problems"], *report["warnings"], f"{len(rows)} patients can be used"]))
+    if report["problems"]:
+        count = len(report["problems"])
+        raise InputError(
+            f"{options.cohort} has {count} fault{'s' * (count > 1)}; mend the lines named and check again"
+        )
+
+
+def _description(rows: list) -> dict:
+    """Who the patients are, counted."""
+    sexes = Counter(row.sex.upper()[:1] for row in rows)
+    return {
+        "patients": len(rows),
+        "women": sexes["F"],
+        "men": sexes["M"],
+        "diagnoses": dict(Counter(row.diagnosis for row in rows if row.diagnosis).most_common()),
+        "without_lungs": sum(row.lungs is None for row in rows),
+        "simulated": sum(row.simulated for row in rows),
+    }
+
+
+def _line_number(sentence: str) -> int:
+    """The number of "line 12: …", by which faults are put in order."""
+    found = re.match(r"lines? (\d+)", sentence)
+    return int(found[1]) if found else 0

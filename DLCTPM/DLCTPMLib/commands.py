@@ -182,6 +182,9 @@ def _add_cohort(commands) -> None:
         help="osem: acquired and reconstructed; analytic: blurred, quick (default: osem)",
     )
     simulate.add_argument("--workers", type=int, metavar="N", help="patients made at once (default: the cores)")
+    check = _add(parts, "check", "Look for faults in a cohort's table and images.", "command_cohort:check")
+    check.add_argument("cohort", metavar="COHORT.csv", help="as for train and study")
+    check.add_argument("--study", action="store_true", help="also ask whether the patients suffice for a study")
 
 
 def _add_train(commands) -> None:

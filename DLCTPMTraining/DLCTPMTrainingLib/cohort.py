@@ -251,6 +251,18 @@ def read_cohort(path: Path | str) -> list[CohortRow]:
         InputError: naming the file and line: no such table, missing column, wrong number of values, missing file, the
             same patient twice, an age that is no number.
     """
+    rows, faults = read_rows(path)
+    if faults:
+        raise faults[0]
+    return rows
+
+
+def read_rows(path: Path | str) -> tuple[list[CohortRow], list[InputError]]:
+    """Read a cohort table, however many of its lines have faults: the good rows, and what is wrong with the others.
+
+    Raises:
+        InputError: the table as a whole cannot be used: no such file, a missing column, no patients.
+    """
     path = Path(path)
     text = _read_text(path)
     lines = text.splitlines()
@@ -268,21 +280,26 @@ def read_cohort(path: Path | str) -> list[CohortRow]:
     if repeated:
         raise InputError(f"{path}, line 1: column {', '.join(repeated)} is named twice; name each column once")
     rows: list[CohortRow] = []
+    faults: list[InputError] = []
     first_line: dict[str, int] = {}
     for values in reader:
         if not any(value.strip() for value in values):
             continue
-        row = _row(path, reader.line_num, header, values)
-        if row.patient_id in first_line:
-            raise InputError(
-                f"{path}, line {row.line}: patient {row.patient_id} is already on line {first_line[row.patient_id]}; "
-                "give each patient one line"
-            )
-        first_line[row.patient_id] = row.line
-        rows.append(row)
-    if not rows:
+        try:
+            row = _row(path, reader.line_num, header, values)
+            first = first_line.setdefault(row.patient_id, row.line)
+            if first != row.line:
+                raise InputError(
+                    f"{path}, line {row.line}: patient {row.patient_id} is already on line {first}; "
+                    "give each patient one line"
+                )
+        except InputError as fault:
+            faults.append(fault)
+        else:
+            rows.append(row)
+    if not rows and not faults:
         raise InputError(f"{path} lists no patients; add one line for each")
-    return rows
+    return rows, faults
 
 
 def _read_text(path: Path) -> str:
@@ -348,6 +365,7 @@ __all__ = [
     "CohortRow",
     "plan_cohort",
     "read_cohort",
+    "read_rows",
     "simulate_cohort",
     "table_1_row",
     "write_cohort_table",

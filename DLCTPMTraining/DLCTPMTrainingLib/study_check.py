@@ -56,16 +56,16 @@ class CohortCheck:
         raise InputError(f"{cohort} has {count} problem{'s' * (count > 1)}, nothing was trained: {shown}{more}")
 
 
-def check_cohort(rows: list[CohortRow], split: SplitSettings, progress: Progress = silent) -> CohortCheck:
+def check_cohort(rows: list[CohortRow], split: SplitSettings | None, progress: Progress = silent) -> CohortCheck:
     """Look at every patient's images: are they there, are they what they should be, do they lie on each other?
 
     Args:
         rows: as ``read_cohort`` gives them.
-        split: too few patients for it are a problem.
+        split: too few patients for it are a problem; None if there will be no split.
         progress: told after every patient.
     """
     check = CohortCheck()
-    if len(rows) < fewest_patients(split):
+    if split is not None and len(rows) < fewest_patients(split):
         check.problems.append(
             f"line {rows[-1].line}: the table ends with {len(rows)} patient{'s' * (len(rows) != 1)}, a study with "
             f"{split.folds} folds needs at least {fewest_patients(split)}"
