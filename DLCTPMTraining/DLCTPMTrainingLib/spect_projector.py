@@ -19,7 +19,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -175,10 +175,9 @@ class CollimatorResponse:
 
     def __init__(self, geometry: ViewGeometry, collimator: Collimator, device: torch.device | str = "cpu"):
         self._geometry = geometry
-        self._collimator = collimator
-        self._device = torch.device(device)
         # Views at one radius share their kernels; an orbit that follows the body needs no more than a few at a time.
-        self._kernels = lru_cache(maxsize=4)(self._make_kernels)
+        # The cache holds no reference to self: a cycle would keep gigabytes until the next garbage collection.
+        self._kernels = lru_cache(maxsize=4)(partial(_blur_kernels, geometry, collimator, torch.device(device)))
 
     def forward(self, planes: torch.Tensor, view: int) -> torch.Tensor:
         """Blur (depth, u, z) planes."""
@@ -190,20 +189,23 @@ class CollimatorResponse:
         across, along = self._kernels(self._geometry.radii_mm[view], planes.dtype)
         return across.transpose(1, 2) @ planes @ along.transpose(1, 2)
 
-    def _make_kernels(self, radius_mm: float, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        distance_mm = np.clip(radius_mm - self._geometry.depth_mm, 0.0, None)
-        sigma = self._collimator.sigma_mm(distance_mm) / self._geometry.voxel_mm
-        return tuple(
-            self._toeplitz(sigma, length, dtype) for length in (self._geometry.shape[2], self._geometry.shape[0])
-        )
 
-    def _toeplitz(self, sigma: np.ndarray, length: int, dtype: torch.dtype) -> torch.Tensor:
-        reach = max(length, math.ceil(8 * sigma.max()))
-        offsets = np.arange(-reach, reach + 1)
-        kernels = np.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
-        kernels /= kernels.sum(axis=1, keepdims=True)
-        rows = torch.from_numpy(kernels[:, reach - length + 1 : reach + length]).to(self._device, dtype)
-        return rows.unfold(1, length, 1).flip(1)
+def _blur_kernels(
+    geometry: ViewGeometry, collimator: Collimator, device: torch.device, radius_mm: float, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Matrices that blur across and along the detector, one for each plane."""
+    distance_mm = np.clip(radius_mm - geometry.depth_mm, 0.0, None)
+    sigma = collimator.sigma_mm(distance_mm) / geometry.voxel_mm
+    return tuple(_toeplitz(sigma, length, device, dtype) for length in (geometry.shape[2], geometry.shape[0]))
+
+
+def _toeplitz(sigma: np.ndarray, length: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    reach = max(length, math.ceil(8 * sigma.max()))
+    offsets = np.arange(-reach, reach + 1)
+    kernels = np.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
+    kernels /= kernels.sum(axis=1, keepdims=True)
+    rows = torch.from_numpy(kernels[:, reach - length + 1 : reach + length]).to(device, dtype)
+    return rows.unfold(1, length, 1).flip(1)
 
 
 class Projector:
