@@ -15,7 +15,8 @@ from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.networks import build_network
 from DLCTPMTrainingLib.samples import Samples
 from DLCTPMTrainingLib.study_settings import Candidate
-from DLCTPMTrainingLib.training import EpochRecord, renew_batch_norm, train
+from DLCTPMTrainingLib.training import EpochRecord, train
+from DLCTPMTrainingLib.validation import renew_batch_norm
 
 CHECKPOINT = "checkpoint.pt"
 

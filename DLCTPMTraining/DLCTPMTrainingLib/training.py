@@ -12,21 +12,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
-from torch.nn import functional
 
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.inference import has_bfloat16
-from DLCTPMLib.metrics import ssim_map
 from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.networks import NetworkSettings, build_network, network_dict
 from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.settings import StageSettings
-from DLCTPMTrainingLib.samples import FULL_SCALE, Samples
+from DLCTPMTrainingLib.lung_batches import LungBatches
+from DLCTPMTrainingLib.lung_samples import Samples
+from DLCTPMTrainingLib.ranks import ALONE, Ranks
+from DLCTPMTrainingLib.training_step import TrainingStep, convolutions_for
+from DLCTPMTrainingLib.validation import entropy, renew_batch_norm, validate
 
 PLATEAU_CHANGE, PLATEAU_EPOCHS = 0.002, 5
 """The paper's pilot: training is done when the loss changes by less than 0.2 % for five epochs in a row."""
+DIVERGED = 2 * math.log(2)
+"""Mean loss of an epoch after the first that ends a run: twice that of 0.5 everywhere."""
+_ADVICE = "train again with a lower --learning-rate and another --out"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class TrainingSettings(StageSettings):
 
     Attributes:
         epochs: passes over all lungs.
-        batch_size: lungs a step.
+        batch_size: lungs a step, those of all processes together.
         learning_rate: Adam's at its highest; it warms up over the first and falls as a cosine over all epochs.
         jitter: standard deviation of log gamma, by which the contrast of the enhanced CT varies from step to step.
         plateau: stop early by the paper's rule.
@@ -96,11 +99,14 @@ def train(
     device: torch.device,
     tell: Callable[[EpochRecord], None] = lambda record: None,
     tell_step: Callable[[int, int], None] = lambda done, steps: None,
+    ranks: Ranks = ALONE,
 ) -> PerfusionNetwork:
     """Train a network, or go on with a run that was cut off.
 
     Each epoch's randomness comes from the seed and the epoch's number alone, and the checkpoint holds weights
-    and optimiser, so on one device a killed run ends with the same weights as one that was left alone.
+    and optimiser, so on one device a killed run ends with the same weights as one that was left alone. Several
+    processes that share each batch end with the weights of one up to rounding, but for dropout, whose masks
+    differ.
 
     Args:
         samples: lungs to learn from.
@@ -111,56 +117,94 @@ def train(
         device: where to train.
         tell: called after every epoch.
         tell_step: called after every step with the steps done and all steps of the run.
+        ranks: processes that train together; the first writes the files.
 
     Returns:
         the trained network on the CPU, its batch-norm statistics taken anew over all lungs.
 
     Raises:
-        InputError: if there is nothing to train on, the run was begun with other settings or data, or the
-            loss is no longer a number.
+        InputError: if there is nothing to train on, a batch has fewer lungs than there are processes, the run was
+            begun with other settings or data, or the loss has diverged or is no longer a number.
     """
     if not len(samples):
         raise InputError("no lungs to train on: give a cohort with at least one usable patient")
+    if settings.batch_size < ranks.count:
+        raise InputError(
+            f"a batch of {settings.batch_size} cannot be shared by {ranks.count} processes, "
+            f"give --batch-size {ranks.count} or more"
+        )
     torch.manual_seed(settings.seed)
-    network = build_network(network_settings).to(device=device, memory_format=torch.channels_last_3d)
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    run.mkdir(parents=True, exist_ok=True)
-    setup = _setup(samples, network_settings, settings)
-    history = _resume(run, setup, network, optimizer)
-
-    steps = math.ceil(len(samples) / settings.batch_size)
-    rate = _learning_rate(settings, steps)
-    floor = _entropy(samples)
-    for epoch in range(len(history) + 1, settings.epochs + 1):
-        if settings.plateau and on_plateau([record.loss for record in history]):
-            break
-        start, losses = time.perf_counter(), []
-        torch.manual_seed(_epoch_seed(settings.seed, epoch))
-        network.train()
-        for number, chosen in enumerate(torch.randperm(len(samples)).split(settings.batch_size)):
-            step = (epoch - 1) * steps + number
-            for group in optimizer.param_groups:
-                group["lr"] = rate(step)
-            enhanced, target, mask = _batch(samples, chosen, device)
-            loss = _loss(network, _jittered(enhanced, settings.jitter), target, mask, settings.precision)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
-                raise InputError(
-                    f"{run}: the loss is not a number any more in epoch {epoch}, "
-                    "train again with a lower --learning-rate"
-                )
-            tell_step(step + 1, steps * settings.epochs)
-        excess, r, ssim = _validate(network, validation, device, settings.precision)
-        loss, seconds = float(np.mean(losses)), time.perf_counter() - start
-        record = EpochRecord(epoch, loss, loss - floor, excess, r, seconds, ssim)
-        history.append(record)
-        _save(run, setup, network, optimizer, history)
-        tell(record)
-    renew_batch_norm(network, samples, device, settings.precision)
+    with convolutions_for(settings.precision):
+        step = TrainingStep(build_network(network_settings), device, settings.precision, ranks)
+        setup = _setup(samples, network_settings, settings)
+        history = _resume(ranks.from_first(lambda: _stored(run, setup)), step)
+        batches, floor = LungBatches(samples, device), entropy(samples)
+        for epoch in range(len(history) + 1, settings.epochs + 1):
+            if settings.plateau and on_plateau([record.loss for record in history]):
+                break
+            start = time.perf_counter()
+            loss = _epoch(step, batches, settings, epoch, ranks, run, tell_step)
+            watched = validate(step.network, validation, device, settings.precision, ranks)
+            seconds = time.perf_counter() - start
+            record = EpochRecord(epoch, loss, loss - floor, watched.excess, watched.r, seconds, watched.ssim)
+            history.append(record)
+            if ranks.first:
+                _save(run, setup, step, history)
+            tell(record)
+        network = step.network
+        if ranks.count > 1:  # as it was built, without what the processes share
+            network = build_network(network_settings).to(device=device, memory_format=batches.layout)
+            network.load_state_dict(step.network.state_dict())
+        renew_batch_norm(network, samples, device, settings.precision)
     return network.cpu().eval()
+
+
+def _epoch(
+    step: TrainingStep,
+    batches: LungBatches,
+    settings: TrainingSettings,
+    epoch: int,
+    ranks: Ranks,
+    run: Path,
+    tell_step: Callable[[int, int], None],
+) -> float:
+    """One pass over all lungs; returns the mean loss of its steps.
+
+    Order and contrast are drawn alike by all processes, dropout by each for itself. A loss is looked at one step
+    later, while a GPU works on the next.
+    """
+    draw = torch.Generator().manual_seed(_seed(settings.seed, epoch))
+    order = torch.randperm(len(batches), generator=draw)
+    gamma = torch.exp(settings.jitter * torch.randn(len(batches), generator=draw))
+    torch.manual_seed(_seed(settings.seed, epoch, ranks.rank + 1))
+    step.network.train()
+    losses: list[Tensor] = []
+    steps = math.ceil(len(batches) / settings.batch_size)
+    for number, lungs in enumerate(order.split(settings.batch_size), (epoch - 1) * steps):
+        chosen = ranks.share(lungs)
+        losses.append(step(batches(chosen, gamma[chosen]), learning_rate(settings, steps, number)))
+        if losses[:-1]:
+            _check(losses[-2].item(), epoch, run)
+        tell_step(number + 1, steps * settings.epochs)
+    _check(losses[-1].item(), epoch, run)
+    loss = float(torch.stack(losses).cpu().double().mean())
+    if epoch > 1 and loss > DIVERGED:
+        raise InputError(
+            f"{run}: the loss has diverged, it is {loss:.2f} in epoch {epoch} where 0.5 everywhere would give "
+            f"{math.log(2):.2f}, {_ADVICE}"
+        )
+    return loss
+
+
+def _check(loss: float, epoch: int, run: Path) -> None:
+    if not math.isfinite(loss):
+        raise InputError(f"{run}: the loss is not a number any more in epoch {epoch}, {_ADVICE}")
+
+
+def learning_rate(settings: TrainingSettings, steps: int, step: int) -> float:
+    """Adam's rate at a step, counted from 0; an epoch has so many steps."""
+    warm = min(1.0, (step + 1) / min(steps, 100))
+    return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / (steps * settings.epochs)))
 
 
 def on_plateau(losses: list[float]) -> bool:
@@ -171,110 +215,8 @@ def on_plateau(losses: list[float]) -> bool:
     )
 
 
-def renew_batch_norm(network: PerfusionNetwork, samples: Samples, device: torch.device, precision: str) -> None:
-    """Take batch-norm statistics anew as means over all lungs, without dropout.
-
-    The running averages of training see the last few lungs only, and see them with dropout, which prediction
-    does not have.
-    """
-    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm3d)]
-    momenta = [norm.momentum for norm in norms]
-    network.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a cumulative mean
-        norm.train()
-    with torch.no_grad():
-        for index in range(len(samples)):
-            enhanced, _, _ = _batch(samples, torch.tensor([index]), device)
-            _logits(network, enhanced, precision)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
-
-
-def predict_samples(
-    network: PerfusionNetwork, samples: Samples, device: torch.device, precision: str = "fp32"
-) -> np.ndarray:
-    """Relative perfusion of every lung, float32 (n, z, y, x)."""
-    network.eval()
-    with torch.inference_mode():
-        lungs = [
-            torch.sigmoid(_logits(network, _batch(samples, torch.tensor([index]), device)[0], precision))[0, 0]
-            for index in range(len(samples))
-        ]
-    return torch.stack(lungs).cpu().numpy()
-
-
-def _loss(network: PerfusionNetwork, enhanced: Tensor, target: Tensor, mask: Tensor, precision: str) -> Tensor:
-    """Eq. 3: binary cross-entropy over the lung's voxels; N counts those of the whole batch."""
-    logits = _logits(network, enhanced, precision)
-    return functional.binary_cross_entropy_with_logits(logits[mask], target[mask])
-
-
-def _logits(network: PerfusionNetwork, enhanced: Tensor, precision: str) -> Tensor:
-    bfloat16 = precision == "bf16" or (precision == "auto" and has_bfloat16(enhanced.device))
-    with torch.autocast(enhanced.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-        return network.logits(enhanced).float()
-
-
-def _batch(samples: Samples, chosen: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values[chosen.numpy()]).to(device, non_blocking=True)
-
-    enhanced = (tensor(samples.enhanced).float() / FULL_SCALE).contiguous(memory_format=torch.channels_last_3d)
-    return enhanced, tensor(samples.target)[:, None].float() / FULL_SCALE, tensor(samples.mask)[:, None]
-
-
-def _jittered(enhanced: Tensor, jitter: float) -> Tensor:
-    if not jitter:
-        return enhanced
-    gamma = torch.exp(jitter * torch.randn(len(enhanced), 1, 1, 1, 1)).to(enhanced.device)
-    return torch.cat([enhanced[:, :1] ** gamma, enhanced[:, 1:]], dim=1)  # a density stays what it is
-
-
-def _learning_rate(settings: TrainingSettings, steps: int) -> Callable[[int], float]:
-    def rate(step: int) -> float:
-        warm = min(1.0, (step + 1) / min(steps, 100))
-        return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / (steps * settings.epochs)))
-
-    return rate
-
-
-def _validate(
-    network: PerfusionNetwork, validation: Samples | None, device: torch.device, precision: str
-) -> tuple[float, float, float]:
-    """Of the validation lungs: BCE above the targets' entropy, mean Spearman R, mean SSIM."""
-    if validation is None or not len(validation):
-        return math.nan, math.nan, math.nan
-    network.eval()
-    losses, correlations, similarities = [], [], []
-    with torch.inference_mode():
-        for index in range(len(validation)):
-            enhanced, target, mask = _batch(validation, torch.tensor([index]), device)
-            logits = _logits(network, enhanced, precision)
-            losses.append(functional.binary_cross_entropy_with_logits(logits[mask], target[mask]).item())
-            correlations.append(_spearman(logits[mask].cpu().numpy(), target[mask].cpu().numpy()))
-            maps = ((torch.sigmoid(logits) * mask)[0, 0], (target * mask)[0, 0])
-            similarity = ssim_map(*(values.cpu().numpy() for values in maps))
-            similarities.append(similarity[mask[0, 0].cpu().numpy()].mean())
-    excess = float(np.mean(losses)) - _entropy(validation)
-    return excess, float(np.mean(correlations)), float(np.mean(similarities))
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
-
-
-def _entropy(samples: Samples) -> float:
-    """Mean over the lungs of the targets' own binary entropy, the least BCE there can be."""
-    levels = np.clip(np.arange(FULL_SCALE + 1) / FULL_SCALE, 1e-12, 1 - 1e-12)
-    entropy = -(levels * np.log(levels) + (1 - levels) * np.log(1 - levels))
-    return float(np.mean([entropy[t[m]].mean() for t, m in zip(samples.target, samples.mask, strict=True)]))
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def _setup(samples: Samples, network_settings: NetworkSettings, settings: TrainingSettings) -> dict:
@@ -282,14 +224,12 @@ def _setup(samples: Samples, network_settings: NetworkSettings, settings: Traini
     return {"network": network_dict(network_settings), "training": settings.to_dict(), "lungs": lungs}
 
 
-def _save(
-    run: Path, setup: dict, network: PerfusionNetwork, optimizer: torch.optim.Optimizer, history: list[EpochRecord]
-) -> None:
+def _save(run: Path, setup: dict, step: TrainingStep, history: list[EpochRecord]) -> None:
     state = {
         "setup": json.dumps(setup),
         "history": json.dumps([asdict(record) for record in history]),
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "network": step.network.state_dict(),
+        "optimizer": step.optimizer.state_dict(),
     }
     with whole_file(run / "checkpoint.pt") as partial:
         torch.save(state, partial)
@@ -298,15 +238,23 @@ def _save(
         partial.write_text(lines.replace("NaN", "null"), encoding="utf-8")
 
 
-def _resume(run: Path, setup: dict, network: PerfusionNetwork, optimizer: torch.optim.Optimizer) -> list[EpochRecord]:
+def _stored(run: Path, setup: dict) -> dict | None:
+    """The checkpoint of a run that is continued; None for a new one, whose folder is made."""
     path = run / "checkpoint.pt"
+    run.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
-        return []
+        return None
     state = torch.load(path, map_location="cpu", weights_only=True)  # opens tensors only, never code
     if json.loads(state["setup"]) != setup:
         raise InputError(
             f"{path}: was begun with other settings or other patients, give another --out or the same settings"
         )
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
+    return state
+
+
+def _resume(state: dict | None, step: TrainingStep) -> list[EpochRecord]:
+    if state is None:
+        return []
+    step.network.load_state_dict(state["network"])
+    step.optimizer.load_state_dict(state["optimizer"])
     return [EpochRecord(**record) for record in json.loads(state["history"])]

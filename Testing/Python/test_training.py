@@ -8,17 +8,11 @@ from scipy.special import expit, xlogy
 
 from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.errors import InputError
-from DLCTPMTrainingLib.samples import Samples
-from DLCTPMTrainingLib.training import (
-    EpochRecord,
-    TrainingSettings,
-    _entropy,
-    _loss,
-    on_plateau,
-    predict_samples,
-    renew_batch_norm,
-    train,
-)
+from DLCTPMTrainingLib.lung_batches import LungBatch, LungBatches
+from DLCTPMTrainingLib.lung_samples import Samples
+from DLCTPMTrainingLib.training import EpochRecord, TrainingSettings, on_plateau, train
+from DLCTPMTrainingLib.training_step import TrainingStep, summed_loss
+from DLCTPMTrainingLib.validation import entropy, predict_samples, renew_batch_norm
 
 NETWORK = ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
 CPU = torch.device("cpu")
@@ -27,9 +21,9 @@ CPU = torch.device("cpu")
 def some_samples(lungs=4, seed=0) -> Samples:
     """Lungs whose target is a function of their enhanced CT, which a network can learn."""
     rng = np.random.default_rng(seed)
-    enhanced = rng.integers(0, 256, (lungs, 16, 8, 8)).astype(np.uint8)
-    mask = rng.random(enhanced.shape) < 0.6
-    target = np.where(mask, np.rint(enhanced / 25.5) * 25.5, 0).astype(np.uint8)
+    enhanced = rng.integers(0, 256, (lungs, 1, 16, 8, 8)).astype(np.uint8)
+    mask = rng.random(enhanced[:, 0].shape) < 0.6
+    target = np.where(mask, np.rint(enhanced[:, 0] / 25.5) * 25.5, 0).astype(np.uint8)
     patient = np.array([f"P{i // 2}" for i in range(lungs)])
     side = np.array(["right lung", "left lung"] * (lungs // 2))
     return Samples(patient, side, enhanced, target, mask, np.full(lungs, 2000.0), np.full(lungs, -850.0))
@@ -43,26 +37,30 @@ def weights(network: Arnn) -> bytes:
     return b"".join(value.numpy().tobytes() for value in network.state_dict().values())
 
 
+def a_batch(samples) -> LungBatch:
+    return LungBatches(samples, CPU)(torch.arange(len(samples)))
+
+
 def test_the_loss_is_equation_3_over_the_lungs_voxels():
     samples = some_samples()
     torch.manual_seed(0)
-    network = Arnn(NETWORK).eval()
-    enhanced, target = (torch.from_numpy(a[:1, None] / np.float32(255)) for a in (samples.enhanced, samples.target))
-    mask = torch.from_numpy(samples.mask[:1, None])
+    network = Arnn(NETWORK)
+    for module in network.modules():
+        module.p = 0.0  # dropout
+    batch = a_batch(samples)
     with torch.no_grad():
-        p = expit(network.logits(enhanced).numpy()[mask.numpy()])
-        got = _loss(network, enhanced, target, mask, "fp32").item()
-    y = target.numpy()[mask.numpy()]
+        p = expit(network.logits(batch.enhanced).numpy()[:, 0])[samples.mask]
+    y = (samples.target / 255)[samples.mask]
+    got = TrainingStep(network, CPU, "fp32")(batch, 1e-3).item()
     assert got == pytest.approx(-np.mean(xlogy(y, p) + xlogy(1 - y, 1 - p)), rel=1e-5)
 
 
 def test_the_loss_ignores_what_lies_outside_the_lung():
-    samples = some_samples()
-    network = Arnn(NETWORK).eval()
-    enhanced, target = (torch.from_numpy(a[:1, None] / np.float32(255)) for a in (samples.enhanced, samples.target))
-    mask = torch.from_numpy(samples.mask[:1, None])
+    torch.manual_seed(0)
+    logits, target, mask = torch.randn(2, 1, 4, 4, 4), torch.rand(2, 1, 4, 4, 4), torch.rand(2, 1, 4, 4, 4) < 0.6
     wild = torch.where(mask, target, 1 - target)
-    assert _loss(network, enhanced, target, mask, "fp32") == _loss(network, enhanced, wild, mask, "fp32")
+    assert summed_loss(logits, target, mask) == summed_loss(logits, wild, mask)
+    assert summed_loss(logits, target, ~mask) != summed_loss(logits, wild, ~mask)
 
 
 def test_the_floor_is_the_entropy_of_the_targets():
@@ -71,7 +69,7 @@ def test_the_floor_is_the_entropy_of_the_targets():
     for target, mask in zip(samples.target / 255, samples.mask, strict=True):
         y = target[mask]
         expected.append(-np.mean(xlogy(y, y) + xlogy(1 - y, 1 - y)))
-    assert _entropy(samples) == pytest.approx(np.mean(expected), abs=1e-9)
+    assert entropy(samples) == pytest.approx(np.mean(expected), abs=1e-9)
 
 
 def test_a_network_learns(tmp_path):
@@ -132,7 +130,7 @@ def test_renewed_batch_norm_holds_the_mean_over_all_lungs():
     renew_batch_norm(network, samples, CPU, "fp32")
     convolution, norm = network.encode1.body[0][0], network.encode1.body[0][1]
     with torch.no_grad():
-        features = [convolution(torch.from_numpy(e[None, None] / np.float32(255))) for e in samples.enhanced]
+        features = [convolution(torch.from_numpy(e[None] / np.float32(255))) for e in samples.enhanced]
     means = torch.stack([f.mean(dim=(0, 2, 3, 4)) for f in features]).mean(0)
     assert torch.allclose(norm.running_mean, means, atol=1e-5)
     assert norm.momentum == 0.1
