@@ -24,6 +24,7 @@ class ArnnSettings(StageSettings):
         prelu: starting slope of the parametric rectified linear units; the paper's 0.2.
         roi_attention: "literal" as printed (threshold, then sigmoid: 0.5 or 0.73, no gradient through the
             mask), "soft" (sigmoid without threshold) or "hard" (0 or 1).
+        input_channels: images that it takes, enhanced CT first; the paper's one.
     """
 
     WHAT = "network settings"
@@ -35,6 +36,7 @@ class ArnnSettings(StageSettings):
     dropout: float = 0.1
     prelu: float = 0.2
     roi_attention: str = "literal"
+    input_channels: int = 1
 
     def __post_init__(self):
         object.__setattr__(self, "channels", tuple(int(n) for n in self.channels))
@@ -45,6 +47,7 @@ class ArnnSettings(StageSettings):
                 "convolutions must be at least 1": self.convolutions >= 1,
                 "dropout must lie in 0…1": 0 <= self.dropout < 1,
                 'roi_attention must be "literal", "soft" or "hard"': self.roi_attention in ROI_MASKS,
+                "input_channels must be at least 1": self.input_channels >= 1,
             }
         )
 
@@ -135,11 +138,14 @@ class Arnn(PerfusionNetwork):
         settings: what it is made of.
     """
 
+    EXTRA_CHANNELS = 0
+    """Input channels that a descendant adds to the images by itself."""
+
     def __init__(self, settings: ArnnSettings | None = None):
         super().__init__()
         self.settings = s = settings or ArnnSettings()
         c1, c2, c3, c4 = s.channels
-        self.encode1 = ResConv(1, c1, s)
+        self.encode1 = ResConv(s.input_channels + self.EXTRA_CHANNELS, c1, s)
         self.down1, self.encode2 = StriConv(c1, c2, s), ResConv(c2, c2, s)
         self.down2, self.encode3 = StriConv(c2, c3, s), ResConv(c3, c3, s)
         self.down3, self.encode4 = StriConv(c3, c4, s), ResConv(c4, c4, s)

@@ -64,7 +64,7 @@ def _folded_unit(unit: ConvUnit) -> nn.Sequential:
 
 
 class Predictor:
-    """A network ready to turn enhanced CT grids into perfusion grids.
+    """A network ready to turn the images of a lung into its perfusion grid.
 
     Args:
         network: the trained network, left as it is.
@@ -77,9 +77,14 @@ class Predictor:
         self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last_3d
         self._network = folded(network).to(device=device, memory_format=self._layout)
 
-    def __call__(self, enhanced: np.ndarray) -> np.ndarray:
-        """Relative perfusion 0…1 of one lung's enhanced CT, both float32 (z, y, x)."""
-        x = torch.from_numpy(np.ascontiguousarray(enhanced, dtype=np.float32))[None, None]
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Relative perfusion 0…1, float32 (z, y, x), of one lung.
+
+        Args:
+            images: as ``network_inputs`` makes them, (channels, z, y, x); enhanced CT alone may come as (z, y, x).
+        """
+        images = np.ascontiguousarray(images if images.ndim == 4 else images[None], dtype=np.float32)
+        x = torch.from_numpy(images)[None]
         with torch.inference_mode():
             return self._run(x.to(self.device, memory_format=self._layout))[0, 0].float().cpu().numpy()
 

@@ -15,7 +15,7 @@ from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_grid import LungGrid
 from DLCTPMLib.lungs import SIDES, side_masks
 from DLCTPMLib.patient_axes import PatientAxes, file_image, patient_array, upright_grid
-from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct
+from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct, network_inputs
 from DLCTPMLib.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -187,10 +187,10 @@ def map_lungs(
         with stopwatch("downsample"):
             hu, mask = grid.down(chest.hu), grid.mask
         with stopwatch("enhancement"):
-            enhanced = enhance_ct(hu, mask, settings)
+            images = network_inputs(hu, mask, settings)
         progress(f"Mapping the {side}", 0.9 * (start + 0.4 / len(chest.grids)))
         with stopwatch("network"):
-            cells[side] = predictor(enhanced)
+            cells[side] = predictor(images)
     return cells
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from DLCTPMLib.errors import InputError
+from DLCTPMLib.errors import InputError, naming
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.resources import resource_folder
 
@@ -83,9 +83,12 @@ class ModelBundle:
         """The network with its weights, in evaluation mode on the CPU."""
         import safetensors.torch  # heavy, and listing models needs no network
 
-        from DLCTPMLib.networks import build_network, network_settings
+        from DLCTPMLib.networks import build_network, check_inputs, network_settings
 
-        network = build_network(network_settings(self.metadata["network"]))
+        with naming(self.path):
+            settings = network_settings(self.metadata["network"])
+            check_inputs(settings, self.preprocessing)
+        network = build_network(settings)
         try:
             network.load_state_dict(safetensors.torch.load(self._weights))
         except (RuntimeError, safetensors.SafetensorError) as error:

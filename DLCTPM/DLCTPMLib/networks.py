@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from DLCTPMLib.arnn import Arnn, ArnnSettings
+from DLCTPMLib.context_network import ContextNetwork, ContextSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.network_parts import PerfusionNetwork
+from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMLib.unet import Unet, UnetSettings
 
-NetworkSettings = ArnnSettings
+NetworkSettings = ArnnSettings | UnetSettings | ContextSettings
 
 
 class Architecture(NamedTuple):
@@ -17,16 +20,25 @@ class Architecture(NamedTuple):
     Attributes:
         settings: dataclass of what it is made of, with the name as its ``ARCHITECTURE``.
         network: module built from it.
+        inputs: images it is meant for, ``PreprocessingSettings.inputs``.
         title: what it is called in reports.
     """
 
     settings: type[NetworkSettings]
     network: type[PerfusionNetwork]
+    inputs: tuple[str, ...]
     title: str
 
 
 ARCHITECTURES = {
-    ArnnSettings.ARCHITECTURE: Architecture(ArnnSettings, Arnn, "attention residual network"),
+    "arnn": Architecture(ArnnSettings, Arnn, ("enhanced",), "attention residual network"),
+    "unet": Architecture(UnetSettings, Unet, ("enhanced",), "plain 3D U-Net"),
+    "context": Architecture(
+        ContextSettings,
+        ContextNetwork,
+        ("enhanced", "density"),
+        "attention residual network with place and density",
+    ),
 }
 """Every architecture by the name that ``metadata.json`` and ``--network`` give it."""
 
@@ -55,3 +67,17 @@ def network_settings(values: dict[str, Any]) -> NetworkSettings:
     if name not in ARCHITECTURES:
         raise InputError(f"network settings: unknown architecture {name!r}, known are {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name].settings.from_dict(values)
+
+
+def check_inputs(network: NetworkSettings, preprocessing: PreprocessingSettings) -> None:
+    """See that the network takes as many images as the preprocessing makes.
+
+    Raises:
+        InputError: if it does not.
+    """
+    takes, made = network.input_channels, preprocessing.inputs
+    if takes != len(made):
+        raise InputError(
+            f"the network takes {takes} image{'s' * (takes > 1)} but the preprocessing makes {len(made)} "
+            f"({', '.join(made)}): let input_channels of the network and inputs of the preprocessing agree"
+        )

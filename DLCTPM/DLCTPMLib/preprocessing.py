@@ -15,6 +15,12 @@ from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_grid import GRID_SHAPE
 from DLCTPMLib.settings import StageSettings
 
+INPUTS = (("enhanced",), ("enhanced", "density"))
+"""Sets of images that a network may get."""
+
+LEAST_DENSITY = 1 / 255
+"""Density of the emptiest lung cell, one step of the 8-bit samples: lung stays apart from the background's 0."""
+
 
 @dataclass(frozen=True)
 class PreprocessingSettings(StageSettings):
@@ -29,6 +35,8 @@ class PreprocessingSettings(StageSettings):
         hir_scope: "patient" takes it over both lungs, "lung" for each lung by itself.
         clip_at: the standardised SPECT is clipped to 0…clip_at and divided by it.
         levels: number of uniformly spaced training levels from 0 to 1 (Eq. 2); 0 keeps the values as they are.
+        inputs: images that the network gets, a channel each: "enhanced" (Eq. 1), the paper's only one, and behind
+            it, where it is asked for, "density" (``lung_density``).
     """
 
     WHAT = "preprocessing settings"
@@ -43,9 +51,11 @@ class PreprocessingSettings(StageSettings):
     hir_scope: str = "patient"
     clip_at: float = 1.0
     levels: int = 11
+    inputs: tuple[str, ...] = ("enhanced",)
 
     def __post_init__(self):
         object.__setattr__(self, "grid_shape", tuple(int(n) for n in self.grid_shape))
+        object.__setattr__(self, "inputs", tuple(self.inputs))
         self.require(
             {
                 "grid_shape must be three multiples of 8": len(self.grid_shape) == 3
@@ -57,8 +67,34 @@ class PreprocessingSettings(StageSettings):
                 'hir_scope must be "patient" or "lung"': self.hir_scope in ("patient", "lung"),
                 "clip_at must be positive": self.clip_at > 0,
                 "levels must be 0 or at least 2": self.levels == 0 or self.levels >= 2,
+                'inputs must be "enhanced", or "enhanced" and "density"': self.inputs in INPUTS,
             }
         )
+
+
+def network_inputs(hu: np.ndarray, mask: np.ndarray, settings: PreprocessingSettings) -> np.ndarray:
+    """The images of one lung that the network gets: enhanced CT and, where ``inputs`` names it, density.
+
+    Args:
+        hu: CT on the network's grid in HU, (z, y, x).
+        mask: the cells that are lung.
+
+    Returns:
+        float32 array, 0…1, (channels, z, y, x).
+    """
+    images = {"enhanced": lambda: enhance_ct(hu, mask, settings), "density": lambda: lung_density(hu, mask)}
+    return np.stack([images[name]() for name in settings.inputs])
+
+
+def lung_density(hu: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Lung density from air (−1000 HU) to water (0 HU) as 0…1, neither equalised nor filtered.
+
+    What Eq. 1 leaves out: vessels, and density that can be compared between patients.
+
+    Returns:
+        float32 array; lung cells lie in ``LEAST_DENSITY``…1, the background is 0.
+    """
+    return np.where(mask, np.clip(hu / 1000 + 1, LEAST_DENSITY, 1), 0).astype(np.float32)
 
 
 def enhance_ct(hu: np.ndarray, mask: np.ndarray, settings: PreprocessingSettings) -> np.ndarray:

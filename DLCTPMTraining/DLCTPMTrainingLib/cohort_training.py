@@ -15,7 +15,7 @@ from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import Predictor, choose_device
 from DLCTPMLib.model_bundle import load_bundle, save_bundle
 from DLCTPMLib.network_parts import PerfusionNetwork
-from DLCTPMLib.networks import ARCHITECTURES, NetworkSettings, network_dict
+from DLCTPMLib.networks import ARCHITECTURES, NetworkSettings, check_inputs, network_dict
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.progress import Progress, Tell, silent, untold, within
 from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
@@ -66,6 +66,7 @@ class TrainingPlan:
             raise InputError(
                 "the validation share must lie in 0…1, 1 excluded: some patients must be left to learn from"
             )
+        check_inputs(self.network, self.preprocessing)
 
 
 def train_cohort(plan: TrainingPlan, progress: Progress = silent, tell: Tell = untold) -> Path:
@@ -192,7 +193,8 @@ def write_bundle(
         "validation": _last_finite(history),
         "bf16_max_error": bfloat16_error(network, samples),
         "network_data_format": {
-            "inputs": {"image": {"type": "image", "format": "enhanced CT of one lung (Eq. 1)", "num_channels": 1,
+            "inputs": {"image": {"type": "image", "format": _input_words(plan.preprocessing.inputs),
+                                 "num_channels": len(plan.preprocessing.inputs),
                                  "spatial_shape": list(plan.preprocessing.grid_shape), "value_range": [0, 1]}},
             "outputs": {"pred": {"type": "image", "format": "relative perfusion", "num_channels": 1,
                                  "spatial_shape": list(plan.preprocessing.grid_shape), "value_range": [0, 1]}},
@@ -279,6 +281,10 @@ channels {"-".join(map(str, metadata["network"]["channels"]))}.
 - Trained lungs had {_words(metadata["training_ranges"]["lung_volume_ml"], "ml")} of volume and a mean density of
   {_words(metadata["training_ranges"]["lung_mean_hu"], "HU")}; outside of that it has learned nothing.
 """
+
+
+def _input_words(inputs: tuple[str, ...]) -> str:
+    return "enhanced CT of one lung (Eq. 1)" + ", then its density (−1000…0 HU)" * ("density" in inputs)
 
 
 def _title(network: dict) -> str:

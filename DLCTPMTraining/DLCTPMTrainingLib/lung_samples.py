@@ -21,7 +21,8 @@ class Samples:
     Attributes:
         patient: patient id of each lung, (n,) strings.
         side: "right lung" or "left lung", (n,) strings.
-        enhanced: Eq. 1, 0…255 for 0…1, uint8 (n, z, y, x).
+        enhanced: what the network gets, enhanced CT (Eq. 1) in the first channel, 0…255 for 0…1,
+            uint8 (n, channels, z, y, x).
         target: Eq. 2, 0…255 for 0…1, uint8 (n, z, y, x); 11 levels lie within 1/510 of their values.
         mask: lung cells, bool (n, z, y, x).
         volume_ml: the lung's volume on the CT's grid, (n,).

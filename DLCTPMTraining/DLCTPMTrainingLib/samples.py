@@ -19,14 +19,14 @@ from DLCTPMLib.mapping import Chest
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.preprocessing import (
     PreprocessingSettings,
-    enhance_ct,
     high_intensity_reference,
+    network_inputs,
     standardise_spect,
 )
 from DLCTPMLib.spect_grid import SpectGrid
 from DLCTPMTrainingLib.lung_samples import FULL_SCALE, Samples
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Raised whenever this file changes what a sample holds."""
 
 
@@ -38,7 +38,7 @@ def samples_of_pair(
     settings: PreprocessingSettings,
     transform: sitk.Transform | None = None,
 ) -> Samples:
-    """Preprocess one patient (Fig. 2a): each lung's enhanced CT and standardised SPECT.
+    """Preprocess one patient (Fig. 2a): each lung's images and standardised SPECT.
 
     Args:
         patient_id: goes with both lungs, so that patients and never lungs are split.
@@ -62,7 +62,7 @@ def samples_of_pair(
         values = (
             patient_id,
             side,
-            _bytes(enhance_ct(hu, grid.mask, settings)),
+            _bytes(network_inputs(hu, grid.mask, settings)),
             _bytes(target),
             grid.mask,
             np.count_nonzero(grid.inside) * voxel_ml,

@@ -21,7 +21,7 @@ from DLCTPMLib.mapping import Chest, Stopwatch, map_lungs
 from DLCTPMLib.metrics import UndefinedMetricError, dice, spearman, ssim_map
 from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
-from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct
+from DLCTPMLib.preprocessing import PreprocessingSettings, network_inputs
 from DLCTPMLib.progress import Progress, silent
 from DLCTPMLib.spect_comparison import MODEL, SIDES, SpectComparison, on_spect_grid
 from DLCTPMLib.spect_grid import SpectGrid
@@ -209,11 +209,13 @@ def _curve_of_patient(
 ) -> list[dict]:
     images = patient.load()
     chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
-    enhanced = {side: enhance_ct(grid.down(chest.hu), grid.mask, preprocessing) for side, grid in chest.grids.items()}
+    lungs = {
+        side: network_inputs(grid.down(chest.hu), grid.mask, preprocessing) for side, grid in chest.grids.items()
+    }
     grid = SpectGrid.of(images.lungs, images.spect, images.transform)
     comparison, rows = None, []
     for epoch, predictor in predictors.items():
-        perfusion = chest.to_ct({side: predictor(values) for side, values in enhanced.items()})
+        perfusion = chest.to_ct({side: predictor(images) for side, images in lungs.items()})
         if comparison is None:
             comparison = on_spect_grid(
                 perfusion, images.spect, images.lungs, images.transform, bundle_preprocessing=preprocessing

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from DLCTPMLib.arnn import ArnnSettings
-from DLCTPMLib.networks import PAPER, NetworkSettings, network_dict, network_settings
+from DLCTPMLib.networks import PAPER, NetworkSettings, check_inputs, network_dict, network_settings
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.settings import StageSettings
 from DLCTPMTrainingLib.study_statistics import StatisticsSettings
@@ -75,6 +75,9 @@ class Candidate:
     network: NetworkSettings
     training: TrainingSettings
     preprocessing: PreprocessingSettings
+
+    def __post_init__(self):
+        check_inputs(self.network, self.preprocessing)
 
     def with_epochs(self, epochs: int) -> Candidate:
         """The same, trained for another number of epochs."""

@@ -1,0 +1,91 @@
+"""A plain 3D U-Net (Çiçek et al. 2016) of the paper's network's size, to compare that one with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from DLCTPMLib.network_parts import ConvUnit, PerfusionNetwork
+from DLCTPMLib.settings import StageSettings
+
+
+@dataclass(frozen=True)
+class UnetSettings(StageSettings):
+    """What the network is made of. Width, kernel and dropout are the paper's, so that the structure alone differs.
+
+    Attributes:
+        channels: feature channels at its four scales.
+        kernel: width of every convolution but the strided and the 1×1×1 ones.
+        dropout: share dropped after every convolution while training.
+        input_channels: images that it takes, enhanced CT first.
+    """
+
+    WHAT = "network settings"
+    ARCHITECTURE = "unet"
+
+    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
+    kernel: int = 5
+    dropout: float = 0.1
+    input_channels: int = 1
+
+    def __post_init__(self):
+        object.__setattr__(self, "channels", tuple(int(n) for n in self.channels))
+        self.require(
+            {
+                "channels must be four positive numbers": len(self.channels) == 4 and min(self.channels) > 0,
+                "kernel must be odd": self.kernel % 2 == 1 and self.kernel > 0,
+                "dropout must lie in 0…1": 0 <= self.dropout < 1,
+                "input_channels must be at least 1": self.input_channels >= 1,
+            }
+        )
+
+
+class Unet(PerfusionNetwork):
+    """Two convolutions a scale, down by strided and up by transposed convolutions, skips by concatenation.
+
+    No residual, no attention. Every scale's skip goes across, S1's too.
+
+    Args:
+        settings: what it is made of.
+    """
+
+    def __init__(self, settings: UnetSettings | None = None):
+        super().__init__()
+        self.settings = s = settings or UnetSettings()
+        c1, c2, c3, c4 = s.channels
+        self.encode1 = self._pair(s.input_channels, c1)
+        self.down1, self.encode2 = self._down(c1, c2), self._pair(c2, c2)
+        self.down2, self.encode3 = self._down(c2, c3), self._pair(c3, c3)
+        self.down3, self.encode4 = self._down(c3, c4), self._pair(c4, c4)
+        self.up3, self.decode3 = self._up(c4, c3), self._pair(2 * c3, c3)
+        self.up2, self.decode2 = self._up(c3, c2), self._pair(2 * c2, c2)
+        self.up1, self.decode1 = self._up(c2, c1), self._pair(2 * c1, c1)
+        self.project = nn.Conv3d(c1, 1, 1)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The sum that the final sigmoid takes."""
+        s1 = self.encode1(x)
+        s2 = self.encode2(self.down1(s1))
+        s3 = self.encode3(self.down2(s2))
+        d3 = self.up3(self.encode4(self.down3(s3)))
+        d2 = self.up2(self.decode3(torch.cat([s3, d3], dim=1)))
+        d1 = self.up1(self.decode2(torch.cat([s2, d2], dim=1)))
+        return self.project(self.decode1(torch.cat([s1, d1], dim=1)))
+
+    def _pair(self, inputs: int, outputs: int) -> nn.Sequential:
+        kernel = self.settings.kernel
+        return nn.Sequential(
+            self._unit(nn.Conv3d(inputs, outputs, kernel, padding=kernel // 2, bias=False)),
+            self._unit(nn.Conv3d(outputs, outputs, kernel, padding=kernel // 2, bias=False)),
+        )
+
+    def _down(self, inputs: int, outputs: int) -> ConvUnit:
+        return self._unit(nn.Conv3d(inputs, outputs, 2, stride=2, bias=False))
+
+    def _up(self, inputs: int, outputs: int) -> ConvUnit:
+        return self._unit(nn.ConvTranspose3d(inputs, outputs, 2, stride=2, bias=False))
+
+    def _unit(self, convolution: nn.Module) -> ConvUnit:
+        return ConvUnit(convolution, nn.ReLU(), self.settings.dropout)
