@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.arnn import ArnnSettings
 from DLCTPMLib.commands import say
 from DLCTPMLib.errors import InputError
+from DLCTPMLib.networks import ARCHITECTURES, NetworkSettings, network_settings
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.progress import Progress, teller
 from DLCTPMLib.run_file import keeping
@@ -18,8 +18,9 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMTrainingLib.cohort_training import TrainingPlan, train_cohort
     from DLCTPMTrainingLib.training import TrainingSettings
 
-    network = _given(channels=_whole_numbers(options.channels, "--channels"), roi_attention=options.roi_attention)
+    inputs = tuple(options.inputs.split(",")) if options.inputs else ARCHITECTURES[options.network].inputs
     preprocessing = _given(
+        inputs=inputs,
         grid_shape=_whole_numbers(options.grid, "--grid"),
         median_size=options.median_size,
         uniform_size=options.uniform_size,
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         out=Path(options.out),
         name=options.name,
         version=options.model_version,
-        network=ArnnSettings(**network),
+        network=_network(options, len(inputs)),
         training=TrainingSettings(plateau=options.plateau, **training),
         preprocessing=PreprocessingSettings(**preprocessing),
         test=Path(options.test) if options.test else None,
@@ -48,6 +49,15 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     bundle = train_cohort(plan, progress, keeping(options, "checkpoint.pt", teller(progress)))
     progress("Done", 1.0)
     say(options, f"Model in {bundle}; use it with --model {bundle}")
+
+
+def _network(options: argparse.Namespace, images: int) -> NetworkSettings:
+    kind = ARCHITECTURES[options.network]
+    if options.roi_attention and not hasattr(kind.settings, "roi_attention"):
+        raise InputError(f"--roi-attention {options.roi_attention}: a {kind.title} has no attention, leave it out")
+    channels = _whole_numbers(options.channels, "--channels")
+    given = _given(channels=channels, roi_attention=options.roi_attention)
+    return network_settings({"architecture": options.network, "input_channels": images, **given})
 
 
 def _given(**options) -> dict:

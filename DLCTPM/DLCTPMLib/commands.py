@@ -196,6 +196,17 @@ def _add_train(commands) -> None:
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over all lungs (default 500)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
     parser.add_argument("--learning-rate", type=float, metavar="R", help="Adam's (default 0.001)")
+    parser.add_argument(
+        "--network",
+        choices=("arnn", "unet", "context"),
+        default="arnn",
+        help="the paper's, a plain U-Net of its size, or the paper's with place and density (default arnn)",
+    )
+    parser.add_argument(
+        "--inputs",
+        choices=("enhanced", "enhanced,density"),
+        help="images that the network gets (default: enhanced, for context with density)",
+    )
     parser.add_argument("--channels", metavar="A-B-C-D", help="feature channels (default 16-32-64-128)")
     _add_grid(parser)
     parser.add_argument("--roi-attention", choices=("literal", "soft", "hard"), help="default literal")

@@ -10,6 +10,8 @@ import pytest
 import SimpleITK as sitk
 
 from DLCTPMLib.arnn import ArnnSettings
+from DLCTPMLib.commands import main
+from DLCTPMLib.context_network import ContextSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.model_bundle import load_bundle
 from DLCTPMLib.preprocessing import PreprocessingSettings, high_intensity_reference
@@ -66,6 +68,30 @@ def test_the_bundle_tells_what_it_was_made_of(bundle):
 def test_a_finished_run_gives_the_same_model_again(cohort, tmp_path):
     first = load_bundle(train_cohort(a_plan(cohort, tmp_path / "run"))).sha256
     assert load_bundle(train_cohort(a_plan(cohort, tmp_path / "run"))).sha256 == first
+
+
+def test_a_network_is_trained_by_its_name_and_maps_the_cohort(cohort, tmp_path):
+    shape = ["--channels", "2-2-4-4", "--grid", "32x16x16", "--median-size", "4", "--uniform-size", "3"]
+    command = ["train", str(cohort), "--out", str(tmp_path), "--epochs", "1", "--progress", "none", "--device", "cpu"]
+    assert main([*command, *shape, "--network", "context"]) == 0
+    bundle = load_bundle(tmp_path / "model")
+    assert bundle.network().settings == ContextSettings(channels=(2, 2, 4, 4))
+    assert bundle.preprocessing == replace(PREPROCESSING, inputs=("enhanced", "density"))
+    assert bundle.metadata["network_data_format"]["inputs"]["image"]["num_channels"] == 2
+    assert "attention residual network with place and density" in bundle.card
+    rows = evaluate_cohort(read_cohort(cohort)[:1], bundle, device="cpu")
+    assert len(rows) == 3 * 2 * 5
+
+
+def test_options_that_the_network_cannot_have_are_refused(cohort, tmp_path, capsys):
+    command = ["train", str(cohort), "--out", str(tmp_path), "--network"]
+    assert main([*command, "unet", "--roi-attention", "soft"]) == 2
+    assert "a plain 3D U-Net has no attention" in capsys.readouterr().err
+
+
+def test_a_plan_whose_network_takes_other_images_is_refused(cohort, tmp_path):
+    with pytest.raises(InputError, match="takes 2 images but the preprocessing makes 1"):
+        a_plan(cohort, tmp_path, network=ContextSettings())
 
 
 def test_the_table_has_every_patient_scope_part_and_prediction(cohort, bundle, tmp_path):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from DLCTPMLib.arnn import Arnn, ArnnSettings
+from DLCTPMLib.commands import main
 from DLCTPMLib.context_network import ContextNetwork, ContextSettings, with_place
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import Predictor, folded
@@ -160,6 +161,12 @@ def test_settings_that_name_no_network_are_the_papers():
     old = {"channels": [4, 4, 6, 6], "kernel": 3, "convolutions": 2, "dropout": 0.1, "prelu": 0.2}
     assert network_settings(old) == ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
     assert PreprocessingSettings.from_dict({"edges": "masked"}).inputs == ("enhanced",)
+
+
+def test_the_command_line_offers_every_network(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert f"--network {{{','.join(ARCHITECTURES)}}}" in capsys.readouterr().out
 
 
 def test_a_network_nobody_knows_is_refused():
