@@ -16,10 +16,7 @@ from scipy.spatial import cKDTree
 
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.lungs import bounding_box
-
-GRID_SHAPE = (128, 64, 64)
-"""The paper's matrix, (z, y, x): the long side runs from the diaphragm to the apex."""
-
+from DLCTPMLib.preprocessing_settings import GRID_SHAPE
 
 SLAB = 16
 """Slices that are worked on at a time."""

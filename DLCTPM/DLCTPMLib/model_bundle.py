@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from DLCTPMLib.errors import InputError, naming
-from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMLib.preprocessing_settings import PreprocessingSettings
 from DLCTPMLib.resources import resource_folder
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.context_network import ContextNetwork, ContextSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.network_parts import PerfusionNetwork
-from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMLib.preprocessing_settings import PreprocessingSettings
 from DLCTPMLib.unet import Unet, UnetSettings
 
 NetworkSettings = ArnnSettings | UnetSettings | ContextSettings
