@@ -138,6 +138,7 @@ class Arnn(PerfusionNetwork):
         settings: what it is made of.
     """
 
+    SKIPS = (("encode3", "skip3", "decode3"), ("encode2", "skip2", "decode2"), ("encode1", "roi"))
     EXTRA_CHANNELS = 0
     """Input channels that a descendant adds to the images by itself."""
 

@@ -32,6 +32,9 @@ class PerfusionNetwork(nn.Module):
     final sigmoid, for the loss. ``settings`` are those it was built from.
     """
 
+    SKIPS: tuple[tuple[str, ...], ...] = ()
+    """Names of the blocks that each skip runs through, for drawings."""
+
     def logits(self, x: Tensor) -> Tensor:
         """The sum that the final sigmoid takes."""
         raise NotImplementedError

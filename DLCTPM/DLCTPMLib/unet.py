@@ -42,6 +42,38 @@ class UnetSettings(StageSettings):
         )
 
 
+class Unit(ConvUnit):
+    """One convolution, batch norm, ReLU, dropout."""
+
+    def __init__(self, convolution: nn.Module, settings: UnetSettings):
+        super().__init__(convolution, nn.ReLU(), settings.dropout)
+
+
+class Pair(nn.Sequential):
+    """Two convolutions of one scale."""
+
+    def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
+        kernel, same = settings.kernel, settings.kernel // 2
+        super().__init__(
+            Unit(nn.Conv3d(inputs, outputs, kernel, padding=same, bias=False), settings),
+            Unit(nn.Conv3d(outputs, outputs, kernel, padding=same, bias=False), settings),
+        )
+
+
+class Down(Unit):
+    """2×2×2 strided convolution: half the size."""
+
+    def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
+        super().__init__(nn.Conv3d(inputs, outputs, 2, stride=2, bias=False), settings)
+
+
+class Up(Unit):
+    """2×2×2 transposed convolution: twice the size."""
+
+    def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
+        super().__init__(nn.ConvTranspose3d(inputs, outputs, 2, stride=2, bias=False), settings)
+
+
 class Unet(PerfusionNetwork):
     """Two convolutions a scale, down by strided and up by transposed convolutions, skips by concatenation.
 
@@ -51,17 +83,19 @@ class Unet(PerfusionNetwork):
         settings: what it is made of.
     """
 
+    SKIPS = (("encode3", "decode3"), ("encode2", "decode2"), ("encode1", "decode1"))
+
     def __init__(self, settings: UnetSettings | None = None):
         super().__init__()
         self.settings = s = settings or UnetSettings()
         c1, c2, c3, c4 = s.channels
-        self.encode1 = self._pair(s.input_channels, c1)
-        self.down1, self.encode2 = self._down(c1, c2), self._pair(c2, c2)
-        self.down2, self.encode3 = self._down(c2, c3), self._pair(c3, c3)
-        self.down3, self.encode4 = self._down(c3, c4), self._pair(c4, c4)
-        self.up3, self.decode3 = self._up(c4, c3), self._pair(2 * c3, c3)
-        self.up2, self.decode2 = self._up(c3, c2), self._pair(2 * c2, c2)
-        self.up1, self.decode1 = self._up(c2, c1), self._pair(2 * c1, c1)
+        self.encode1 = Pair(s.input_channels, c1, s)
+        self.down1, self.encode2 = Down(c1, c2, s), Pair(c2, c2, s)
+        self.down2, self.encode3 = Down(c2, c3, s), Pair(c3, c3, s)
+        self.down3, self.encode4 = Down(c3, c4, s), Pair(c4, c4, s)
+        self.up3, self.decode3 = Up(c4, c3, s), Pair(2 * c3, c3, s)
+        self.up2, self.decode2 = Up(c3, c2, s), Pair(2 * c2, c2, s)
+        self.up1, self.decode1 = Up(c2, c1, s), Pair(2 * c1, c1, s)
         self.project = nn.Conv3d(c1, 1, 1)
 
     def logits(self, x: Tensor) -> Tensor:
@@ -73,19 +107,3 @@ class Unet(PerfusionNetwork):
         d2 = self.up2(self.decode3(torch.cat([s3, d3], dim=1)))
         d1 = self.up1(self.decode2(torch.cat([s2, d2], dim=1)))
         return self.project(self.decode1(torch.cat([s1, d1], dim=1)))
-
-    def _pair(self, inputs: int, outputs: int) -> nn.Sequential:
-        kernel = self.settings.kernel
-        return nn.Sequential(
-            self._unit(nn.Conv3d(inputs, outputs, kernel, padding=kernel // 2, bias=False)),
-            self._unit(nn.Conv3d(outputs, outputs, kernel, padding=kernel // 2, bias=False)),
-        )
-
-    def _down(self, inputs: int, outputs: int) -> ConvUnit:
-        return self._unit(nn.Conv3d(inputs, outputs, 2, stride=2, bias=False))
-
-    def _up(self, inputs: int, outputs: int) -> ConvUnit:
-        return self._unit(nn.ConvTranspose3d(inputs, outputs, 2, stride=2, bias=False))
-
-    def _unit(self, convolution: nn.Module) -> ConvUnit:
-        return ConvUnit(convolution, nn.ReLU(), self.settings.dropout)

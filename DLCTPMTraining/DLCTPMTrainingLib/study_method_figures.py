@@ -9,13 +9,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings, ConvT, ResConv, RoiAtt, SkipAtt, StriConv
+from DLCTPMLib.arnn import ConvT, ResConv, RoiAtt, SkipAtt, StriConv
+from DLCTPMLib.network_parts import PerfusionNetwork
+from DLCTPMLib.networks import NetworkSettings, build_network
+from DLCTPMLib.unet import Down, Pair, Up
 from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_drawing import DPI
 
-BLOCK_COLOURS = {ResConv: "#4c78b5", StriConv: "#8a5fa8", ConvT: "#4f9d69", SkipAtt: "#c64b43", RoiAtt: "#e0a02e"}
+BLUE, PURPLE, GREEN, RED, YELLOW = "#4c78b5", "#8a5fa8", "#4f9d69", "#c64b43", "#e0a02e"
 """As in the paper's Fig. 2(b): blue residual, purple strided, green transposed, red skip attention; yellow ROI."""
-NAMES = {ResConv: "ResConv", StriConv: "StriConv", ConvT: "ConvT", SkipAtt: "SkipAtt", RoiAtt: "ROI Att"}
+BLOCK_COLOURS = {
+    ResConv: BLUE, StriConv: PURPLE, ConvT: GREEN, SkipAtt: RED, RoiAtt: YELLOW, Pair: BLUE, Down: PURPLE, Up: GREEN
+}  # fmt: skip
+NAMES = {
+    ResConv: "ResConv", StriConv: "StriConv", ConvT: "ConvT", SkipAtt: "SkipAtt", RoiAtt: "ROI Att",
+    Pair: "two Conv", Down: "strided Conv", Up: "ConvT",
+}  # fmt: skip
 
 
 def flow_chart(results: StudyResults) -> Figure:
@@ -54,15 +63,14 @@ def _text_box(axis: Axes, x: float, y: float, text: str, width: float) -> None:
     axis.text(x, y, text, ha="center", va="center", fontsize=8.5)
 
 
-def network_blocks(settings: ArnnSettings, grid_shape: tuple[int, int, int]) -> list[dict]:
+def network_blocks(settings: NetworkSettings, grid_shape: tuple[int, int, int]) -> list[dict]:
     """Every block of the network in the order it runs, as the module itself says: nothing is computed.
 
     Returns:
         ``name``, ``kind`` (the block's class), ``channels`` and ``shape`` (z, y, x) of what it gives.
     """
-    with torch.device("meta"):
-        network = Arnn(settings).eval()
-        image = torch.empty(1, 1, *grid_shape)
+    network = _meta(settings).eval()
+    image = torch.empty(1, settings.input_channels, *grid_shape, device="meta")
     blocks = []
 
     def note(name: str):
@@ -81,10 +89,11 @@ def network_blocks(settings: ArnnSettings, grid_shape: tuple[int, int, int]) -> 
     return blocks
 
 
-def network_drawing(settings: ArnnSettings, grid_shape: tuple[int, int, int]) -> Figure:
+def network_drawing(settings: NetworkSettings, grid_shape: tuple[int, int, int]) -> Figure:
     """Fig. 2(b): the network's blocks by scale, with size and channels, drawn from the live module."""
     blocks = network_blocks(settings, grid_shape)
-    parameters = sum(p.numel() for p in _meta(settings).parameters())
+    network = _meta(settings)
+    parameters = sum(p.numel() for p in network.parameters())
     top = blocks[0]["shape"][0]
     figure = Figure(figsize=(10.2, 4.6), dpi=DPI)
     axis = figure.add_axes((0.0, 0.02, 1.0, 0.94))
@@ -99,18 +108,22 @@ def network_drawing(settings: ArnnSettings, grid_shape: tuple[int, int, int]) ->
     order = [block["name"] for block in blocks if block["kind"] not in (SkipAtt, RoiAtt)]
     for a, b in pairwise(order):
         _arrow(axis, places[a], places[b])
-    for skip, decoder, encoder in (("skip3", "decode3", "encode3"), ("skip2", "decode2", "encode2")):
-        _arrow(axis, places[encoder], places[skip], dashed=True, bend=-0.16)
-        _arrow(axis, places[skip], places[decoder])
-    _arrow(axis, places["encode1"], places["roi"], dashed=True)
-    end = (x + 1.1, 0.45)
-    axis.text(*end, "1×1×1 of both,\nsum, sigmoid:\nperfusion 0…1", fontsize=7, ha="left", va="center")
-    for name in (order[-1], "roi"):
+    for encoder, *others in network.SKIPS:
+        bend = 0 if others[0] == "roi" else -0.16
+        _arrow(axis, places[encoder], places[others[0]], dashed=True, bend=bend)
+        for a, b in pairwise(others):
+            _arrow(axis, places[a], places[b])
+    last = [name for name in (order[-1], "roi") if name in places]
+    end = (x + 1.1, 0.45 if len(last) > 1 else 0)
+    words = "1×1×1 of both,\nsum, sigmoid:\n" if len(last) > 1 else "1×1×1,\nsigmoid:\n"
+    axis.text(*end, words + "perfusion 0…1", fontsize=7, ha="left", va="center")
+    for name in last:
         _arrow(axis, places[name], (end[0] - 0.3, end[1]))
     for scale in range(4):
         axis.text(-0.1, -1.25 * scale, f"S{scale + 1}", fontsize=9, va="center", color="#555", weight="semibold")
-    for number, (kind, colour) in enumerate(BLOCK_COLOURS.items()):
-        axis.add_patch(Rectangle((0.6 + 2.1 * number, -5.05), 0.3, 0.22, color=colour))
+    drawn = {block["kind"] for block in blocks}
+    for number, kind in enumerate(kind for kind in BLOCK_COLOURS if kind in drawn):
+        axis.add_patch(Rectangle((0.6 + 2.1 * number, -5.05), 0.3, 0.22, color=BLOCK_COLOURS[kind]))
         axis.text(1.0 + 2.1 * number, -4.94, NAMES[kind], fontsize=8, va="center")
     words = (
         f"{parameters / 1e6:.2f} million parameters, kernels {settings.kernel}³; below each block: channels, z×y×x"
@@ -120,9 +133,9 @@ def network_drawing(settings: ArnnSettings, grid_shape: tuple[int, int, int]) ->
     return figure
 
 
-def _meta(settings: ArnnSettings) -> Arnn:
+def _meta(settings: NetworkSettings) -> PerfusionNetwork:
     with torch.device("meta"):
-        return Arnn(settings)
+        return build_network(settings)
 
 
 def _draw_block(axis: Axes, x: float, y: float, block: dict) -> None:

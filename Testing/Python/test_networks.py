@@ -27,6 +27,7 @@ from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct, network_i
 from DLCTPMLib.unet import Unet, UnetSettings
 from DLCTPMTrainingLib.lung_samples import Samples
 from DLCTPMTrainingLib.samples import samples_of_pair
+from DLCTPMTrainingLib.study_method_figures import network_blocks, network_drawing
 from DLCTPMTrainingLib.training import TrainingSettings, train
 
 CPU = torch.device("cpu")
@@ -138,6 +139,15 @@ def test_a_mirrored_lung_gets_the_place_of_the_lung_it_looks_like():
     mirrored = with_place(images.flip(-1))[0]
     assert torch.equal(mirrored[:3].flip(-1), with_place(images)[0, :3])
     assert torch.equal(mirrored[5], with_place(images)[0, 5])  # x grows leftward in every lung
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_network_can_be_drawn_block_by_block(name):
+    network = build_network(small(name))
+    blocks = {block["name"]: block for block in network_blocks(small(name), (32, 16, 16))}
+    assert set(blocks) == {part for part, _ in network.named_children() if not part.startswith("project")}
+    assert {part for skip in network.SKIPS for part in skip} <= set(blocks)
+    network_drawing(small(name), (32, 16, 16))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
