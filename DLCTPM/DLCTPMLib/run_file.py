@@ -27,27 +27,32 @@ def keeping(options: argparse.Namespace, begun: str, tell: Tell) -> Tell:
 
     def keep_and_tell(**values: object) -> None:
         if "cohort" in values and not (out / begun).is_file():
-            write_run(out, options)
+            write_run(out, options, values["cohort"])
         tell(**values)
 
     return keep_and_tell
 
 
-def write_run(out: Path, options: argparse.Namespace) -> None:
-    """Write ``run.json``: the command, the cohort's path, and the options that were given; paths absolute."""
+def write_run(out: Path, options: argparse.Namespace, about: dict) -> None:
+    """Write ``run.json``: the command, the cohort, what is known ``about`` it, and the options that were given."""
     given = {
         name: str(Path(value).absolute()) if name in _PATHS else value
         for name, value in vars(options).items()
         if name not in _NOT_KEPT and value is not None and value is not False
     }
-    run = {"command": options.command, "cohort": str(Path(options.cohort).absolute()), "options": given}
+    run = {
+        "command": options.command,
+        "cohort": str(Path(options.cohort).absolute()),
+        "about": about,
+        "options": given,
+    }
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / RUN_FILE) as partial:
         partial.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
 def read_run(folder: Path) -> dict:
-    """What ``write_run`` wrote: ``command``, ``cohort``, ``options``.
+    """What ``write_run`` wrote: ``command``, ``cohort``, ``about``, ``options``; every path absolute.
 
     Raises:
         InputError: there is no run in this folder, or its file is damaged.
@@ -55,7 +60,12 @@ def read_run(folder: Path) -> dict:
     path = Path(folder) / RUN_FILE
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
-        return {"command": str(run["command"]), "cohort": str(run["cohort"]), "options": dict(run["options"])}
+        return {
+            "command": str(run["command"]),
+            "cohort": str(run["cohort"]),
+            "about": dict(run["about"]),
+            "options": dict(run["options"]),
+        }
     except FileNotFoundError:
         raise InputError(f"{folder}: there is no run to continue in this folder; choose another") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

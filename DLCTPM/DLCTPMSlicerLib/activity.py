@@ -67,12 +67,12 @@ class Activity:
             logging.info(details)
         slicer.util.errorDisplay(message, detailedText=details or message)
 
-    def finish(self, result, done: str) -> bool:
-        """End as a job's result says; whether it is done."""
+    def finish(self, result, done: str, cancelled: str = "") -> bool:
+        """End as a job's result says; whether it is done. ``cancelled``: what to say then, if not the usual."""
         if result.outcome is Outcome.DONE:
             self.end(done)
         elif result.outcome is Outcome.CANCELLED:
-            self.end(_("Cancelled; the scene is as before."))
+            self.end(cancelled or _("Cancelled; the scene is as before."))
         else:
             self.fail(result.message, result.details)
         return result.outcome is Outcome.DONE

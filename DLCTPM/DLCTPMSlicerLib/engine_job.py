@@ -50,6 +50,7 @@ class EngineJob:
         deliver: given that folder after the run, makes the nodes and returns what the caller wants.
         onProgress: called with ``EngineProgress``.
         onFinished: called once with a ``JobResult``.
+        endsWithScene: end when the scene is closed, for a job on the scene's nodes.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class EngineJob:
         deliver: Callable[[Path], object],
         onProgress: Callable[[EngineProgress], None] = lambda progress: None,
         onFinished: Callable[[JobResult], None] = lambda result: None,
+        endsWithScene: bool = True,
     ):
+        self._endsWithScene = endsWithScene
         self._prepare, self._deliver = prepare, deliver
         self._onProgress, self._onFinished = onProgress, onFinished
         self._process: EngineProcess | None = None
@@ -74,7 +77,8 @@ class EngineJob:
     def start(self) -> EngineJob:
         """Write the files and start the engine; a node that cannot be used ends the job as failed."""
         self._folder = Path(tempfile.mkdtemp(prefix="dlctpm-", dir=slicer.app.temporaryPath))
-        self._sceneTag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._sceneCloses)
+        if self._endsWithScene:
+            self._sceneTag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._sceneCloses)
         try:
             arguments = self._prepare(self._folder)
         except NodeError as problem:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import slicer
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib import display, engine_setup
+from DLCTPMSlicerLib import display
 from DLCTPMSlicerLib.activity import Activity
+from DLCTPMSlicerLib.job_runner import JobRunner
 from DLCTPMSlicerLib.lung_check import lungSentence, lungVolume
 from DLCTPMSlicerLib.node_files import NodeError, removeNode
 from DLCTPMSlicerLib.panel_inputs import InputsPart
@@ -26,8 +27,9 @@ class Panel:
     def __init__(self, ui, logic):
         self.ui, self.logic = ui, logic
         self.parameters = None
-        self._job = None
         self.activity = Activity(ui, self.update)
+        self.runner = JobRunner(self.activity, self.update)
+        self.run = self.runner.run
         self.inputs = InputsPart(self)
         self.results = ResultsPart(self)
         self.spect = SpectPart(self)
@@ -36,8 +38,7 @@ class Panel:
 
     def close(self) -> None:
         """End what runs; the panel is going."""
-        if self._job is not None:
-            self._job.kill()
+        self.runner.kill()
         self.inputs.close()
         self.results.close()
         self.spect.close()
@@ -70,38 +71,6 @@ class Panel:
         self.inputs.update(idle)
         self.results.update(idle)
         self.spect.update(idle)
-
-    def run(self, stage: str, start, delivered, done: str) -> None:
-        """Run one engine job and show it.
-
-        Args:
-            stage: what to say until the engine reports.
-            start: given the callbacks, starts the job.
-            delivered: called with what the job brought.
-            done: what to say then.
-        """
-        if self.activity.busy or not self._engineReady():
-            return
-
-        def finished(result) -> None:
-            self._job = None
-            if self.activity.finish(result, done):
-                delivered(result.value)
-            self.update()
-
-        self.activity.begin(stage, None)
-        job = start(onProgress=self.activity.progress, onFinished=finished)
-        if job.running:
-            self._job = job
-            self.activity.cancellableBy(job.cancel)
-
-    def _engineReady(self) -> bool:
-        try:
-            engine_setup.ensureEngine()
-        except engine_setup.SetupError as problem:
-            self.activity.fail(str(problem))
-            return False
-        return True
 
     def predict(self) -> None:
         """What "Predict perfusion" does; where another program finds the lungs, they are looked at first."""

@@ -7,14 +7,14 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib import engine_setup
+from DLCTPMSlicerLib.device_choice import DeviceChoice
 from DLCTPMSlicerLib.lung_sources import lungSources
 from DLCTPMSlicerLib.models import availableModels
+from DLCTPMSlicerLib.text_window import showMarkdown
 
-DEVICE_KEY, MODEL_FOLDER_KEY = "DLCTPM/Device", "DLCTPM/ModelFolder"
-"""Settings of this computer, not of a scene."""
+MODEL_FOLDER_KEY = "DLCTPM/ModelFolder"
+"""A setting of this computer, not of a scene."""
 DEFAULT_MODEL = "default"
-DEVICES = ("auto", "cpu", "cuda", "mps")
 _FLAGS_ROLE, _USABLE, _GREYED = int(qt.Qt.UserRole) - 1, 33, 0
 """Qt keeps an item's flags in the role before UserRole: selectable and enabled (33), or neither."""
 
@@ -32,30 +32,26 @@ class InputsPart:
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
         self._sources, self._models = lungSources(), []
-        self._probe = None
+        self._device = DeviceChoice(
+            self.ui, _("PyTorch is not installed yet; it will be offered at the first prediction.")
+        )
         self._fillSources()
-        self._fillDevices()
         self.ui.modelFolderPathLineEdit.currentPath = slicer.util.settingsValue(MODEL_FOLDER_KEY, "")
         self._fillModels()
         self.ui.lungSourceComboBox.currentIndexChanged.connect(self._sourceChosen)
         self.ui.modelComboBox.currentIndexChanged.connect(self._modelChosen)
-        self.ui.deviceComboBox.currentIndexChanged.connect(self._deviceChosen)
         self.ui.modelFolderPathLineEdit.currentPathChanged.connect(self._folderChosen)
         self.ui.modelCardButton.clicked.connect(self.showCard)
 
     def close(self) -> None:
         """End the search for a graphics card."""
-        if self._probe is not None:
-            self._probe.kill()
+        self._device.close()
 
     def refresh(self) -> None:
-        """See again which programs and models there are; look for a graphics card once."""
+        """See again which programs, models and devices there are."""
         self._greySources()
         self._fillModels()
-        if self._probe is None and engine_setup.torchInstalled():
-            self._probe = engine_setup.findDevice(self._deviceFound)
-        elif not engine_setup.torchInstalled():
-            self.ui.deviceLabel.text = _("PyTorch is not installed yet; it will be offered at the first prediction.")
+        self._device.refresh()
 
     def source(self):
         """The chosen lung source."""
@@ -69,7 +65,7 @@ class InputsPart:
 
     def device(self) -> str:
         """The chosen device."""
-        return DEVICES[max(self.ui.deviceComboBox.currentIndex, 0)]
+        return self._device.device()
 
     def problem(self) -> str:
         """Why nothing can be predicted now; empty if it can."""
@@ -105,12 +101,7 @@ class InputsPart:
         index = self.ui.modelComboBox.currentIndex
         if not 0 <= index < len(self._models):
             return
-        model = self._models[index]
-        self._card = qt.QTextBrowser()
-        self._card.setWindowTitle(model.label)
-        self._card.setMarkdown(model.card)
-        self._card.resize(640, 560)
-        self._card.show()
+        self._card = showMarkdown(self._models[index].label, self._models[index].card)
 
     def _fillSources(self) -> None:
         for source in self._sources:
@@ -133,12 +124,6 @@ class InputsPart:
         if self.panel.parameters is not None:
             self._showModel()
 
-    def _fillDevices(self) -> None:
-        for label in (_("Automatic"), _("Processor"), _("NVIDIA graphics card (CUDA)"), _("Mac graphics (MPS)")):
-            self.ui.deviceComboBox.addItem(label)
-        chosen = slicer.util.settingsValue(DEVICE_KEY, "auto")
-        self.ui.deviceComboBox.currentIndex = DEVICES.index(chosen) if chosen in DEVICES else 0
-
     def _sourceChosen(self, index: int) -> None:
         if self.panel.parameters is not None and index >= 0:
             self.panel.parameters.lungSource = self._sources[index].key
@@ -147,12 +132,6 @@ class InputsPart:
         if self.panel.parameters is not None and 0 <= index < len(self._models):
             self.panel.parameters.model = self._models[index].key
 
-    def _deviceChosen(self, _index: int) -> None:
-        qt.QSettings().setValue(DEVICE_KEY, self.device())
-
     def _folderChosen(self, folder: str) -> None:
         qt.QSettings().setValue(MODEL_FOLDER_KEY, folder)
         self._fillModels()
-
-    def _deviceFound(self, _device: str, sentence: str) -> None:
-        self.ui.deviceLabel.text = sentence

@@ -16,7 +16,7 @@ SCOPES = ("lungs", "right lung", "left lung")
 def regionsTable(regions: dict, name: str, node: slicer.vtkMRMLTableNode | None = None) -> slicer.vtkMRMLTableNode:
     """The engine's ``regions`` as a table: one row a region."""
     rows = [[region, *(values.get(column) for column in REGION_COLUMNS)] for region, values in regions.items()]
-    return _table(["region", *REGION_COLUMNS], rows, name, node)
+    return fillTable(["region", *REGION_COLUMNS], rows, name, node)
 
 
 def metricsTable(agreement: dict, name: str, node: slicer.vtkMRMLTableNode | None = None) -> slicer.vtkMRMLTableNode:
@@ -32,10 +32,13 @@ def metricsTable(agreement: dict, name: str, node: slicer.vtkMRMLTableNode | Non
             rows.append([where, "map", *(values.get(metric) for metric in METRICS)])
             for baseline, numbers in (values.get("baselines") or {}).items():
                 rows.append([where, baseline, *(numbers.get(metric) for metric in METRICS)])
-    return _table(["part", "what", *METRICS], rows, name, node)
+    return fillTable(["part", "what", *METRICS], rows, name, node)
 
 
-def _table(columns: list[str], rows: list[list], name: str, node) -> slicer.vtkMRMLTableNode:
+def fillTable(
+    columns: list[str], rows: list[list], name: str, node: slicer.vtkMRMLTableNode | None = None
+) -> slicer.vtkMRMLTableNode:
+    """A table node with these columns of numbers or texts; ``node`` is filled anew if given. None is not a number."""
     node = node or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
     table = vtk.vtkTable()
     for index, column in enumerate(columns):
@@ -82,6 +85,14 @@ HEADINGS = {
     "dsc_high": "DSC high",
     "dsc_low": "DSC low",
     "kappa": "κ",
+    "fit": "Fit",
+    "epochs": "Epochs",
+    "loss": "Loss",
+    "excess": "Training",
+    "validation_excess": "Validation",
+    "validation_r": "R",
+    "validation_ssim": "SSIM",
+    "minutes": "Minutes",
 }
 EXPLANATIONS = {
     "volume_ml": "Volume of the region in this CT.",
@@ -97,6 +108,13 @@ EXPLANATIONS = {
     "dsc_low": "Dice overlap of low-functional lung with the SPECT's; 1 is equal.",
     "kappa": "Cohen's kappa of high and low function; 0 is chance, 1 is equal.",
     "r_pearson": "Pearson's correlation with the SPECT, voxel by voxel.",
+    "fit": "One training of the network; a study has one for each fold and a final one.",
+    "epochs": "Passes over all lungs so far.",
+    "loss": "Binary cross-entropy of the last epoch (Eq. 3).",
+    "excess": "The training lungs' loss above the entropy of their targets, the least that it can be.",
+    "validation_excess": "The same of the validation lungs, which nothing is learned from.",
+    "validation_r": "Spearman's rank correlation with the SPECT in the validation lungs, on the network's grid.",
+    "validation_ssim": "Structural similarity with the SPECT in the validation lungs, on the network's grid.",
     "ssim_box": "Structural similarity, mean over the whole box around the lungs; higher, because the box is empty.",
 }
 """Tooltips of the columns."""
@@ -109,12 +127,16 @@ WORDS = {
     "enhanced_ct": "Enhanced CT",
 }
 """What the metrics table calls the map and the baselines."""
-_DECIMALS = {"volume_ml": 0, "high_ml": 0, "low_ml": 0, "perfusion_percent": 1}
+_DECIMALS = {"volume_ml": 0, "high_ml": 0, "low_ml": 0, "perfusion_percent": 1, "epochs": 0, "minutes": 1}
 
 
 def fillWidget(widget: qt.QTableWidget, node: slicer.vtkMRMLTableNode | None) -> None:
     """Show a table node in a table widget, numbers rounded for reading; None empties it."""
-    names, rows = ([], []) if node is None else tableRows(node)
+    fillRows(widget, *(([], []) if node is None else tableRows(node)))
+
+
+def fillRows(widget: qt.QTableWidget, names: list[str], rows: list[list]) -> None:
+    """Show rows in a table widget, numbers rounded for reading."""
     widget.clear()
     widget.setColumnCount(len(names))
     widget.setRowCount(len(rows))

@@ -123,7 +123,7 @@ def test_a_killed_child_is_told_and_leaves_nothing(ready, engine):
     engine(SLEEPS)
     with nothing_left_behind():
         start(ready)
-        os.kill(ready.panel._job._process._process.pid, signal.SIGKILL)
+        os.kill(ready.panel.runner.job._process._process.pid, signal.SIGKILL)
         until_idle(ready)
     assert "ended unexpectedly" in ready.ui.statusLabel.text
     assert temporary_folders() == []
@@ -213,7 +213,7 @@ def test_panel_closed_during_a_prediction(module_path, chest_ct, engine, no_devi
         module.widgetRepresentation().enter()
         panel = module.widgetRepresentation().self()
         start(panel)
-        process = panel.panel._job._process._process
+        process = panel.panel.runner.job._process._process
         reference = weakref.ref(panel)
         del panel
         module.unload()
@@ -229,7 +229,7 @@ def test_reload_during_a_prediction(ready, engine):
     engine(SLEEPS)
     with nothing_left_behind():
         start(ready)
-        process = ready.panel._job._process._process
+        process = ready.panel.runner.job._process._process
         ready.onReload()
     assert process.poll() is not None
     reloaded = slicer.modules.DLCTPMWidget
