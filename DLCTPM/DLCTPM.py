@@ -318,10 +318,10 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         segmentation: vtkMRMLSegmentationNode | None = None,
     ) -> vtkMRMLSegmentationNode:
         """High- and low-functional lung of a map made by ``predict``; fills ``segmentation`` anew if given."""
-        from DLCTPMSlicerLib import display, function_nodes, lung_nodes, prediction
+        from DLCTPMSlicerLib import display, function_nodes, prediction
 
-        regions = lung_nodes.regionArray(prediction.partOf(perfusion, prediction.LUNGS_ROLE), perfusion)
-        node = function_nodes.functionalSegmentation(perfusion, regions, threshold, segmentation)
+        lungs = prediction.lungsOf(perfusion)
+        node = function_nodes.functionalSegmentation(perfusion, lungs, threshold, segmentation)
         display.placeBeside(perfusion, [node])
         return node
 
@@ -329,9 +329,11 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         """Measure the regions of a map at another threshold; its region table is filled anew and returned."""
         from DLCTPMSlicerLib import prediction, regions, result_tables
 
-        lungs = prediction.partOf(perfusion, prediction.LUNGS_ROLE)
+        measured = regions.regionTable(perfusion, prediction.lungsOf(perfusion), threshold)
         table = prediction.partOf(perfusion, prediction.TABLE_ROLE)
-        return result_tables.regionsTable(regions.regionTable(perfusion, lungs, threshold), table.GetName(), table)
+        table = result_tables.regionsTable(measured, f"{perfusion.GetName()}: regions", table)
+        perfusion.SetNodeReferenceID(prediction.TABLE_ROLE, table.GetID())
+        return table
 
     def startEvaluation(self, perfusion, spect, ct=None, model="", threshold=0.66, **callbacks):
         """Start comparing with a SPECT; the job delivers the metrics table node."""
@@ -405,7 +407,7 @@ class DLCTPMTest(ScriptedLoadableModuleTest):
         """High function is above the threshold, low function at or below it, and only in the lungs."""
         import numpy as np
 
-        from DLCTPMSlicerLib import function_nodes
+        from DLCTPMSlicerLib import function_nodes, lung_nodes
 
         self.delayDisplay("Dividing the lungs")
         values = np.zeros((4, 5, 6), np.float32)
@@ -413,7 +415,9 @@ class DLCTPMTest(ScriptedLoadableModuleTest):
         regions = np.zeros(values.shape, np.uint16)
         regions[1], regions[2] = 2, 3
         perfusion = slicer.util.addVolumeFromArray(values, name="perfusion")
-        node = function_nodes.functionalSegmentation(perfusion, regions, 0.5)
+        labels = slicer.util.addVolumeFromArray(regions, nodeClassName="vtkMRMLLabelMapVolumeNode")
+        lungs = lung_nodes.lungsFromLabels(labels, "lungs", perfusion)
+        node = function_nodes.functionalSegmentation(perfusion, lungs, 0.5)
         counts = [
             int(slicer.util.arrayFromSegmentBinaryLabelmap(node, name, perfusion).sum())
             for name in ("high-functional-lung", "low-functional-lung")

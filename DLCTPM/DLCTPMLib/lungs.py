@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
 
+from DLCTPMLib.boxes import bounding_box
 from DLCTPMLib.chest_regions import (
     LEFT,
     LEFT_THIRDS,
@@ -31,6 +33,9 @@ from DLCTPMLib.patient_axes import PatientAxes, file_image, patient_array, same_
 from DLCTPMLib.seg_nrrd import is_segmentation, segments_of
 from DLCTPMLib.segment_regions import cip_labels
 
+if TYPE_CHECKING:
+    from DLCTPMLib.lung_box import LungBox
+
 MIN_INSIDE = 0.9
 """A mask with less than this share of its volume inside the CT is refused."""
 
@@ -46,11 +51,13 @@ class Lungs:
             are dropped once the parenchyma rule is applied, so ``labels > 0`` is the lungs).
         warnings: sentences for the user.
         source: where the lungs come from, in words.
+        found: the same voxels as ``lung_box`` holds them, where they were found so; saves reading the labels.
     """
 
     labels: sitk.Image
     warnings: list[str] = field(default_factory=list)
     source: str = ""
+    found: LungBox | None = None
 
 
 SIDES = ("right lung", "left lung")
@@ -152,18 +159,6 @@ def _in_box(array: np.ndarray, function) -> np.ndarray:
     if box is not None:
         out[box] = function(array[box])
     return out
-
-
-def bounding_box(array: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """The smallest box of a (z, y, x) array that holds all that is not 0; None where nothing is."""
-    z = np.flatnonzero([plane.any() for plane in array])
-    if z.size == 0:
-        return None
-    plane = np.zeros(array.shape[1:], bool)
-    for index in z:
-        plane |= array[index] != 0
-    y, x = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-    return tuple(slice(int(i[0]), int(i[-1]) + 1) for i in (z, y, x))
 
 
 def _as_labels(image: sitk.Image, name: str) -> sitk.Image:

@@ -8,6 +8,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.node_files import ijkToWorld
+from DLCTPMSlicerLib.surfaces import makeSurfaces
 
 COLOUR_MAPS = {
     "iron": "vtkMRMLColorTableNodeIron",
@@ -22,6 +23,8 @@ CT_WINDOW, CT_LEVEL = 1400, -500
 """The usual lung window, HU."""
 JUST_ABOVE_ZERO = 1e-6
 """Lower display threshold: voxels outside the lungs are exactly 0 and stay clear."""
+ABOVE_ALL = 1000.0
+"""Upper display threshold: no relative perfusion comes near it."""
 RANDOM_COLOURS = "vtkMRMLColorTableNodeRandom"
 LEGEND_TITLE = "Perfusion"
 LEGEND_SIZE = (0.1, 0.35)
@@ -52,7 +55,7 @@ def setPerfusionDisplay(
         display.SetAutoWindowLevel(False)
         display.SetWindowLevelMinMax(*window)
         display.SetAutoThreshold(False)
-        display.SetThreshold(JUST_ABOVE_ZERO, max(1.0, float(perfusion.GetImageData().GetScalarRange()[1])) + 1)
+        display.SetThreshold(JUST_ABOVE_ZERO, ABOVE_ALL)  # the highest value itself would take a pass over the map
         display.SetApplyThreshold(True)
         display.SetInterpolate(False)  # else a rim of low perfusion that is not there surrounds the lungs
 
@@ -122,8 +125,8 @@ def showLungs3D(lungs: slicer.vtkMRMLSegmentationNode | None, visible: bool = Tr
     """Show the lungs as surfaces in the 3D view and as outlines in the slice views."""
     if lungs is None:
         return
-    if visible and not lungs.GetSegmentation().ContainsRepresentation("Closed surface"):
-        lungs.CreateClosedSurfaceRepresentation()
+    if visible:
+        makeSurfaces(lungs)
     display = lungs.GetDisplayNode()
     with slicer.util.NodeModify(display):
         display.SetVisibility(True)

@@ -7,8 +7,14 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
+from DLCTPMSlicerLib.label_segments import LabelSegment, addLabelSegments
+from DLCTPMSlicerLib.lung_nodes import regionTerminology
+from DLCTPMSlicerLib.regions import LungBox
+
 HIGH_COLOUR, LOW_COLOUR = (0.90, 0.62, 0.0), (0.0, 0.45, 0.70)
 """As in the engine's ``function.seg.nrrd``: told apart with any colour vision."""
+HIGH, LOW = 1, 2
+"""Label values, as in the engine's file."""
 PREVIEW_NAME = "CT perfusion: high and low function"
 STEPS = 1000
 
@@ -34,7 +40,7 @@ def previewColours(threshold: float) -> slicer.vtkMRMLColorTableNode:
 
 def functionalSegmentation(
     perfusion: slicer.vtkMRMLScalarVolumeNode,
-    regions: np.ndarray,
+    lungs: slicer.vtkMRMLSegmentationNode,
     threshold: float,
     node: slicer.vtkMRMLSegmentationNode | None = None,
 ) -> slicer.vtkMRMLSegmentationNode:
@@ -42,29 +48,26 @@ def functionalSegmentation(
 
     Args:
         perfusion: relative perfusion.
-        regions: CIP regions on its grid (k, j, i); 0 is not lung.
+        lungs: made with it; every lung region counts.
         threshold: relative perfusion, 0…1.
         node: an earlier one to fill anew.
     """
-    from DLCTPMLib.chest_regions import LUNG
-    from DLCTPMSlicerLib.lung_nodes import regionTerminology
-
+    box = LungBox(perfusion, lungs)
+    values = slicer.util.arrayFromVolume(perfusion)[box.box]
+    function = np.empty(values.shape, np.uint8)
+    for k, regions in enumerate(box.regions()):
+        function[k] = np.where(regions > 0, np.where(values[k] > threshold, HIGH, LOW), 0)
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{perfusion.GetName()}: function")
         node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(perfusion)
-    segmentation = node.GetSegmentation()
-    segmentation.RemoveAllSegments()
-    lung = np.isin(regions, [int(region) for region in LUNG])
-    high = slicer.util.arrayFromVolume(perfusion) > threshold
-    for segmentId, name, colour, mask in (
-        ("high-functional-lung", _("High-functional lung"), HIGH_COLOUR, lung & high),
-        ("low-functional-lung", _("Low-functional lung"), LOW_COLOUR, lung & ~high),
-    ):
-        segmentation.AddEmptySegment(segmentId, name, colour)
-        segment = segmentation.GetSegment(segmentId)
-        segment.SetTag(segment.GetTerminologyEntryTagName(), regionTerminology(1))
-        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), node, segmentId, perfusion)
+    node.GetSegmentation().RemoveAllSegments()
+    terminology = regionTerminology(1)
+    segments = [
+        LabelSegment("high-functional-lung", _("High-functional lung"), HIGH, HIGH_COLOUR, terminology),
+        LabelSegment("low-functional-lung", _("Low-functional lung"), LOW, LOW_COLOUR, terminology),
+    ]
+    addLabelSegments(node, function, box.first, perfusion, segments)
     node.SetAttribute("DLCTPM.Threshold", repr(float(threshold)))
     display = node.GetDisplayNode()
     display.SetVisibility2DFill(False)

@@ -7,6 +7,8 @@ import slicer
 import slicer.util
 import vtk
 
+from DLCTPMSlicerLib.label_segments import LabelSegment, addLabelSegments
+
 RIGHT_COLOUR, LEFT_COLOUR, OTHER_COLOUR = (0.85, 0.55, 0.45), (0.45, 0.62, 0.85), (0.72, 0.78, 0.72)
 TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
@@ -20,34 +22,43 @@ def lungsFromLabels(
     """A segmentation of a CIP label map: its lung regions as segments with names, colours and terminology.
 
     Args:
-        labels: CIP values (region in the low byte); its voxels are changed to the region alone.
+        labels: CIP values (region in the low byte).
         name: of the new node.
         reference: the CT, whose grid the segmentation keeps.
     """
-    from DLCTPMLib.chest_regions import LEFT, LUNG, RIGHT, display_name
+    from DLCTPMLib.boxes import bounding_box
+    from DLCTPMLib.chest_regions import LUNG
 
     array = slicer.util.arrayFromVolume(labels)
+    box = bounding_box(array) or (slice(0, 1),) * 3
+    regionOf = np.zeros(256, np.uint8)
     lung = [int(region) for region in LUNG]
-    regionOf = np.zeros(256, array.dtype)
     regionOf[lung] = lung
-    array[...] = regionOf[array & 255]
-    slicer.util.arrayFromVolumeModified(labels)
+    regions = regionOf[array[box].astype(np.uint8)]  # the low byte is the region, the high one the type
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
-    slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labels, node)
-    segmentation = node.GetSegmentation()
-    for index in range(segmentation.GetNumberOfSegments()):
-        segment = segmentation.GetNthSegment(index)
-        region = segment.GetLabelValue()
-        shade = 1 - 0.08 * (index % 4)
-        colour = RIGHT_COLOUR if region in RIGHT else LEFT_COLOUR if region in LEFT else OTHER_COLOUR
-        segment.SetName(display_name(region))
-        segment.SetColor(*(shade * part for part in colour))
-        segment.SetTag(segment.GetTerminologyEntryTagName(), regionTerminology(region))
-        segment.SetTag(REGION_TAG, str(region))
+    found = np.flatnonzero(np.bincount(regions.ravel(), minlength=256)[1:]) + 1
+    segments = [_segment(int(region), index) for index, region in enumerate(found)]
+    addLabelSegments(node, regions, [part.start for part in box], labels, segments)
     return node
+
+
+def _segment(region: int, index: int) -> LabelSegment:
+    from DLCTPMLib.chest_regions import LEFT, RIGHT, display_name
+
+    name = display_name(region)
+    shade = 1 - 0.08 * (index % 4)
+    colour = RIGHT_COLOUR if region in RIGHT else LEFT_COLOUR if region in LEFT else OTHER_COLOUR
+    return LabelSegment(
+        name.replace(" ", "-"),
+        name,
+        region,
+        tuple(shade * part for part in colour),
+        regionTerminology(region),
+        {REGION_TAG: str(region)},
+    )
 
 
 def regionTerminology(region: int) -> str:

@@ -180,10 +180,12 @@ class ResultsPart:
     def createContours(self) -> None:
         """What "Create contours" does."""
         parameters = self.panel.parameters
-        node = self.panel.logic.createFunctionalSegmentation(
-            parameters.perfusionVolume, parameters.threshold, parameters.functionSegmentation
-        )
-        parameters.functionSegmentation = node
+        try:
+            parameters.functionSegmentation = self.panel.logic.createFunctionalSegmentation(
+                parameters.perfusionVolume, parameters.threshold, parameters.functionSegmentation
+            )
+        except NodeError as problem:
+            self.panel.activity.fail(str(problem))
 
     def export(self) -> None:
         """What "Export report" does."""

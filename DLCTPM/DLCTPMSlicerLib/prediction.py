@@ -144,3 +144,19 @@ def resultOf(perfusion) -> dict:
 def partOf(perfusion, role: str):
     """A node that belongs to a perfusion map, by one of the roles above; None where it is gone."""
     return perfusion.GetNodeReference(role) if perfusion is not None else None
+
+
+def lungsOf(perfusion) -> slicer.vtkMRMLSegmentationNode:
+    """The lungs that a map was made in.
+
+    Raises:
+        NodeError: they were removed, or the volume is not such a map.
+    """
+    lungs = partOf(perfusion, LUNGS_ROLE)
+    if lungs is None:
+        raise NodeError(
+            _("The lungs of {name} are not in the scene; predict again.").format(
+                name=perfusion.GetName() if perfusion is not None else _("no map")
+            )
+        )
+    return lungs

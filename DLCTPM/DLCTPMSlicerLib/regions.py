@@ -7,6 +7,7 @@ import logging
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ class RegionMeasure:
 
     def __init__(self, perfusion: slicer.vtkMRMLScalarVolumeNode, lungs: slicer.vtkMRMLSegmentationNode):
         self.state = stateOf(perfusion, lungs)
-        self._files = GridFiles(perfusion, lungs)
+        self._box = LungBox(perfusion, lungs)
         self._process: subprocess.Popen | None = None
         self._tables: dict[str, dict] | None = None
         self._cancelled = False
@@ -70,8 +71,8 @@ class RegionMeasure:
 
     def _measure(self) -> None:
         with tempfile.TemporaryDirectory(prefix="dlctpm-", dir=slicer.app.temporaryPath) as folder:
-            self._files.write(Path(folder))
-            self._files = None
+            self._box.write(Path(folder))
+            self._box = None
             if self._cancelled:
                 return
             self._process = subprocess.Popen(
@@ -89,37 +90,41 @@ class RegionMeasure:
             logging.warning("Measuring the regions failed: %s", problem)
 
 
-class GridFiles:
-    """A map and the CIP labels of its lungs, in the box of the lungs, ready to be written without the scene."""
+class LungBox:
+    """A map and the CIP labels of its lungs, in the box of the lungs, without the scene."""
 
     def __init__(self, perfusion, lungs):
         self._values = slicer.util.arrayFromVolume(perfusion)
         self._toLps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijkToWorld(perfusion)
         self._layers = _layers(perfusion, lungs)
+        self.first = np.min([start for start, _, _ in self._layers], axis=0)
+        self._last = np.max([start + labels.shape for start, labels, _ in self._layers], axis=0)
 
-    def write(self, folder: Path) -> None:
-        """Write ``perfusion.nrrd`` and ``lungs.nrrd`` slice by slice, so that other threads get their turn."""
-        first = np.min([start for start, _, _ in self._layers], axis=0)
-        last = np.max([start + labels.shape for start, labels, _ in self._layers], axis=0)
-        box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
-        slices = (self._values[box][k] for k in range(last[0] - first[0]))
-        self._write(folder / "perfusion.nrrd", slices, first, last, self._values.dtype)
-        self._write(folder / "lungs.nrrd", self._regions(first, last), first, last, np.dtype(np.uint16))
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """Where it lies in the map (k, j, i)."""
+        return tuple(slice(a, b) for a, b in zip(self.first, self._last, strict=True))
 
-    def _regions(self, first: np.ndarray, last: np.ndarray):
-        for k in range(first[0], last[0]):
-            regions = np.zeros(last[1:] - first[1:], np.uint16)
+    def regions(self) -> Iterator[np.ndarray]:
+        """The CIP regions in the box, slice by slice (j, i), 0 outside the lungs."""
+        for k in range(self.first[0], self._last[0]):
+            regions = np.zeros(self._last[1:] - self.first[1:], np.uint16)
             for start, labels, regionOf in self._layers:
                 if start[0] <= k < start[0] + len(labels):
                     found = regionOf[labels[k - start[0]]]
-                    j, i = start[1:] - first[1:]
+                    j, i = start[1:] - self.first[1:]
                     part = regions[j : j + found.shape[0], i : i + found.shape[1]]
                     np.copyto(part, found, where=found > 0)
             yield regions
 
-    def _write(self, path: Path, slices, first, last, dtype: np.dtype) -> None:
-        origin = self._toLps @ [*first[::-1], 1.0]
-        header = nrrdHeader((last - first)[::-1], dtype, np.c_[self._toLps[:, :3], origin])
+    def write(self, folder: Path) -> None:
+        """Write ``perfusion.nrrd`` and ``lungs.nrrd`` slice by slice, so that other threads get their turn."""
+        self._write(folder / "perfusion.nrrd", iter(self._values[self.box]), self._values.dtype)
+        self._write(folder / "lungs.nrrd", self.regions(), np.dtype(np.uint16))
+
+    def _write(self, path: Path, slices: Iterator[np.ndarray], dtype: np.dtype) -> None:
+        origin = self._toLps @ [*self.first[::-1], 1.0]
+        header = nrrdHeader((self._last - self.first)[::-1], dtype, np.c_[self._toLps[:, :3], origin])
         with path.open("wb") as file:
             file.write(header)
             for part in slices:
@@ -140,7 +145,7 @@ def regionTable(
     from DLCTPMLib.functional_regions import region_table
 
     with tempfile.TemporaryDirectory(prefix="dlctpm-", dir=slicer.app.temporaryPath) as folder:
-        GridFiles(perfusion, lungs).write(Path(folder))
+        LungBox(perfusion, lungs).write(Path(folder))
         images = [sitk.ReadImage(str(Path(folder) / name)) for name in ("perfusion.nrrd", "lungs.nrrd")]
     return region_table(*images, threshold)
 

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.comparison_nodes import comparisonNodes
 from DLCTPMSlicerLib.node_files import NodeError, isInScene, readTransform, writeTransform, writeVolume
-from DLCTPMSlicerLib.prediction import LUNGS_ROLE, REPORT_ROLE, RESULTS, TABLE_ROLE, partOf, resultOf, writeLungs
+from DLCTPMSlicerLib.prediction import REPORT_ROLE, RESULTS, TABLE_ROLE, lungsOf, partOf, resultOf, writeLungs
 from DLCTPMSlicerLib.result_tables import metricsTable, regionsTable
 
 METRICS_ROLE, SPECT_ROLE = "DLCTPM.metrics", "DLCTPM.spect"
@@ -43,7 +43,7 @@ def evaluationArguments(perfusion, spect, ct, model: str, threshold: float, fold
     """Write what is compared into ``folder`` and give the arguments of ``dlctpm evaluate``."""
     arguments = ["evaluate", "--prediction", str(writeVolume(perfusion, folder / "perfusion.nrrd"))]
     arguments += ["--spect", str(_writeUntransformed(spect, folder / "spect.nrrd"))]
-    arguments += ["--lungs", str(writeLungs(partOf(perfusion, LUNGS_ROLE), folder))]
+    arguments += ["--lungs", str(writeLungs(lungsOf(perfusion), folder))]
     if spect.GetParentTransformNode() is not None:
         arguments += ["--transform", str(_writeToWorld(spect.GetParentTransformNode(), folder / "spect_to_ct.tfm"))]
     if ct is not None:
