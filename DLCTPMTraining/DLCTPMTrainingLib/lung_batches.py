@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from DLCTPMTrainingLib.augmentation import Augmentation, moved, with_contrast
 from DLCTPMTrainingLib.lung_samples import FULL_SCALE, Samples
 
 RESIDENT_SHARE = 0.25
@@ -52,13 +53,19 @@ class LungBatches:
     def __len__(self) -> int:
         return len(self._arrays[0])
 
-    def __call__(self, chosen: Tensor, gamma: Tensor | None = None) -> LungBatch:
-        """Lungs by their numbers (batch,), the contrast of each changed by its ``gamma`` (batch,)."""
+    def __call__(self, chosen: Tensor, augmentation: Augmentation | None = None) -> LungBatch:
+        """Lungs by their numbers (batch,), each changed as was drawn for it."""
         enhanced, target, mask = (self._on_device(array, chosen) for array in self._arrays)
-        enhanced = (enhanced.float() / FULL_SCALE).contiguous(memory_format=self.layout)
-        if gamma is not None:
-            enhanced = with_contrast(enhanced, gamma.to(self._device, non_blocking=True))
-        return LungBatch(enhanced, target.float() / FULL_SCALE, mask)
+        enhanced, target = enhanced.float() / FULL_SCALE, target.float() / FULL_SCALE
+        if augmentation is not None:
+            gamma, movement = augmentation
+            if movement is not None:
+                enhanced, target, mask = moved(enhanced, target, mask, self._there(movement))
+            enhanced = with_contrast(enhanced, self._there(gamma))
+        return LungBatch(enhanced.contiguous(memory_format=self.layout), target, mask)
+
+    def _there(self, drawn: Tensor) -> Tensor:
+        return drawn.to(self._device, non_blocking=True)
 
     def _on_device(self, array: Tensor, chosen: Tensor) -> Tensor:
         if self.resident:
@@ -73,22 +80,6 @@ class LungBatches:
             return False
         free, _ = torch.cuda.mem_get_info(self._device)
         return sum(array.nbytes for array in self._arrays) <= RESIDENT_SHARE * free
-
-
-def with_contrast(enhanced: Tensor, gamma: Tensor) -> Tensor:
-    """The augmentation: each lung's enhanced CT to the power of its gamma, other channels as they are.
-
-    Nothing moves and nothing is mirrored: a lung keeps its side, its top and its back, where gravity has put
-    blood flow, and its order of densities. 0 (background) and 1 stay.
-
-    Args:
-        enhanced: (batch, channels, z, y, x), 0…1.
-        gamma: (batch,), positive.
-    """
-    power = gamma.to(enhanced.dtype).view(-1, 1, 1, 1, 1)
-    if enhanced.shape[1] == 1:
-        return enhanced**power
-    return torch.cat([enhanced[:, :1] ** power, enhanced[:, 1:]], dim=1)
 
 
 def memory_layout(device: torch.device) -> torch.memory_format:

@@ -19,6 +19,7 @@ from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.networks import NetworkSettings, build_network, network_dict
 from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.settings import StageSettings
+from DLCTPMTrainingLib.augmentation import draw
 from DLCTPMTrainingLib.lung_batches import LungBatches
 from DLCTPMTrainingLib.lung_samples import Samples
 from DLCTPMTrainingLib.ranks import ALONE, Ranks
@@ -41,9 +42,11 @@ class TrainingSettings(StageSettings):
         batch_size: lungs a step, those of all processes together.
         learning_rate: Adam's at its highest; it warms up over the first and falls as a cosine over all epochs.
         jitter: standard deviation of log gamma, by which the contrast of the enhanced CT varies from step to step.
+        movement: standard deviation of the small shift, stretch and turn of every lung from step to step, as a share
+            of half its box and in radians; 0 for none.
         plateau: stop early by the paper's rule.
         precision: "auto" (bfloat16 where the processor has it), "fp32" or "bf16".
-        seed: of weights, order, dropout and jitter.
+        seed: of weights, order, dropout, jitter and movement.
     """
 
     WHAT = "training settings"
@@ -52,6 +55,7 @@ class TrainingSettings(StageSettings):
     batch_size: int = 1
     learning_rate: float = 1e-3
     jitter: float = 0.1
+    movement: float = 0.0
     plateau: bool = False
     precision: str = "auto"
     seed: int = 2026
@@ -61,7 +65,7 @@ class TrainingSettings(StageSettings):
             {
                 "epochs and batch size must be at least 1": min(self.epochs, self.batch_size) >= 1,
                 "the learning rate must be positive": self.learning_rate > 0,
-                "jitter must not be negative": self.jitter >= 0,
+                "jitter and movement must not be negative": min(self.jitter, self.movement) >= 0,
                 "precision must be auto, fp32 or bf16": self.precision in ("auto", "fp32", "bf16"),
             }
         )
@@ -170,19 +174,19 @@ def _epoch(
 ) -> float:
     """One pass over all lungs; returns the mean loss of its steps.
 
-    Order and contrast are drawn alike by all processes, dropout by each for itself. A loss is looked at one step
-    later, while a GPU works on the next.
+    Order, contrast and movement are drawn alike by all processes, dropout by each for itself. A loss is looked at
+    one step later, while a GPU works on the next.
     """
-    draw = torch.Generator().manual_seed(_seed(settings.seed, epoch))
-    order = torch.randperm(len(batches), generator=draw)
-    gamma = torch.exp(settings.jitter * torch.randn(len(batches), generator=draw))
+    chance = torch.Generator().manual_seed(_seed(settings.seed, epoch))
+    order = torch.randperm(len(batches), generator=chance)
+    augmentation = draw(len(batches), settings.jitter, settings.movement, chance)
     torch.manual_seed(_seed(settings.seed, epoch, ranks.rank + 1))
     step.network.train()
     losses: list[Tensor] = []
     steps = math.ceil(len(batches) / settings.batch_size)
     for number, lungs in enumerate(order.split(settings.batch_size), (epoch - 1) * steps):
         chosen = ranks.share(lungs)
-        losses.append(step(batches(chosen, gamma[chosen]), learning_rate(settings, steps, number)))
+        losses.append(step(batches(chosen, augmentation.of(chosen)), learning_rate(settings, steps, number)))
         if losses[:-1]:
             _check(losses[-2].item(), epoch, run)
         tell_step(number + 1, steps * settings.epochs)
