@@ -21,6 +21,9 @@ KLEIN_NISHINA = (
 )
 """Source of the energy-window shares below."""
 
+DISCOVERY_670 = "EJNMMI Res 2017;7, doi 10.1186/s13550-017-0300-5, Table 1: GE Discovery NM/CT 670, LEHR"
+"""Source of the collimator and the energy windows: the scanner of the paper, in a study of others."""
+
 
 @dataclass(frozen=True)
 class PhysicalConstant:
@@ -33,61 +36,66 @@ class PhysicalConstant:
 
 
 CONSTANTS: dict[str, PhysicalConstant] = {
-    "half_life_h": PhysicalConstant(6.0072, "h", "half-life of 99mTc", "ENSDF/DDEP evaluation of 99mTc"),
+    "half_life_h": PhysicalConstant(6.0072, "h", "half-life of 99mTc", "ENSDF: Nuclear Data Sheets 145:25 (2017)"),
     "gamma_yield": PhysicalConstant(
-        0.885, "per decay", "140.5 keV photons per decay of 99mTc", "DDEP evaluation of 99mTc"
+        0.885,
+        "per decay",
+        "140.5 keV photons per decay of 99mTc",
+        "ENSDF 2017 normalises to 0.89 ± 0.03; the third digit is nominal",
     ),
     "mu_water": PhysicalConstant(
         0.1536,
         "1/cm",
         "attenuation of water at 140.5 keV (narrow beam)",
-        "NIST XAAMDI (Hubbell & Seltzer): 0.1707 and 0.1505 cm²/g at 100 and 150 keV, log-log interpolation",
+        "NIST XAAMDI (Hubbell & Seltzer): 0.1707 and 0.1505 cm²/g at 100 and 150 keV, log-log interpolation; "
+        "the same in the tables of xraydb, 0.1537 at 140.5 keV",
     ),
     "mu_cortical_bone": PhysicalConstant(
         0.2947,
         "1/cm",
         "attenuation of cortical bone (ICRU-44, 1.92 g/cm³) at 140.5 keV",
-        "NIST XAAMDI: 0.1855 and 0.1480 cm²/g at 100 and 150 keV, log-log interpolation",
+        "NIST XAAMDI: 0.1855 and 0.1480 cm²/g at 100 and 150 keV, log-log interpolation; 0.2931 by xraydb",
     ),
     "hu_cortical_bone": PhysicalConstant(
         1453.0,
         "HU",
         "CT number of that bone at 120 kVp (effective 75 keV)",
-        "NIST XAAMDI at 60 and 80 keV: 0.462 /cm for bone, 0.1885 /cm for water",
+        "NIST XAAMDI, log-log between 60 and 80 keV: 0.462 /cm for bone, 0.1885 /cm for water; 1431 HU by xraydb "
+        "at 75 keV",
     ),
     "mu_lead": PhysicalConstant(
         27.0,
         "1/cm",
         "attenuation of lead at 140.5 keV",
-        "NIST XAAMDI: 5.549 and 2.014 cm²/g at 100 and 150 keV, log-log interpolation, 11.35 g/cm³",
+        "NIST XAAMDI: 5.549 and 2.014 cm²/g at 100 and 150 keV, log-log interpolation, 11.35 g/cm³; 26.9 by xraydb",
     ),
-    "hole_diameter_mm": PhysicalConstant(1.5, "mm", "LEHR collimator, hole width", "GE LEHR collimator, nominal"),
-    "hole_length_mm": PhysicalConstant(35.0, "mm", "LEHR collimator, hole length", "GE LEHR collimator, nominal"),
-    "septum_mm": PhysicalConstant(0.2, "mm", "LEHR collimator, septal thickness", "GE LEHR collimator, nominal"),
+    "hole_diameter_mm": PhysicalConstant(1.5, "mm", "LEHR collimator, hole width", DISCOVERY_670),
+    "hole_length_mm": PhysicalConstant(35.0, "mm", "LEHR collimator, hole length", DISCOVERY_670),
+    "septum_mm": PhysicalConstant(0.2, "mm", "LEHR collimator, septal thickness", DISCOVERY_670),
     "intrinsic_fwhm_mm": PhysicalConstant(
-        3.9, "mm", "intrinsic resolution of a 9.5 mm NaI(Tl) camera at 140 keV", "NEMA NU 1 class value, nominal"
+        3.9,
+        "mm",
+        "intrinsic resolution of a 9.5 mm NaI(Tl) camera at 140 keV",
+        "assumption: usual of the class, nominal",
     ),
     "sensitivity": PhysicalConstant(
         72.0,
         "cps/MBq",
         "planar sensitivity of one LEHR head in air, 20 % window",
-        "nominal 160 cpm/µCi for Discovery 670-class LEHR; Anger's formula for these holes gives about 75",
+        "assumption: nominal 160 cpm/µCi; Anger's formula gives 89 for these holes before losses in the crystal",
     ),
     "compton_share": PhysicalConstant(
         0.96,
         "of mu_water",
         "part of the attenuation of tissue that is Compton scatter at 140.5 keV",
-        "NIST XCOM, water: incoherent 0.147 of 0.1536 cm²/g (the rest is coherent and photoelectric)",
+        "incoherent 0.147 cm²/g, which belongs to 150 keV, of 0.1536; below 0.976, which is 0.1500 of 0.1537 at "
+        "140.5 keV (xraydb)",
     ),
     "energy_resolution": PhysicalConstant(
-        0.098, "FWHM/E at 140.5 keV", "energy resolution of the camera", "NEMA NU 1 class value, nominal"
+        0.098, "FWHM/E at 140.5 keV", "energy resolution of the camera", "assumption: usual of the class, nominal"
     ),
-    "photopeak_kev": PhysicalConstant(
-        140.5, "keV", "centre of the photopeak window, ±10 %", "protocol of the clinic"
-    ),
-    "lower_window_kev": PhysicalConstant(
-        120.0, "keV", "centre of the scatter window, ±5 %", "GE dual-energy protocol"
-    ),
+    "photopeak_kev": PhysicalConstant(140.5, "keV", "centre of the photopeak window, ±10 %", DISCOVERY_670),
+    "lower_window_kev": PhysicalConstant(120.0, "keV", "centre of the scatter window, ±5 %", DISCOVERY_670),
     "photopeak_once": PhysicalConstant(
         0.329, "per photopeak count", "share of once scattered photons counted in the photopeak", KLEIN_NISHINA
     ),
@@ -107,38 +115,37 @@ CONSTANTS: dict[str, PhysicalConstant] = {
         1.1,
         "counts/counts",
         "photopeak scatter taken for each lower-window count by the reconstruction",
-        "dual-energy-window method (Jaszczak et al., J Nucl Med 1984;25:893) with GE's window at 120 keV; nominal",
+        "assumption: between the shares above, 1.55 for once and 0.57 for twice scattered photons; dual-energy-"
+        "window method: Jaszczak et al., J Nucl Med 1984;25:893",
     ),
     "breathing_mm": PhysicalConstant(
         12.0,
         "mm",
         "head–foot travel of the lung base in quiet supine breathing",
-        "Seppenwoolde et al., Int J Radiat Oncol Biol Phys 2002;53:822 (lower lobes 12 ± 2 mm)",
+        "Liang et al., J Appl Clin Med Phys 2018;19:94: liver 11.9 mm (5.1 to 17.3), under the lung's base",
     ),
     "breathing_apex_share": PhysicalConstant(
-        0.15,
-        "of the base",
-        "travel of the lung apex",
-        "Seppenwoolde et al. 2002 (upper lobes 2 ± 2 mm)",
+        0.15, "of the base", "travel of the lung apex", "assumption: the apex hardly moves"
     ),
     "breathing_power": PhysicalConstant(
         4.0,
         "",
         "even power of the cosine in the breathing trace (time is spent near end-expiration)",
-        "Lujan et al., Med Phys 1999;26:715 (2n with n = 2)",
+        "assumption: the form usual in radiotherapy planning, 2n with n = 2",
     ),
     "lung_uptake": PhysicalConstant(
         0.90,
         "of the injected activity",
         "MAA trapped in the lungs (the rest is free, small or shunted)",
-        "EANM guideline for ventilation/perfusion scintigraphy 2009: over 90 % trapped; pharmacopoeia: at least "
-        "90 % of the label; nominal",
+        "assumption: a normal shunt takes 2.7 % (Whyte et al., Thorax 1992;47:790) and some of the label is free; "
+        "nominal",
     ),
     "injection_to_scan_min": PhysicalConstant(
-        5.0, "min", "from injection to the first view", "EANM guideline 2009: imaging may start at once; nominal"
+        5.0, "min", "from injection to the first view", "assumption: the camera starts soon; nominal"
     ),
 }
-"""Every physical number of the simulator. *Nominal*: a class value, not one measured on the paper's scanner."""
+"""Every physical number of the simulator. *Nominal*: a class value, not one measured on the paper's scanner;
+*xraydb*: the program of that name (Elam's tables), used to check the figure."""
 
 
 def constant(name: str) -> float:
