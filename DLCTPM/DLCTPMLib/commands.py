@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import os
 import signal
 import sys
 import traceback
@@ -189,17 +190,22 @@ def _add_cohort(commands) -> None:
 
 def _add_train(commands) -> None:
     parser = _add(commands, "train", "Train a model on a cohort of SPECT/CT pairs.", "command_train:run")
-    parser.add_argument("cohort", metavar="COHORT.csv", help="as 'cohort simulate' writes it")
+    parser.add_argument("cohort", nargs="?", metavar="COHORT.csv", help="as 'cohort simulate' writes it")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run; one that was cut off is continued")
-    parser.add_argument("--name", default="dlctpm", help="name of the model (default dlctpm)")
-    parser.add_argument("--model-version", default="1", metavar="V", help="version of the model (default 1)")
+    parser.add_argument(
+        "--export", metavar="FILE", help="do not train: make one file of samples (.npz) for another machine"
+    )
+    parser.add_argument(
+        "--samples", metavar="FILE", help="train on what --export made, in place of COHORT.csv; needs PyTorch only"
+    )
+    parser.add_argument("--name", help="name of the model (default dlctpm)")
+    parser.add_argument("--model-version", metavar="V", help="version of the model (default 1)")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over all lungs (default 500)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
     parser.add_argument("--learning-rate", type=float, metavar="R", help="Adam's (default 0.001)")
     parser.add_argument(
         "--network",
         choices=("arnn", "unet", "context"),
-        default="arnn",
         help="the paper's, a plain U-Net of its size, or the paper's with place and density (default arnn)",
     )
     parser.add_argument(
@@ -212,9 +218,11 @@ def _add_train(commands) -> None:
     parser.add_argument("--roi-attention", choices=("literal", "soft", "hard"), help="default literal")
     parser.add_argument("--edges", choices=("zero", "masked"), help="of the filters of Eq. 1 (default zero)")
     parser.add_argument("--hir-scope", choices=("patient", "lung"), help="of the SPECT (default patient)")
+    parser.add_argument("--movement", type=float, metavar="M", help="SD of the lungs' small movements (default 0)")
     parser.add_argument("--validation-share", type=float, metavar="S", help="patients only watched (default 0.2)")
     parser.add_argument("--test", metavar="TEST.csv", help="cohort that training never sees, for the model card")
     parser.add_argument("--plateau", action="store_true", help="stop early by the paper's rule")
+    parser.add_argument("--tensorboard", action="store_true", help="also log the epochs for TensorBoard")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of the network (default auto)")
     parser.add_argument("--seed", type=int, metavar="K", help="of weights, order and dropout (default 2026)")
     _add_device(parser)
@@ -250,16 +258,25 @@ def _add_study(commands) -> None:
     parser.add_argument("--channels", metavar="A-B-C-D,…", help=f"feature channels (default 16-32-64-128){searched}")
     parser.add_argument("--edges", metavar="E,…", help=f"zero or masked filters of Eq. 1 (default zero){searched}")
     parser.add_argument("--roi-attention", metavar="A,…", help=f"literal, soft or hard (default literal){searched}")
+    parser.add_argument("--movement", metavar="M,…", help=f"SD of the lungs' small movements (default 0){searched}")
     parser.add_argument("--search-epochs", type=int, metavar="N", help="epochs of the whole search (default 80)")
     parser.add_argument("--search-folds", type=int, metavar="N", help="folds each setting is tried on (default 1)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
     _add_grid(parser)
     parser.add_argument("--hir-scope", choices=("patient", "lung"), help="of the SPECT (default patient)")
     parser.add_argument("--without", metavar="DIAGNOSIS", help="train and test a second model without its patients")
+    parser.add_argument(
+        "--alternatives", metavar="A,…", help="other networks under the same budget, side by side: unet, context"
+    )
     parser.add_argument("--sensitivity", action="store_true", help="train variants of the preprocessing (fold 1)")
     parser.add_argument("--learning-curve", action="store_true", help="train on fewer patients (fold 1)")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of the network (default auto)")
     parser.add_argument("--seed", type=int, metavar="K", help="of split, weights, order and dropout (default 2026)")
+    parser.add_argument(
+        "--export-docs", metavar="FOLDER", help="also write report and headline tables in at most 5 MB"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="fits at once, on a CPU (default 1)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of each; give cores / jobs (default: all cores)")
     _add_device(parser)
 
 
@@ -291,7 +308,8 @@ def main(argv: list[str] | None = None) -> int:
         if sentence is None:
             traceback.print_exc()
             return DEFECT
-        _tell(f"error: {' '.join(sentence.split())}")
+        if not _first_process_tells(error):
+            _tell(f"error: {' '.join(sentence.split())}")
         return BAD_INPUT
     return DONE
 
@@ -314,6 +332,12 @@ def _tell(line: str) -> None:
     """One line on standard error, in place of an unfinished progress bar."""
     start = "\r\x1b[2K" if sys.stderr.isatty() else ""
     print(f"{start}{line}", file=sys.stderr)
+
+
+def _first_process_tells(error: Exception) -> bool:
+    """Whether ``torchrun`` started this process beside another that has met the same bad input."""
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    return several and os.environ.get("RANK") != "0" and isinstance(error, InputError)
 
 
 def _sentence(error: Exception) -> str | None:

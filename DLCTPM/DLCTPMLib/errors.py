@@ -12,10 +12,6 @@ class InputError(ValueError):
     """
 
 
-class AlreadyTold(InputError):  # noqa: N818 - another process has told the error
-    """The same sentence has been shown to the user by another process of the same job."""
-
-
 @contextmanager
 def naming(source: object) -> Iterator[None]:
     """Put the file into an InputError that was raised where only its content is known."""

@@ -43,13 +43,13 @@ class Samples:
     def of_patients(self, patients: Sequence[str]) -> Samples:
         """The lungs of some patients, in the order they are kept here."""
         chosen = np.isin(self.patient, list(patients))
-        return Samples(*(values[chosen] for values in self._arrays().values()))
+        return Samples(*(values[chosen] for values in self.arrays().values()))
 
     def save(self, path: Path) -> None:
         """Write them to one compressed file, which appears whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as partial:
-            np.savez_compressed(partial, **self._arrays())
+            np.savez_compressed(partial, **self.arrays())
 
     @classmethod
     def load(cls, path: Path) -> Samples:
@@ -60,7 +60,8 @@ class Samples:
     @classmethod
     def joined(cls, parts: Sequence[Samples]) -> Samples:
         """Several sets as one."""
-        return cls(*(np.concatenate(values) for values in zip(*(p._arrays().values() for p in parts), strict=True)))
+        return cls(*(np.concatenate(values) for values in zip(*(p.arrays().values() for p in parts), strict=True)))
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by their names."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

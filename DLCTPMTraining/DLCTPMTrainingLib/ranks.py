@@ -18,7 +18,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.nn import functional as differentiable
 from torch.nn.parallel import DistributedDataParallel
 
-from DLCTPMLib.errors import AlreadyTold, InputError
+from DLCTPMLib.errors import InputError
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=1)
@@ -72,8 +72,7 @@ class Ranks:
         """What the first process makes, handed to all; an InputError of its stops all of them.
 
         Raises:
-            InputError: on the first process, the one that ``make`` raised.
-            AlreadyTold: on the others, of the same words.
+            InputError: on the others too what ``make`` raised on the first.
         """
         if self.count == 1:
             return make()
@@ -87,7 +86,7 @@ class Ranks:
                 raise
         distributed.broadcast_object_list(box)
         if box[1] is not None:
-            raise AlreadyTold(box[1])
+            raise InputError(box[1])
         return box[0]
 
     def with_shared_batch_norm(self, network: nn.Module) -> nn.Module:
@@ -133,10 +132,10 @@ def ranks_of_torchrun(device: torch.device) -> Iterator[Ranks]:
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"--device {device.type}: several processes train on cuda or cpu only")
     if device.type == "cuda":
-        if ranks.local >= torch.cuda.device_count():
+        started, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", count)), torch.cuda.device_count()
+        if started > gpus:
             raise InputError(
-                f"torchrun started process {ranks.local + 1} on a machine with {torch.cuda.device_count()} GPUs, "
-                "give --nproc-per-node at most that number"
+                f"torchrun started {started} processes on a machine with {gpus} GPUs, give --nproc-per-node {gpus}"
             )
         torch.cuda.set_device(ranks.local)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"

@@ -17,9 +17,10 @@ from DLCTPMLib.model_bundle import load_bundle
 from DLCTPMLib.preprocessing import PreprocessingSettings, high_intensity_reference
 from DLCTPMTrainingLib.cohort import read_cohort, simulate_cohort
 from DLCTPMTrainingLib.cohort_evaluation import as_csv, as_markdown, evaluate_cohort, mean_of, write_evaluation
-from DLCTPMTrainingLib.cohort_training import TrainingPlan, split_patients, train_cohort
+from DLCTPMTrainingLib.cohort_training import split_patients, train_cohort
 from DLCTPMTrainingLib.samples import high_intensity_references, samples_of_pair
 from DLCTPMTrainingLib.training import TrainingSettings
+from DLCTPMTrainingLib.training_plan import TrainingPlan
 
 PREPROCESSING = PreprocessingSettings(grid_shape=(32, 16, 16), median_size=4, uniform_size=3)
 

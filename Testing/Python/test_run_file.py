@@ -14,7 +14,8 @@ from DLCTPMLib.commands import build_parser
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.progress import JsonLines, silent, teller
 from DLCTPMLib.run_file import arguments_of, keeping, read_run
-from DLCTPMTrainingLib.training import predict_samples, train
+from DLCTPMTrainingLib.training import train
+from DLCTPMTrainingLib.validation import predict_samples
 
 
 def lines_of(stream: io.StringIO) -> list[dict]:

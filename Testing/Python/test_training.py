@@ -155,6 +155,6 @@ def test_samples_come_back_from_their_file(tmp_path):
     samples = some_samples()
     samples.save(tmp_path / "s.npz")
     back = Samples.load(tmp_path / "s.npz")
-    assert all(np.array_equal(a, b) for a, b in zip(back._arrays().values(), samples._arrays().values(), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(back.arrays().values(), samples.arrays().values(), strict=True))
     assert list(back.of_patients(["P1"]).side) == ["right lung", "left lung"]
     assert len(Samples.joined([back, back])) == 8
