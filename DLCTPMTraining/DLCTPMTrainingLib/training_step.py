@@ -14,6 +14,9 @@ from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMTrainingLib.lung_batches import LungBatch, memory_layout
 from DLCTPMTrainingLib.ranks import ALONE, Ranks
 
+LEAST_BFLOAT16_CELLS = 24
+"""Width of a grid from which a processor's bfloat16 gradients can be trusted: 3 cells at the coarsest scale."""
+
 
 class TrainingStep:
     """The network with its optimiser; calling it with a batch takes one step.
@@ -42,7 +45,7 @@ class TrainingStep:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         voxels = self._ranks.sum(batch.mask.sum())
-        with autocast(batch.enhanced.device, self._precision):
+        with autocast(batch.enhanced.device, trainable_precision(batch.enhanced, self._precision)):
             logits = self._logits(batch.enhanced)
         loss = summed_loss(logits.float(), batch.target, batch.mask) / voxels
         self.optimizer.zero_grad(set_to_none=True)
@@ -71,6 +74,16 @@ def summed_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 def uses_bfloat16(device: torch.device, precision: str) -> bool:
     """Whether a precision of the settings means bfloat16 on a device."""
     return precision == "bf16" or (precision == "auto" and has_bfloat16(device))
+
+
+def trainable_precision(images: Tensor, precision: str) -> str:
+    """The precision to take gradients in: "fp32" on a processor where the grid is too small for bfloat16.
+
+    oneDNN's bfloat16 weight gradients read memory that was never written, and come out wrong or as NaN, where a
+    volume is two cells wide, as the coarsest scale of a grid below 24 cells is (seen with PyTorch 2.13 on AVX-512).
+    """
+    narrow = min(images.shape[2:]) < LEAST_BFLOAT16_CELLS
+    return "fp32" if narrow and images.device.type == "cpu" else precision
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

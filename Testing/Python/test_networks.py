@@ -1,6 +1,7 @@
 """Networks other than the paper's: same size, same doors, and the extra images they may get."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from DLCTPMTrainingLib.lung_samples import Samples
 from DLCTPMTrainingLib.samples import samples_of_pair
 from DLCTPMTrainingLib.study_method_figures import network_blocks, network_drawing
 from DLCTPMTrainingLib.training import TrainingSettings, train
+from DLCTPMTrainingLib.training_step import trainable_precision
 
 CPU = torch.device("cpu")
 WITH_DENSITY = PreprocessingSettings(grid_shape=(32, 16, 16), inputs=("enhanced", "density"))
@@ -265,6 +267,16 @@ def test_a_killed_run_of_another_network_goes_on_to_the_same_weights(tmp_path):
     assert weights(train(samples, None, network, QUICK, tmp_path / "cut", CPU)) == weights(whole)
     with pytest.raises(InputError, match="other settings"):
         train(samples, None, small("arnn", 2), QUICK, tmp_path / "cut", CPU)
+
+
+def test_a_grid_too_small_for_bfloat16_gradients_is_trained_in_single_precision(tmp_path):
+    near, exact = (
+        train(density_lungs(), None, small("arnn", 2), replace(QUICK, precision=p), tmp_path / p, CPU).state_dict()
+        for p in ("bf16", "fp32")
+    )
+    weights = [name for name in near if "running" not in name]  # those are renewed in the precision asked for
+    assert all(torch.equal(near[name], exact[name]) for name in weights)
+    assert trainable_precision(torch.empty(1, 1, 64, 32, 32), "bf16") == "bf16"
 
 
 def test_density_reaches_the_network_from_a_ct(tmp_path):
