@@ -2,70 +2,112 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import SimpleITK as sitk
 
+from DLCTPMLib.boxes import bounding_box
+from DLCTPMLib.chest_regions import LUNG, is_region
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.lungs import bounding_box, side_masks
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
-from DLCTPMLib.spect_grid import SpectGrid, spect_values
+from DLCTPMLib.spect_grid import spect_values
+
+
+@dataclass(frozen=True)
+class FixedImage:
+    """What the SPECT is laid on.
+
+    Attributes:
+        image: float32.
+        centre_mm: LPS centre of what is compared; the SPECT is turned about it.
+        spread_mm2: mean squared distance of what is compared from its centre, along LPS x, y and z.
+    """
+
+    image: sitk.Image
+    centre_mm: tuple[float, float, float]
+    spread_mm2: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, image: sitk.Image, weights: np.ndarray, axes: PatientAxes) -> FixedImage:
+        """With the centre and the spread of ``weights``, an array (z, y, x) along ``axes``."""
+        index = np.argwhere(weights > 0)
+        share = weights[weights > 0].astype(float) / weights.sum(dtype=float)
+        points = axes.points_mm(index)
+        centre = share @ points
+        spread = share @ (points - centre) ** 2
+        return cls(image, tuple(map(float, centre)), tuple(map(float, spread)))
 
 
 def expected_spect(
     ct: sitk.Image, lungs: sitk.Image, spect: sitk.Image, blur_mm: float, margin_mm: float
-) -> tuple[sitk.Image, tuple[float, float, float]]:
-    """The lungs' mass on an upright grid of the SPECT's spacing, blurred as a SPECT; and the lungs' centre.
+) -> FixedImage:
+    """The lungs' mass in cells of about the SPECT's spacing, blurred as a SPECT; with the lungs' centre and spread.
 
-    Mass rather than volume: blood flow follows tissue, and both are higher in the dependent lung.
+    Mass rather than volume: blood flow follows tissue, and both are higher in the dependent lung. The cells are
+    blocks of whole CT voxels, along the CT's own axes.
 
     Args:
         ct: HU.
         lungs: label image with CIP values on the CT's grid.
         spect: only its spacing is read.
         blur_mm: Gaussian σ.
-        margin_mm: how far the grid reaches beyond the lungs.
+        margin_mm: how far the cells reach beyond the lungs.
 
     Raises:
         InputError: if there is no lung.
     """
     axes = PatientAxes.of(lungs)
-    right, left = side_masks(lungs)
-    box = bounding_box(right | left)
+    labels = patient_array(lungs)
+    box = bounding_box(labels)
+    empty = "the lung mask is empty: give a mask in which both lungs are labelled, or none"
     if box is None:
-        raise InputError("the lung mask is empty: give a mask in which both lungs are labelled, or none")
-    grid = _grid_over(axes, box, np.array(PatientAxes.of(spect).spacing_mm[::-1]), margin_mm)
-    part = SpectGrid.of_masks(right, left, axes, PatientAxes.of(grid))
-    density = np.zeros(axes.shape, np.float32)
-    density[box] = np.clip((patient_array(ct)[box].astype(np.float32) + 1000) / 1000, 0, 1)
-    mass = part.lung * part.mean_over_lung(density)
-    centre = part.axes.points_mm(np.array([_centre_of(part.lung)]))[0]
-    image = sitk.SmoothingRecursiveGaussian(part.axes.image(mass), blur_mm)
-    return image, tuple(float(c) for c in centre)
+        raise InputError(empty)
+    block = np.maximum(1, np.round(np.divide(PatientAxes.of(spect).spacing_mm, axes.spacing_mm))).astype(int)
+    volume, mass = _volume_and_mass(patient_array(ct)[box], labels[box], block)
+    if not volume.any():
+        raise InputError(empty)
+    cell = np.array(axes.spacing_mm) * block
+    margin = np.ceil(margin_mm / cell).astype(int)
+    first = np.array([part.start for part in box]) - margin * block + (block - 1) / 2
+    cells = PatientAxes(
+        (0, 1, 2),
+        (False,) * 3,
+        tuple(int(n) for n in mass.shape + 2 * margin),
+        tuple(float(c) for c in cell),
+        tuple(float(o) for o in axes.points_mm(first[None])[0]),
+        axes.directions,
+    )
+    around = [(int(n), int(n)) for n in margin]
+    image = sitk.SmoothingRecursiveGaussian(cells.image(np.pad(mass, around)), blur_mm)
+    return FixedImage.of(image, np.pad(volume, around), cells)
 
 
-def _grid_over(axes: PatientAxes, box: tuple[slice, ...], spacing_mm: np.ndarray, margin_mm: float) -> sitk.Image:
-    """An empty upright image around a box of a CT."""
-    ends = np.array([[part.start, part.stop - 1] for part in box])
-    corners = axes.points_mm(np.array([ends[range(3), bits] for bits in np.ndindex(2, 2, 2)]))
-    low = corners.min(axis=0) - margin_mm
-    size = np.ceil((corners.max(axis=0) + margin_mm - low) / spacing_mm).astype(int) + 1
-    grid = sitk.Image([int(n) for n in size], sitk.sitkUInt8)
-    grid.SetSpacing(spacing_mm.tolist())
-    grid.SetOrigin(low.tolist())
-    return grid
+def _volume_and_mass(hu: np.ndarray, labels: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lung part and mean lung density (water is 1) of every block of CT voxels: two float32 arrays (z, y, x).
+
+    Worked out slab by slab, so that nothing as large as the CT is made.
+    """
+    layers = int(block[0])
+    rows, columns = (np.arange(0, n, b) for n, b in zip(hu.shape[1:], block[1:], strict=True))
+    shape = (-(-hu.shape[0] // layers), len(rows), len(columns))
+    volume, mass = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    for z in range(shape[0]):
+        slab = slice(z * layers, (z + 1) * layers)
+        lung = is_region(labels[slab], LUNG)
+        density = np.clip(hu[slab].astype(np.float32), -1000, 0) / 1000 + 1
+        for out, values in ((volume, lung), (mass, density * lung)):
+            flat = values.sum(axis=0, dtype=np.float32)
+            out[z] = np.add.reduceat(np.add.reduceat(flat, rows, axis=0), columns, axis=1)
+    return volume / np.float32(block.prod()), mass / np.float32(block.prod())
 
 
-def _centre_of(weights: np.ndarray) -> list[float]:
-    """Index (z, y, x) of the centre of a volume."""
-    sums = [weights.sum(axis=tuple(b for b in range(3) if b != a), dtype=float) for a in range(3)]
-    return [float(np.average(np.arange(len(s)), weights=s)) for s in sums]
-
-
-def coarse_ct(ct: sitk.Image, spect: sitk.Image) -> tuple[sitk.Image, tuple[float, float, float]]:
-    """The CT averaged to about the SPECT's spacing, and its centre."""
+def coarse_ct(ct: sitk.Image, spect: sitk.Image) -> FixedImage:
+    """The CT averaged to about the SPECT's spacing; with the centre and spread of what is not air."""
     factors = [max(1, round(min(spect.GetSpacing()) / spacing)) for spacing in ct.GetSpacing()]
     coarse = sitk.BinShrink(sitk.Clamp(sitk.Cast(ct, sitk.sitkFloat32), lowerBound=-1000, upperBound=300), factors)
-    return coarse, coarse.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in coarse.GetSize()])
+    axes = PatientAxes.of(coarse)
+    return FixedImage.of(coarse, patient_array(coarse) > -500, axes)
 
 
 def saturated_spect(spect: sitk.Image, share: float) -> sitk.Image:

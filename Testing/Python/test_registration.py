@@ -9,6 +9,7 @@ from DLCTPMLib import registration
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.registration import RegistrationSettings, register
+from DLCTPMLib.registration_images import expected_spect
 
 CT_SPACING, CT_ORIGIN, CT_SIZE = (4.0, 4.0, 5.0), (-190.0, -150.0, 20.0), (56, 72, 96)
 SPECT_SPACING, SPECT_ORIGIN = (6.0, 6.0, 6.0), (-200.0, -200.0, -40.0)
@@ -98,6 +99,55 @@ def test_twenty_millimetres_off_is_found_to_half_a_spect_voxel(patient, found):
     assert found.improved
     assert found.metric_after > found.metric_before
     assert found.warnings == []
+
+
+def test_forty_millimetres_and_many_degrees_off_is_found_as_well(patient):
+    far = sitk.Euler3DTransform((0, 0, 140), 0.15, -0.1, 0.17, (-24.0, 18.0, -26.0))
+    assert patient.error_mm(IDENTITY, far) > 38
+    found = register(patient.ct, patient.spect(far), lungs=patient.lungs)
+    assert patient.error_mm(found.transform, far) < GOAL_MM
+
+
+def test_a_tilted_ct_of_thick_slices_is_registered_as_well(patient, moved_spect):
+    tilt = sitk.Euler3DTransform((0, 0, 140), 0.3, 0.0, 0.1)
+    grid = sitk.Image([100, 80, 42], sitk.sitkUInt8)
+    grid.SetSpacing((4.0, 4.0, 8.0))
+    grid.SetDirection(tilt.GetMatrix())
+    grid.SetOrigin(tilt.TransformPoint((-200.0, -160.0, -20.0)))
+    ct = sitk.Resample(patient.ct, grid, sitk.Transform(), sitk.sitkLinear, -1000)
+    lungs = sitk.Resample(patient.lungs, grid, sitk.Transform(), sitk.sitkNearestNeighbor)
+    found = register(ct, moved_spect, lungs=lungs)
+    assert patient.error_mm(found.transform, TWENTY_MM_OFF) < GOAL_MM
+
+
+def test_the_expected_spect_holds_the_lungs_mass_where_it_is(patient):
+    fixed = expected_spect(patient.ct, patient.lungs, patient.spect(IDENTITY), blur_mm=7.0, margin_mm=50.0)
+    lung = patient_array(patient.lungs) > 0
+    density = np.clip((patient_array(patient.ct) + 1000.0) / 1000, 0, 1)[lung]
+    points = PatientAxes.of(patient.ct).points_mm(np.argwhere(lung))
+    image = sitk.GetArrayFromImage(fixed.image)
+    places = PatientAxes.of(fixed.image).points_mm(np.argwhere(image > -1))
+    assert image.sum() * np.prod(fixed.image.GetSpacing()) == pytest.approx(density.sum() * 80, rel=1e-3)
+    assert np.average(places, axis=0, weights=image.ravel()) == pytest.approx(
+        np.average(points, axis=0, weights=density), abs=0.05
+    )
+    assert fixed.centre_mm == pytest.approx(points.mean(axis=0), abs=0.01)
+    assert fixed.spread_mm2 == pytest.approx(points.var(axis=0), rel=0.01)  # but for the size of a cell
+
+
+def test_a_step_turns_the_lungs_as_far_as_it_shifts_them(patient, moved_spect):
+    fixed = expected_spect(patient.ct, patient.lungs, moved_spect, blur_mm=7.0, margin_mm=50.0)
+    search = registration._Search(fixed, moved_spect, RegistrationSettings())
+    points = patient.points
+    for make, count in ((sitk.Euler3DTransform, 6), (lambda: sitk.AffineTransform(3), 12)):
+        for number, scale in enumerate(search.scales(count)):
+            step = make()
+            step.SetCenter(fixed.centre_mm)
+            values = np.array(step.GetParameters())
+            values[number] += 1e-3
+            step.SetParameters(values.tolist())
+            shift = np.array([step.TransformPoint(p) for p in points.tolist()]) - points
+            assert (shift**2).sum(axis=1).mean() / 1e-6 == pytest.approx(scale, rel=0.08)  # every 301st voxel
 
 
 def test_the_transform_lays_the_spect_on_the_ct(patient, moved_spect, found):
@@ -218,7 +268,7 @@ def test_input_that_cannot_be_registered_is_refused(patient, moved_spect):
         register(patient.ct, away, lungs=patient.lungs)
 
 
-@pytest.mark.parametrize("wrong", [{"sampling": (0.1,)}, {"sampling": (0.0, 0.1)}, {"last_step_mm": 5.0}])
+@pytest.mark.parametrize("wrong", [{"samples": 10}, {"iterations": 0}, {"last_step_mm": 5.0}])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         RegistrationSettings(**wrong)
