@@ -78,7 +78,8 @@ flow.cv | 0.20 0.30 | derived | CV at 1.6 ml without gravity | 0.20 (0.14–0.26
 (0.24–0.40) (Winkler 2022); pieces of 2 ml 0.30 ± 0.07 in prone sheep (Walther 1997). Virtual patients with \
 normal lungs smoothed to 13 mm: 0.20–0.28, with gravity 0.31–0.42, above Winkler
 flow.fractal_dimension | 1.15 | derived | 1 | a little below the 1.2 of rats, dogs, pigs and horses (Glenny, \
-Bernard & Robertson 2000, J Appl Physiol); method for PET: Venegas & Galletti 2000, J Appl Physiol 88:1365
+Bernard & Robertson, J Appl Physiol, "Pulmonary blood flow remains fractal"); method for PET: Venegas & Galletti \
+2000, J Appl Physiol 88:1365
 flow.right_to_left | 1.0 ± 0.04 | derived | flow per gram | 52.5:47.5 ± 2.1 % in 206 normal scans (Cheng 2006, \
 Congenit Heart Dis 1:210) beside volumes of 53.6:46.4 would be 0.96
 flow.cardiac_output | 4.0 6.0 | assumption | l/min | at rest; only relative perfusion is used
@@ -92,8 +93,8 @@ who do not say how frequent
 copd.extent | 0.10 0.42 | derived | of the lung | 2.6–68 % of the lung in COPD (PMC17692); grows with airflow \
 obstruction (Schroeder 2013, AJR 201:W460)
 copd.hyperinflation_mm | 8 30 | assumption | mm lower diaphragm | flattened diaphragm
-copd.cv_factor | 1.25 | assumption | × | more uneven flow in smokers with early emphysema (Alford 2010, PNAS \
-107:7485); the factor is not from there
+copd.cv_factor | 1.25 | assumption | × | more uneven flow in smokers with early emphysema ("Heterogeneity of \
+pulmonary perfusion", PNAS 2010); the factor is not from there
 emphysema.density_left | 0.15 0.35 | derived | ratio | below −950 HU, Gevenois 1995, Am J Respir Crit Care Med \
 152:653
 emphysema.flow_left | 0.15 0.50 | assumption | ratio per gram | capillaries are lost with the walls; per ml COPD \
@@ -124,7 +125,8 @@ cteph.scar_probability | 0.4 | assumption | 1 | peripheral scars are one of the 
 dvt.silent_embolism_probability | 0.32 | literature | 1 | Stein 2010, Am J Med 123:426: 1665 of 5233
 dvt.obstructed | 0.07 | assumption | of the lung | small emboli
 # lung cancer
-cancer.diameter_mm | 14 62 | derived | mm | T1 to T3, Detterbeck 2017, Chest 151:193
+cancer.diameter_mm | 14 62 | derived | mm | T1 to T3 reach 70 mm (Detterbeck, Boffa, Kim & Tanoue, The Eighth \
+Edition Lung Cancer Stage Classification)
 cancer.central_probability | 0.45 | assumption | 1 | about half; no share read in Hollings & Shaw 2002, Eur \
 Respir J 19:722
 cancer.residual_flow | 0.05 0.50 | assumption | ratio downstream | narrowed to closed artery
@@ -172,8 +174,8 @@ lupus.embolism_probability | 0.4 | assumption | 1 | antiphospholipid antibodies
 dissection.aorta_factor | 1.3 1.7 | assumption | × | dilated aorta
 avm.sac_mm | 9 22 | assumption | mm | a nodule of up to some centimetres; feeding artery 4.1 ± 1.9 mm (Ma 2022, \
 Respir Res 23, doi 10.1186/s12931-022-02030-9)
-shunt.body_background | 0.10 0.30 | assumption | of lung level | far above what a shunt of 23 ± 16 % (Whyte 1992, \
-Thorax 47:790) leaves if spread evenly, about 0.02
+shunt.body_background | 0.10 0.30 | assumption | of lung level | far above what a shunt of 23 ± 16 % (PMID \
+1481178) leaves if spread evenly, about 0.02
 nonspecific.opacity_probability | 0.35 | assumption | 1 | a small dependent opacity
 # CT
 ct.noise_hu | 14 34 | assumption | HU SD at 0.98 × 0.98 × 1.25 mm | low-dose SPECT/CT to diagnostic dose
@@ -191,7 +193,7 @@ spect.noise_power | 0.75 | derived | SD ∝ value^k | Poisson 0.5, EM 1 (Barrett
 spect.scatter | 0.02 0.05 | assumption | of counts | left after window-based correction
 spect.scatter_mm | 38 | assumption | mm SD | scatter tail in the chest
 spect.body_background | 0.006 0.020 | assumption | of lung level | free pertechnetate and a normal shunt of 2.7 % \
-(Whyte 1992)
+(PMID 1481178)
 spect.shift_mm | 0 ± 3.5 | derived | mm along each axis, emission against CT | heart misplaced moderately or \
 severely in 42 % (Goetze & Wahl 2007, J Nucl Cardiol 14:200), by more than a pixel in 73 % of 248 studies (J Nucl \
 Med, September 2009)

@@ -137,8 +137,7 @@ CONSTANTS: dict[str, PhysicalConstant] = {
         0.90,
         "of the injected activity",
         "MAA trapped in the lungs (the rest is free, small or shunted)",
-        "assumption: a normal shunt takes 2.7 % (Whyte et al., Thorax 1992;47:790) and some of the label is free; "
-        "nominal",
+        "assumption: a normal shunt takes 2.7 % (PMID 1481178) and some of the label is free; nominal",
     ),
     "injection_to_scan_min": PhysicalConstant(
         5.0, "min", "from injection to the first view", "assumption: the camera starts soon; nominal"
