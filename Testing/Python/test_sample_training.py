@@ -1,0 +1,146 @@
+"""Samples in one file: what it carries, and that a model is trained from it where nothing can read an image."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_training import NETWORK, some_samples
+
+from DLCTPMLib.commands import main
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.model_bundle import load_bundle
+from DLCTPMLib.networks import network_dict
+from DLCTPMLib.preprocessing_settings import PreprocessingSettings
+from DLCTPMTrainingLib import sample_training
+from DLCTPMTrainingLib.sample_set import PatientFacts, SampleSet
+from DLCTPMTrainingLib.sample_training import train_samples
+from DLCTPMTrainingLib.tensorboard_log import TAGS, TensorBoardLog
+from DLCTPMTrainingLib.training import EpochRecord, TrainingSettings
+from DLCTPMTrainingLib.training_plan import TrainingPlan
+
+TRAINING = TrainingSettings(epochs=2, precision="fp32", batch_size=2)
+READY = SampleSet(
+    some_samples(6),
+    [PatientFacts("P0", "healthy", True), PatientFacts("P1", "fever", True), PatientFacts("P2", "fever", True)],
+    ["P0", "P2"],
+    ["P1"],
+    PreprocessingSettings(grid_shape=(16, 8, 8)),
+    {"name": "carried", "version": "7", "network": network_dict(NETWORK), "training": TRAINING.to_dict()},
+)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "samples.npz"
+    READY.save(path)
+    return path
+
+
+def run(file, out, *more) -> int:
+    arguments = ["--samples", file, "--out", out, "--device", "cpu", "--progress", "none", *more]
+    return main(["train", *map(str, arguments)])
+
+
+def test_the_file_brings_everything_back(file):
+    back = SampleSet.load(file)
+    for name, values in READY.samples.arrays().items():
+        assert np.array_equal(back.samples.arrays()[name], values)
+    assert replace(back, samples=READY.samples) == READY
+
+
+ON_A_BARE_MACHINE = """
+import sys
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("SimpleITK", "skimage", "scipy", "pydicom", "matplotlib", "jinja2", "vtk"):
+            raise ImportError(f"{name} is not installed here")
+
+sys.meta_path.insert(0, NotInstalled())
+from DLCTPMLib.commands import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_model_is_trained_where_nothing_reads_an_image(file, tmp_path):
+    arguments = ["train", "--samples", file, "--out", tmp_path / "bare", "--device", "cpu"]
+    done = subprocess.run([sys.executable, "-c", ON_A_BARE_MACHINE, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    bundle = load_bundle(tmp_path / "bare" / "model")
+    plan = TrainingPlan(None, tmp_path / "here", "carried", "7", NETWORK, TRAINING, READY.preprocessing, device="cpu")
+    assert bundle.sha256 == load_bundle(train_samples(plan, READY)).sha256
+    assert (bundle.name, bundle.version) == ("carried", "7")
+    assert bundle.metadata["simulated"] is True
+    assert bundle.metadata["training"]["diagnoses"] == {"fever": 1, "healthy": 1}
+    split = json.loads((tmp_path / "bare" / "split.json").read_text())
+    assert split == {"training": ["P0", "P2"], "validation": ["P1"]}
+
+
+def test_without_safetensors_the_training_is_kept_and_packed_later(file, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as bare:
+        bare.setattr(sample_training.importlib.util, "find_spec", lambda name: None)
+        assert run(file, tmp_path, "--epochs", 1) == 2
+    assert "the training is done and kept" in capsys.readouterr().err
+    trained = (tmp_path / "checkpoint.pt").read_bytes()
+    assert run(file, tmp_path, "--epochs", 1, "--name", "packed") == 0
+    assert (tmp_path / "checkpoint.pt").read_bytes() == trained
+    bundle = load_bundle(tmp_path / "model")
+    assert (bundle.name, bundle.metadata["training"]["epochs_done"]) == ("packed", 1)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--grid", "32x16x16"], "--grid: goes with COHORT.csv"),
+        (["--test", "t.csv"], "--test: goes with COHORT.csv"),
+        (["--export", "other.npz"], "--export goes with COHORT.csv"),
+        (["--network", "unet", "--roi-attention", "soft"], "has no attention"),
+        (["cohort.csv"], "either COHORT.csv or --samples"),
+    ],
+)
+def test_what_the_file_has_settled_is_refused(file, tmp_path, capsys, more, words):
+    assert run(file, tmp_path / "run", *more) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_is_no_export_is_refused(file, tmp_path):
+    READY.samples.save(tmp_path / "cache.npz")
+    (tmp_path / "cut.npz").write_bytes(file.read_bytes()[:-2000])
+    (tmp_path / "text.npz").write_text("samples")
+    for name in ("cache.npz", "cut.npz", "text.npz"):
+        with pytest.raises(InputError, match="not a whole file of samples"):
+            SampleSet.load(tmp_path / name)
+    with pytest.raises(InputError, match="there is no such file"):
+        SampleSet.load(tmp_path / "none.npz")
+
+
+def test_tensorboard_that_is_not_installed_is_told_in_a_sentence(file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert run(file, tmp_path, "--tensorboard") == 2
+    assert "no package tensorboard, install it" in capsys.readouterr().err
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_tensorboard_reads_every_epoch_once_after_a_resumed_run(tmp_path):
+    pytest.importorskip("tensorboard", reason="the package tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    records = [EpochRecord(epoch, 1 / epoch, 0.5 / epoch, float("nan"), 0.1 * epoch, 2.0) for epoch in (1, 2, 3)]
+    with TensorBoardLog(tmp_path) as log:
+        log(records[0])
+        log(records[1])
+    kept = json.dumps({"epoch": 1, "loss": 1.0, "excess": 0.5, "validation_excess": None, "validation_r": 0.1})
+    (tmp_path / "history.jsonl").write_text(kept + "\n")  # cut off before the second epoch was kept
+    with TensorBoardLog(tmp_path) as log:
+        log(records[1])
+        log(records[2])
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    losses = [(event.step, event.value) for event in events.Scalars(TAGS["loss"])]
+    assert losses == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
+    assert [event.value for event in events.Scalars(TAGS["validation_r"])] == pytest.approx([0.1, 0.2, 0.3])
+    assert TAGS["validation_excess"] not in events.Tags()["scalars"]
