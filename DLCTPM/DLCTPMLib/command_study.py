@@ -18,6 +18,7 @@ from DLCTPMLib.run_file import keeping
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Run a study, or continue one that was cut off, and write its report."""
     from DLCTPMTrainingLib.study import prepare_study, run_study
+    from DLCTPMTrainingLib.study_export import export_docs
     from DLCTPMTrainingLib.study_report import write_results
 
     if options.check:
@@ -28,8 +29,11 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     told = keeping(options, "study.json", teller(progress))
     results = run_study(plan_of(options), within(progress, 0, 0.95), told)
     report = write_results(results, within(progress, 0.95, 1))
+    text = f"Report in {report}; the model in {results.model}"
+    if options.export_docs:
+        text += f"; for a repository, {export_docs(report.parent, Path(options.export_docs))}"
     progress("Done", 1.0)
-    say(options, f"Report in {report}; the model in {results.model}")
+    say(options, text)
 
 
 def plan_of(options: argparse.Namespace):
@@ -45,15 +49,18 @@ def plan_of(options: argparse.Namespace):
     channels = _list(options.channels, "--channels", _whole_numbers)
     edges = _list(options.edges, "--edges", str)
     attention = _list(options.roi_attention, "--roi-attention", str)
+    movements = _list(options.movement, "--movement", float)
     training = _given(
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=_first(rates),
+        movement=_first(movements),
         precision=options.precision,
         seed=options.seed,
     )
     grid = None if options.grid is None else _list(options.grid, "--grid", _whole_numbers)[0]
     search = {"learning_rates": rates, "channels": channels, "edges": edges, "roi_attention": attention}
+    search["movements"] = movements
     return StudyPlan(
         cohort=Path(options.cohort),
         out=Path(options.out),
@@ -76,7 +83,9 @@ def plan_of(options: argparse.Namespace):
         without=options.without or "",
         sensitivity=options.sensitivity,
         learning_curve=options.learning_curve,
+        alternatives=_list(options.alternatives, "--alternatives", str),
         device=options.device,
+        **_given(jobs=options.jobs, threads=options.threads),
     )
 
 

@@ -11,44 +11,58 @@ search/ search.json   the settings tried and the choice
 folds/K/              the fit without fold K and its validation
 final/ model/         the fit on the whole training set, and the bundle
 test.json test/       the one look at the test set
+speed.json            how long a map takes
 test-curve/           the test set through the kept epochs, computed afterwards and used for nothing
+ensemble/             the test set by the mean of the folds' maps
+alternatives/NAME/    folds, final, model, test of another architecture
 results/              tables, figures, report.html
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from DLCTPMLib import __version__
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.inference import choose_device
-from DLCTPMLib.model_bundle import METADATA, WEIGHTS, load_bundle
+from DLCTPMLib.model_bundle import METADATA, load_bundle
 from DLCTPMLib.network_parts import PerfusionNetwork
-from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.progress import Progress, Tell, silent, untold, within
-from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
+from DLCTPMLib.progress import Progress, Tell, silent, untold
+from DLCTPMTrainingLib.cohort import CohortRow
 from DLCTPMTrainingLib.cohort_training import TrainingPlan, write_bundle
-from DLCTPMTrainingLib.samples import Samples, cached_samples
 from DLCTPMTrainingLib.study_case_figures import contact_sheet
 from DLCTPMTrainingLib.study_check import CohortCheck, check_cohort
 from DLCTPMTrainingLib.study_drawing import styled, write_figure
-from DLCTPMTrainingLib.study_evaluation import curve_of, evaluate_patients
 from DLCTPMTrainingLib.study_files import read_json, write_json
-from DLCTPMTrainingLib.study_fits import Fit
-from DLCTPMTrainingLib.study_preparation import Patient, prepare_patient
-from DLCTPMTrainingLib.study_settings import Candidate, StudyPlan, curve_epochs
-from DLCTPMTrainingLib.study_split import Split, kept_split
+from DLCTPMTrainingLib.study_jobs import Stage, run_stages, threads_of
+from DLCTPMTrainingLib.study_preparation import Patient
+from DLCTPMTrainingLib.study_settings import Candidate, StudyPlan
+from DLCTPMTrainingLib.study_split import Split
+from DLCTPMTrainingLib.study_workbench import DIVERGENCE, EVALUATE, PREPARE, Meter, Workbench
 
 CONTACT_SHEET = "contact-sheet.png"
 LEARNING_SHARES = (0.25, 0.5, 0.75, 1.0)
 """Parts of the first fold's training patients for the learning curve."""
-_PREPARE, _EVALUATE = 3.0, 8.0  # what a patient costs, in training steps of one lung
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another architecture under the same budget.
+
+    Attributes:
+        choice: its settings.
+        validation: by fold, every patient's figures.
+        test: of the test set.
+        model: folder of the bundle.
+    """
+
+    choice: Candidate
+    validation: list[list[dict]]
+    test: list[dict]
+    model: Path
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,9 @@ class StudyResults:
         without: figures of the test patients without a diagnosis by the model trained without it; None if not asked.
         sensitivity, learning_curve: figures of the first fold by name of the variant or number of patients.
         model: folder of the bundle.
+        alternatives: the other architectures by name, and ``failed`` those that diverged, with the reason.
+        ensemble: figures of the test patients by the mean of the main network's folds.
+        seconds: how long a map takes, by "", "ensemble" and name of the alternative.
     """
 
     plan: StudyPlan
@@ -84,6 +101,10 @@ class StudyResults:
     sensitivity: dict[str, list[dict]] | None
     learning_curve: dict[str, list[dict]] | None
     model: Path
+    alternatives: dict[str, Alternative]
+    failed: dict[str, str]
+    ensemble: list[dict]
+    seconds: dict[str, float]
 
     @property
     def simulated(self) -> bool:
@@ -99,7 +120,8 @@ def run_study(plan: StudyPlan, progress: Progress = silent, tell: Tell = untold)
     Raises:
         InputError: the cohort has faults (each with its line), or the folder holds another study.
     """
-    return _Study(plan, progress, tell).run()
+    with threads_of(plan):
+        return _Study(plan, progress, tell).run()
 
 
 def prepare_study(plan: StudyPlan, progress: Progress = silent) -> tuple[CohortCheck, Path]:
@@ -108,28 +130,49 @@ def prepare_study(plan: StudyPlan, progress: Progress = silent) -> tuple[CohortC
     Returns:
         what was noticed, and the contact sheet to look at before training.
     """
-    study = _Study(plan, progress)
-    return study.prepare(), plan.out / CONTACT_SHEET
+    with threads_of(plan):
+        return _Study(plan, progress).prepare(), plan.out / CONTACT_SHEET
 
 
-class _Study:
+class _Study(Workbench):
     """The stages in their order."""
 
     def __init__(self, plan: StudyPlan, progress: Progress, tell: Tell = untold):
-        self.plan, self.out, self._tell = plan, plan.out, tell
-        self.device = choose_device(plan.device)
-        self.rows = read_cohort(plan.cohort)
-        self._meter = _Meter(progress, self._work())
+        super().__init__(plan, progress, tell)
+        self._at_once = plan.jobs > 1 and self.device.type == "cpu"
+        self.meter = Meter(progress, self._work())
 
     def run(self) -> StudyResults:
         """Every stage."""
         check = self.prepare()
         trials, chosen = self._search()
-        folds = [self._fold(number, chosen) for number in range(len(self.split.folds))]
-        final = self._fit("final", chosen, self.split.training, [])
-        model = self._final_model(final, chosen, [fit.history() for fit, _, _ in folds])
-        test = self._test(model, chosen)
-        self._finish_card(final, chosen, [fit.history() for fit, _, _ in folds], test)
+        roots = {"": chosen} | {f"alternatives/{name}": chosen.with_network(name) for name in self.plan.alternatives}
+        self._fit_at_once(roots)
+        folds = [self.fold(number, chosen) for number in range(len(self.split.folds))]
+        model = self._model(chosen, "")
+        arms, failed = {}, {}
+        for name in self.plan.alternatives:
+            try:
+                arms[name] = self._validated(name, chosen.with_network(name))
+            except InputError as error:
+                if not any(words in str(error) for words in DIVERGENCE):
+                    raise
+                failed[name] = str(error)
+        self._test_at_once({"": chosen} | {f"alternatives/{name}": arm[0] for name, arm in arms.items()}, chosen)
+        test, final = self.test(chosen), self.final_fit(chosen)
+        self._finish_card(chosen, "", test)
+        alternatives = {}
+        for name, (choice, validation, bundle) in arms.items():
+            tested = self.test(choice, f"alternatives/{name}")
+            self._finish_card(choice, f"alternatives/{name}", tested)
+            alternatives[name] = Alternative(choice, validation, tested, bundle)
+        ensemble = self.ensemble(chosen)
+        folders = {"": chosen} | {f"alternatives/{name}": arm.choice for name, arm in alternatives.items()}
+        seconds = {
+            Path(folder).name: self.seconds_a_map(choice, self.out / folder / "speed.json")
+            for folder, choice in folders.items()
+        }
+        seconds["ensemble"] = self.seconds_a_map(chosen, self.out / "ensemble" / "speed.json", len(folds))
         return StudyResults(
             plan=self.plan,
             rows=self.rows,
@@ -143,53 +186,49 @@ class _Study:
             histories={f"fold {k + 1}": fit.history() for k, (fit, _, _) in enumerate(folds)}
             | {"final fit": final.history()},
             test=test,
-            test_curve=self._curve(final, self.split.test, self.out / "test-curve"),
+            test_curve=self.test_curve(chosen),
             without=self._without(chosen) if self.plan.without else None,
             sensitivity=self._sensitivity(chosen) if self.plan.sensitivity else None,
             learning_curve=self._learning_curve(chosen) if self.plan.learning_curve else None,
             model=model,
+            alternatives=alternatives,
+            failed=failed,
+            ensemble=ensemble,
+            seconds=seconds,
         )
 
     def prepare(self) -> CohortCheck:
         """Everything before the first training."""
-        check = check_cohort(self.rows, self.plan.split, self._meter.part(len(self.rows)))
+        check = check_cohort(self.rows, self.plan.split, self.meter.part(len(self.rows)))
         check.refuse(self.plan.cohort)
-        self._tell(cohort={"patients": len(self.rows), "simulated": sum(row.simulated for row in self.rows)})
+        self.tell(cohort={"patients": len(self.rows), "simulated": sum(row.simulated for row in self.rows)})
         self._begin()
         sheet = self.out / CONTACT_SHEET
         if self.split and not sheet.is_file():  # the split is checked or drawn before the images are worked on
+            self._prepare_at_once()
             with styled():
                 figure = contact_sheet(self.patients)
             simulated = any(row.simulated for row in self.rows)
             write_figure(figure, self.out, sheet.stem, simulated, vector=False)
         return check
 
-    @cached_property
-    def split(self) -> Split:
-        """Drawn once and kept."""
-        return kept_split(self.out / "split.json", self.rows, self.plan.split, self.plan.cohort)
-
-    @cached_property
-    def patients(self) -> dict[str, Patient]:
-        """Everybody's images, made ready."""
-        tell = self._meter.part(_PREPARE * len(self.rows))
-        patients = {}
-        for number, row in enumerate(self.rows):
-            tell(f"Preparing patient {row.patient_id}", number / len(self.rows))
-            patients[row.patient_id] = prepare_patient(row, self.plan.register, self.out / "patients")
-        return patients
-
     def _begin(self) -> None:
+        """Note what is asked for, or see that it is what the study was begun with.
+
+        Alternatives come on top of a study and change none of its numbers, so they may be added at any time. Once
+        begun they stay: whatever has been tried is reported.
+        """
         path = self.out / "study.json"
         cohort = [[r.patient_id, r.diagnosis, r.ct.name, r.spect.name] for r in self.rows]
         asked = {"software": f"DL-CTPM {__version__}", "settings": self.plan.decisive(), "cohort": cohort}
-        if not path.is_file():
-            write_json(path, asked)
-            return
-        begun = read_json(path)
+        begun = read_json(path) if path.is_file() else asked
         for what, words in (("cohort", "another cohort"), ("settings", "other settings")):
             if begun.get(what) != asked[what]:
                 raise InputError(f"{path}: this study was begun with {words}; give the same, or another --out")
+        alternatives = list(dict.fromkeys([*begun.get("alternatives", []), *self.plan.alternatives]))
+        self.plan = replace(self.plan, alternatives=tuple(alternatives))
+        if not path.is_file() or begun.get("alternatives", []) != alternatives:
+            write_json(path, begun | {"alternatives": alternatives})
 
     def _search(self) -> tuple[list[dict], Candidate]:
         """Cross-validated choice of the settings: the highest mean R of the validation lungs after the last epoch."""
@@ -198,12 +237,19 @@ class _Study:
         if len(candidates) == 1:
             return [], candidates[0]
         if not path.is_file():
+            tried = {
+                (number, fold): (f"search/{number + 1:02d}-fold-{fold + 1}", candidate.with_epochs(epochs), fold)
+                for number, candidate in enumerate(candidates)
+                for fold in range(self.plan.search.folds)
+            }
+            cost = epochs * 2 * len(self.split.around(0))
+            self._run(
+                [Stage("trial", arguments, cost) for arguments in tried.values()],
+                [candidate.preprocessing for candidate in candidates],
+            )
             trials = []
             for number, candidate in enumerate(candidates):
-                r = [
-                    self._tried(f"search/{number + 1:02d}-fold-{fold + 1}", candidate.with_epochs(epochs), fold)
-                    for fold in range(self.plan.search.folds)
-                ]
+                r = [self.trial(*tried[number, fold]) for fold in range(self.plan.search.folds)]
                 known = [value for value in r if value is not None]
                 trials.append(
                     {
@@ -221,79 +267,54 @@ class _Study:
         best = max(range(len(trials)), key=lambda i: -2 if trials[i]["mean"] is None else trials[i]["mean"])
         return trials, Candidate.from_dict(trials[best]["settings"])
 
-    def _tried(self, run: str, candidate: Candidate, fold: int) -> float | None:
-        """R of one trial; None if it diverged."""
-        fit = self._fit(run, candidate, self.split.around(fold), self.split.folds[fold], keep=False)
-        try:
-            self._train(fit)
-        except InputError as error:
-            if "not a number" in str(error):  # this setting diverges: it has lost, the others go on
-                return None
-            raise
-        return fit.history()[-1]["validation_r"]
+    def _validated(self, name: str, choice: Candidate) -> tuple[Candidate, list[list[dict]], Path]:
+        """Folds and bundle of an alternative; the test set is not touched."""
+        root = f"alternatives/{name}"
+        validation = [self.fold(number, choice, root)[1] for number in range(len(self.split.folds))]
+        return choice, validation, self._model(choice, root)
 
-    def _fold(self, number: int, chosen: Candidate) -> tuple[Fit, list[dict], list[dict]]:
-        """The fit without one fold, its validation, and the validation through the epochs."""
-        folder, watching = self.out / "folds" / str(number + 1), self.split.folds[number]
-        fit = self._fit(f"folds/{number + 1}", chosen, self.split.around(number), watching)
-        figures = self._evaluated(lambda: self._train(fit), watching, chosen.preprocessing, folder / "validation")
-        return fit, figures, self._curve(fit, watching, folder / "curve")
-
-    def _final_model(self, fit: Fit, chosen: Candidate, folds: list[list[dict]]) -> Path:
-        """The bundle of the final fit; the card's validation is the mean over the folds."""
-        if not (self.out / "model" / METADATA).is_file():
-            network = self._train(fit)
-            self._write_bundle(fit, chosen, folds, network)
-        return self.out / "model"
+    def _model(self, choice: Candidate, root: str) -> Path:
+        """The bundle of a final fit; the card's validation is the mean over the folds."""
+        if not (self.out / root / "model" / METADATA).is_file():
+            self._write_bundle(choice, root, self.train(self.final_fit(choice, root)))
+        return self.out / root / "model"
 
     def _write_bundle(
-        self,
-        fit: Fit,
-        chosen: Candidate,
-        folds: list[list[dict]],
-        network: PerfusionNetwork,
-        rows: list[dict] | None = None,
+        self, choice: Candidate, root: str, network: PerfusionNetwork, rows: list[dict] | None = None
     ) -> None:
+        fit = self.final_fit(choice, root)
+        folds = [
+            self.fit(self.below(root, f"folds/{k + 1}"), choice, [], []).history()
+            for k in range(len(self.split.folds))
+        ]
         history = fit.history()
         for name in ("validation_r", "validation_excess"):
             values = [fold[-1][name] for fold in folds]
             history[-1][name] = None if None in values else float(np.mean(values))
         plan = TrainingPlan(
             cohort=self.plan.cohort,
-            out=self.out,
-            name=self.plan.name,
+            out=self.out / root,
+            name=f"{self.plan.name}-{Path(root).name}" if root else self.plan.name,
             version=self.plan.version,
-            network=chosen.network,
-            training=chosen.training,
-            preprocessing=chosen.preprocessing,
+            network=choice.network,
+            training=choice.training,
+            preprocessing=choice.preprocessing,
             validation_share=0.0,
         )
-        write_bundle(plan, self.rows, self._samples(chosen), list(fit.learning), network, history, rows)
+        write_bundle(plan, self.rows, self.samples(choice), list(fit.learning), network, history, rows)
 
-    def _test(self, model: Path, chosen: Candidate) -> list[dict]:
-        """The one look at the test set, with one model only."""
-        path = self.out / "test.json"
-        weights = hashlib.sha256((model / WEIGHTS).read_bytes()).hexdigest()
-        if not path.is_file():
-            write_json(path, {"weights_sha256": weights, "patients": list(self.split.test)})
-        if read_json(path)["weights_sha256"] != weights:
-            raise InputError(
-                f"{path}: the test set has been looked at with another model, and once is all there is; "
-                "begin a new study with another --out"
-            )
-        return self._evaluated(
-            lambda: load_bundle(model).network(), self.split.test, chosen.preprocessing, self.out / "test"
-        )
-
-    def _finish_card(self, fit: Fit, chosen: Candidate, folds: list[list[dict]], test: list[dict]) -> None:
+    def _finish_card(self, choice: Candidate, root: str, test: list[dict]) -> None:
         """Write the test's table into the model card; the weights stay as they are."""
-        bundle = load_bundle(self.out / "model")
+        bundle = load_bundle(self.out / root / "model")
         if "test" not in bundle.metadata:
             rows = [row for figures in test for row in figures["rows"]]
-            self._write_bundle(fit, chosen, folds, bundle.network(), rows)
+            self._write_bundle(choice, root, bundle.network(), rows)
 
     def _without(self, chosen: Candidate) -> list[dict]:
         """The paper's second model: trained and tested without the patients of one diagnosis."""
+        return self.trained_and_tested(*self._without_arguments(chosen))
+
+    def _without_arguments(self, chosen: Candidate) -> tuple:
         excluded = {row.patient_id for row in self.rows if row.diagnosis == self.plan.without}
         if not excluded:
             raise InputError(f"{self.plan.cohort}: no patient has the diagnosis {self.plan.without!r}")
@@ -301,8 +322,7 @@ class _Study:
         tested = [p for p in self.split.test if p not in excluded]
         if not learning or not tested:
             raise InputError(f"{self.plan.cohort}: without {self.plan.without!r} nobody is left to train or test on")
-        fit = self._fit("without", chosen, learning, [], keep=False)
-        return self._evaluated(lambda: self._train(fit), tested, chosen.preprocessing, self.out / "without" / "test")
+        return "without", chosen, learning, tested, "test"
 
     def _sensitivity(self, chosen: Candidate) -> dict[str, list[dict]]:
         """Variants of the preprocessing on the first fold: validation, never the test set."""
@@ -324,50 +344,59 @@ class _Study:
         return figures
 
     def _on_first_fold(self, run: str, choice: Candidate, learning: list[str]) -> list[dict]:
-        fit = self._fit(run, choice, learning, [], keep=False)
-        folder = self.out / run / "validation"
-        return self._evaluated(lambda: self._train(fit), self.split.folds[0], choice.preprocessing, folder)
+        return self.trained_and_tested(run, choice, learning, self.split.folds[0], "validation")
 
-    def _fit(self, run: str, choice: Candidate, learning, watching, keep: bool = True) -> Fit:
-        epochs = curve_epochs(choice.training.epochs, self.plan.curve_points) if keep else []
-        return Fit(self.out / run, choice, list(learning), list(watching), self.device, epochs)
+    def _prepare_at_once(self) -> None:
+        """Everybody's images, some patients a worker."""
+        self._run(self._in_parts("make_ready", [row.patient_id for row in self.rows], PREPARE), [])
 
-    def _train(self, fit: Fit) -> PerfusionNetwork:
-        samples = self._samples(fit.choice)
-        name = fit.run.relative_to(self.out).as_posix()
-        tell = self._meter.part(2 * len(fit.learning) * fit.choice.training.epochs)
-        return fit.network(
-            samples,
-            lambda record: self._tell(epoch={"run": name, **asdict(record)}),
-            lambda done, steps: tell(f"Training {name}, step {done} of {steps}", done / steps),
-        )
+    def _fit_at_once(self, roots: dict[str, Candidate]) -> None:
+        """All that is trained: it depends on nothing but the chosen settings."""
+        stages = []
+        for root, choice in roots.items():
+            epochs = choice.training.epochs
+            if not (self.out / root / "model" / METADATA).is_file():
+                stages.append(Stage("final", (choice, root), 2 * len(self.split.training) * epochs))
+            for number, fold in enumerate(self.split.folds):
+                if not self.evaluated_all(fold, self.out / root / "folds" / str(number + 1) / "validation"):
+                    work = 2 * len(self.split.around(number)) * epochs + 2 * EVALUATE * len(fold)
+                    stages.append(Stage("fold", (number, choice, root), work))
+        chosen = roots[""]
+        if self.plan.without:
+            arguments = self._without_arguments(chosen)
+            if not self.evaluated_all(arguments[3], self.out / "without" / "test"):
+                work = 2 * len(arguments[2]) * chosen.training.epochs + EVALUATE * len(arguments[3])
+                stages.append(Stage("trained_and_tested", arguments, work))
+        self._run(stages, [choice.preprocessing for choice in roots.values()])
 
-    def _samples(self, choice: Candidate) -> Samples:
-        """Lungs of the training set under some preprocessing; the last ones asked for stay in memory."""
-        if getattr(self, "_loaded", (None,))[0] != choice.preprocessing:
-            parts = [
-                cached_samples(p, self.patients[p].files, choice.preprocessing, self.out / "samples")
-                for p in self.split.training
-            ]
-            self._loaded = (choice.preprocessing, Samples.joined(parts))
-        return self._loaded[1]
+    def _test_at_once(self, roots: dict[str, Candidate], chosen: Candidate) -> None:
+        """Every look at the test set; the models are there."""
+        work = EVALUATE * len(self.split.test)
+        stages = [Stage("test", (choice, root), work) for root, choice in roots.items()]
+        stages += [Stage("test_curve", (chosen,), 3 * work), Stage("ensemble", (chosen,), 2 * work)]
+        folders = [*(self.out / root / "test" for root in roots), self.out / "test-curve", self.out / "ensemble/test"]
+        left = zip(stages, folders, strict=True)
+        self._run([stage for stage, folder in left if not self.evaluated_all(self.split.test, folder)], [])
 
-    def _evaluated(
-        self, network: Callable[[], PerfusionNetwork], who, preprocessing: PreprocessingSettings, folder: Path
-    ) -> list[dict]:
-        """Figures of some patients; the network is only made where one of them is missing."""
-        missing = [p for p in who if not (folder / f"{p}.json").is_file()]
-        made = network() if missing else None
-        tell = self._meter.part(_EVALUATE * len(who))
-        return evaluate_patients([self.patients[p] for p in who], made, preprocessing, self.device, folder, tell)
+    def _run(self, stages: list[Stage], preprocessing: Sequence) -> None:
+        """Run stages beside each other, once their samples are there; without workers, nothing: they come later."""
+        if not self._at_once or not stages:
+            return
+        parts = [
+            part
+            for settings in dict.fromkeys(preprocessing)
+            for part in self._in_parts("make_samples", self.split.training, 1.0, settings)
+        ]
+        for each in (parts, stages):
+            if each:
+                work = sum(stage.work for stage in each)
+                run_stages(self.plan, each, self.meter.part(work, counted=False), self.tell)
 
-    def _curve(self, fit: Fit, who, folder: Path) -> list[dict]:
-        missing = [p for p in who if not (folder / f"{p}.json").is_file()]
-        networks = fit.epochs(self._samples(fit.choice)) if missing else {}
-        tell = self._meter.part(_EVALUATE * len(who))
-        return curve_of(
-            [self.patients[p] for p in who], networks, fit.choice.preprocessing, self.device, folder, tell
-        )
+    def _in_parts(self, method: str, patients: Sequence[str], work: float, *more: object) -> list[Stage]:
+        """One stage a worker for work that patients do not share."""
+        jobs = self.plan.jobs
+        parts = [list(patients[number::jobs]) for number in range(jobs)]
+        return [Stage(method, (part, *more), work * len(part)) for part in parts if part]
 
     def _work(self) -> float:
         """All that lies ahead, in training steps of one lung; an estimate for the progress bar."""
@@ -375,8 +404,9 @@ class _Study:
         learning = 2 * n * (1 - plan.split.test_share)
         trials = len(plan.candidates()) * plan.search.folds if len(plan.candidates()) > 1 else 0
         part = learning * (1 - 1 / plan.split.folds)
-        work = n * (1 + _PREPARE + 2 * _EVALUATE) + trials * plan.search_epochs() * part
-        work += plan.training.epochs * (plan.split.folds * part + learning)
+        arms = 1 + len(plan.alternatives)
+        work = n * (1 + PREPARE + (1 + arms) * EVALUATE) + trials * plan.search_epochs() * part
+        work += arms * plan.training.epochs * (plan.split.folds * part + learning)
         if plan.without:
             work += plan.training.epochs * learning
         if plan.sensitivity:
@@ -384,16 +414,3 @@ class _Study:
         if plan.learning_curve:
             work += len(LEARNING_SHARES) * plan.search_epochs() * part
         return work
-
-
-class _Meter:
-    """Hands out the parts of one progress bar, one after the other."""
-
-    def __init__(self, progress: Progress, work: float):
-        self._progress, self._work, self._done = progress, work, 0.0
-
-    def part(self, work: float) -> Progress:
-        """The next stretch of the bar, in the units of the whole."""
-        start = min(self._done / self._work, 1.0)
-        self._done += work
-        return within(self._progress, start, min(self._done / self._work, 1.0))

@@ -5,7 +5,8 @@ Each patient's figures are one small JSON file, written once: a study that is cu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +34,8 @@ THRESHOLDS = tuple(round(0.30 + 0.03 * step, 2) for step in range(21))
 """Thresholds between low- and high-functional lung at which DSC is drawn; 0.66 is one of them."""
 CALIBRATION_BINS = 20
 JOINT_BINS, JOINT_TOP = 60, 1.5
+MapLung = Callable[[np.ndarray], np.ndarray]
+"""From the images of one lung to its relative perfusion."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Mapped:
 
 def evaluate_patients(
     patients: Iterable[Patient],
-    network: PerfusionNetwork | None,
+    networks: Sequence[PerfusionNetwork],
     preprocessing: PreprocessingSettings,
     device: torch.device,
     folder: Path,
@@ -54,10 +57,10 @@ def evaluate_patients(
 ) -> list[dict]:
     """Every patient's figures, computed or read back from ``folder``; see ``figures_of``.
 
-    ``network`` may be None where nothing is left to compute.
+    Several ``networks`` are an ensemble; there may be none where nothing is left to compute.
     """
     patients = list(patients)
-    predictor = Predictor(network, device) if network else None
+    predictor = MeanOfNetworks(networks, device)
     results = []
     for number, patient in enumerate(patients):
         path = folder / f"{patient.row.patient_id}.json"
@@ -68,7 +71,36 @@ def evaluate_patients(
     return results
 
 
-def map_patient(patient: Patient, predictor: Predictor, preprocessing: PreprocessingSettings) -> Mapped:
+class MeanOfNetworks:
+    """The mean of several networks' maps of a lung; of one network, its map."""
+
+    def __init__(self, networks: Sequence[PerfusionNetwork], device: torch.device):
+        self._predictors = [Predictor(network, device) for network in networks]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Relative perfusion 0…1 of one lung, as ``Predictor`` gives it."""
+        maps = [predictor(images) for predictor in self._predictors]
+        return maps[0] if len(maps) == 1 else np.mean(maps, axis=0, dtype=np.float32)
+
+
+def seconds_a_map(
+    patients: Sequence[Patient],
+    networks: Sequence[PerfusionNetwork],
+    preprocessing: PreprocessingSettings,
+    device: torch.device,
+) -> float:
+    """Median time from CT and lungs in memory to the map on the CT's grid, after one map that is not counted."""
+    predictor, seconds = MeanOfNetworks(networks, device), []
+    for patient in [patients[0], *patients]:
+        images = patient.load()
+        start = time.perf_counter()
+        chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
+        chest.to_ct(map_lungs(chest, preprocessing, predictor, Stopwatch(), silent))
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[1:]))
+
+
+def map_patient(patient: Patient, predictor: MapLung, preprocessing: PreprocessingSettings) -> Mapped:
     """Map one patient and bring map, baselines and SPECT together.
 
     Raises:

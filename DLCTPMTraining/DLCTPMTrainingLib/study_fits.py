@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -89,6 +90,13 @@ class Fit:
             renew_batch_norm(network, learning, self.device, self.choice.training.precision)
             networks[epoch] = network.cpu().eval()
         return networks
+
+    def weights_sha256(self) -> str:
+        """Hash of the finished fit's weights."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self._state()["network"].items()):
+            digest.update(name.encode() + values.contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def _keep(self, epoch: int) -> None:
         if epoch in self.keep and not self._kept(epoch).is_file():

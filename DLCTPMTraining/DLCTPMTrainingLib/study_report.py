@@ -18,6 +18,7 @@ from DLCTPMTrainingLib.study_drawing import data_uri, styled, write_figure
 from DLCTPMTrainingLib.study_numbers import CORE, LUNG, WHOLE, numbers_of
 from DLCTPMTrainingLib.study_pictures import Picture, all_pictures
 from DLCTPMTrainingLib.study_report_template import TEMPLATE
+from DLCTPMTrainingLib.study_side_by_side import as_markdown, side_by_side, side_by_side_table
 from DLCTPMTrainingLib.study_tables import Table, all_tables
 from DLCTPMTrainingLib.study_words import methods, reduced, verdicts
 
@@ -32,8 +33,9 @@ def write_results(results: StudyResults, progress: Progress = silent) -> Path:
         the path of ``report.html``.
     """
     folder = results.plan.out / "results"
-    numbers = numbers_of(results)
-    tables = {table.name: table for table in all_tables(numbers)}
+    numbers = numbers_of(results) | {"side_by_side": side_by_side(results)}
+    headline = side_by_side_table(numbers, results.seconds)
+    tables = {table.name: table for table in [*all_tables(numbers), headline]}
     pictures = {picture.name: picture for picture in all_pictures(results, numbers)}
     with OutputFolder(folder, [f"{name}.{ending}" for name in OPTIONAL for ending in ("csv", "png", "svg")]) as out:
         pngs = {}
@@ -47,6 +49,7 @@ def write_results(results: StudyResults, progress: Progress = silent) -> Path:
         for name, figures in (("test", [results.test]), ("validation", results.validation)):
             rows = [row for fold in figures for patient in fold for row in patient["rows"]]
             (out.work / f"{name}-rows.csv").write_text(_stamped(as_csv(rows), results.simulated), encoding="utf-8")
+        (out.work / "side-by-side.md").write_text(as_markdown(headline, results.simulated), encoding="utf-8")
         text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
         (out.work / "numbers.json").write_text(text + "\n", encoding="utf-8")
         (out.work / "report.html").write_text(_html(results, numbers, tables, pictures, pngs), encoding="utf-8")
@@ -56,8 +59,8 @@ def write_results(results: StudyResults, progress: Progress = silent) -> Path:
 SECTIONS = {
     "Patients": ("fig-1-flow-chart", "table-1", "contact-sheet"),
     "Method": ("fig-2a-preprocessing", "fig-2b-network", "fig-3-colour-views", "search"),
-    "Results": ("headline-per-lung", "headline-per-patient", "advantage", "paper", "fig-4ab-curves", "fig-4cd-boxes",
-                "outliers", "fig-5-cases", "fig-6-dsc", "tests", "folds"),
+    "Results": ("side-by-side", "headline-per-lung", "headline-per-patient", "advantage", "paper", "fig-4ab-curves",
+                "fig-4cd-boxes", "outliers", "fig-5-cases", "fig-6-dsc", "tests", "folds"),
     "Beyond the paper": ("diagnoses", "joint-histogram", "calibration", "dsc-threshold", "bland-altman",
                          "percentages", "without", "sensitivity", "learning_curve", "learning-curve", "loss"),
 }  # fmt: skip

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from DLCTPMLib.arnn import ArnnSettings
-from DLCTPMLib.networks import PAPER, NetworkSettings, check_inputs, network_dict, network_settings
+from DLCTPMLib.networks import ARCHITECTURES, PAPER, NetworkSettings, check_inputs, network_dict, network_settings
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.settings import StageSettings
 from DLCTPMTrainingLib.study_statistics import StatisticsSettings
@@ -45,7 +45,7 @@ class SearchSettings(StageSettings):
     """The grid of settings that cross-validation chooses from; an empty list keeps the plan's own value.
 
     Attributes:
-        learning_rates, channels, edges, roi_attention: values tried, every combination of them.
+        learning_rates, channels, edges, roi_attention, movements: values tried, every combination of them.
         folds: on how many folds each combination is tried.
         budget: epochs that the whole search may take; every combination and fold gets the same share, at least 1.
     """
@@ -56,6 +56,7 @@ class SearchSettings(StageSettings):
     channels: tuple[tuple[int, int, int, int], ...] = ()
     edges: tuple[str, ...] = ()
     roi_attention: tuple[str, ...] = ()
+    movements: tuple[float, ...] = ()
     folds: int = 1
     budget: int = 80
 
@@ -82,6 +83,20 @@ class Candidate:
     def with_epochs(self, epochs: int) -> Candidate:
         """The same, trained for another number of epochs."""
         return replace(self, training=replace(self.training, epochs=epochs))
+
+    def with_network(self, name: str) -> Candidate:
+        """The same settings for another architecture, with the images that it is meant for.
+
+        Width, kernel, dropout and whatever else both networks have are carried over.
+        """
+        kind = ARCHITECTURES[name]
+        own = {each.name for each in fields(kind.settings)} & {each.name for each in fields(self.network)}
+        carried = {each: getattr(self.network, each) for each in own - {"input_channels"}}
+        return Candidate(
+            kind.settings(**carried, input_channels=len(kind.inputs)),
+            self.training,
+            replace(self.preprocessing, inputs=kind.inputs),
+        )
 
     def to_dict(self) -> dict:
         """Plain JSON values by stage."""
@@ -127,7 +142,11 @@ class StudyPlan(StageSettings):
         without: a diagnosis; a second model is trained and tested without its patients. "" for none.
         sensitivity: train variants of filter kernels, HIR percentile and levels on the first fold.
         learning_curve: train on quarters of the first fold's training patients.
+        alternatives: other architectures that get the same split, folds and budget, with the settings that the search
+            chose on the main network. They may be added to a finished study, and stay in it.
         device: auto, cpu, cuda or mps.
+        jobs: stages that run at once, in processes of their own; on a CPU only.
+        threads: of each process; 0 is torch's own choice. It changes the rounding of the results, ``jobs`` does not.
     """
 
     WHAT = "study"
@@ -147,11 +166,20 @@ class StudyPlan(StageSettings):
     without: str = ""
     sensitivity: bool = False
     learning_curve: bool = False
+    alternatives: tuple[str, ...] = ()
     device: str = "auto"
+    jobs: int = 1
+    threads: int = 0
 
     def __post_init__(self):
+        others = [name for name in ARCHITECTURES if name != self.network.ARCHITECTURE]
         self.require(
             {
+                f"alternatives are chosen from {', '.join(others)}, each once": set(self.alternatives) <= set(others)
+                and len(set(self.alternatives)) == len(self.alternatives),
+                "jobs must be at least 1, threads at least 0": self.jobs >= 1 and self.threads >= 0,
+                "with --jobs give --threads too, the cores divided by the jobs; it changes the rounding of the "
+                "results, so it is not guessed": self.jobs == 1 or self.threads >= 1,
                 "registration must be none, rigid or affine": self.register in ("none", "rigid", "affine"),
                 "the curves need at least 2 points": self.curve_points >= 2,
                 "the search cannot use more folds than there are": self.search.folds <= self.split.folds,
@@ -174,13 +202,14 @@ class StudyPlan(StageSettings):
         widths = search.channels or (self.network.channels,)
         edges = search.edges or (self.preprocessing.edges,)
         attention = [{"roi_attention": value} for value in search.roi_attention] or [{}]
+        movements = search.movements or (self.training.movement,)
         return [
             Candidate(
                 replace(self.network, channels=channels, **roi),
-                replace(self.training, learning_rate=rate),
+                replace(self.training, learning_rate=rate, movement=movement),
                 replace(self.preprocessing, edges=edge),
             )
-            for rate, channels, edge, roi in itertools.product(rates, widths, edges, attention)
+            for rate, channels, edge, roi, movement in itertools.product(rates, widths, edges, attention, movements)
         ]
 
     def search_epochs(self) -> int:

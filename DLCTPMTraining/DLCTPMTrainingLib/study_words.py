@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from DLCTPMLib.arnn import ArnnSettings
+from DLCTPMLib.networks import ARCHITECTURES
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.report import BASELINE_NAMES, MISSING
 from DLCTPMLib.spect_comparison import MODEL
 from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_numbers import CORE, LUNG, WHOLE
+from DLCTPMTrainingLib.study_side_by_side import side_by_side_words
 
 FULL_EPOCHS = 100
 """A study whose final fit has fewer epochs, or a smaller network or grid than the paper's, is called reduced."""
@@ -26,6 +28,7 @@ def verdicts(numbers: dict, simulated: bool) -> list[str]:
         sentences += _against_baselines(numbers, part, words)
     sentences.append(f"R in the core is {_of(core['r_spearman'])}.")
     sentences.append(_on_acute_embolism(numbers))
+    sentences += side_by_side_words(numbers["side_by_side"])
     if simulated:
         sentences.append(
             "All patients are simulated: no figure here may be set against a clinical one as if it were."
@@ -112,6 +115,12 @@ def methods(results: StudyResults) -> str:
         f"Agreement was computed on the SPECT's own grid. Intervals: percentile bootstrap over patients, "
         f"{plan.statistics.resamples} resamples; equivalence margin ± {plan.statistics.margin:g}.",
     ]
+    if results.alternatives:
+        names = " and ".join(ARCHITECTURES[name].title for name in results.alternatives)
+        sentences.append(
+            f"{names} had the same split, folds, epochs, learning rate and widths; nothing was searched for them. "
+            "Each looked at the test set once, and the choice between them is made on the validation folds."
+        )
     if results.without is not None:
         sentences.append(
             f"As in the paper, a second network was trained without {plan.without} and tested on the "
