@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from DLCTPMLib.lung_cells import CellGrid, in_parallel
+from DLCTPMLib.lung_parts import Box
 
 HELD = 0.6
 """A voxel that is not air is lung where the interpolated share of closed lung is above this."""
@@ -19,27 +20,26 @@ _NEIGHBOURS = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3, indexing="ij"), axis=-1).r
 
 
 def draw_lungs(
-    out: np.ndarray,
-    values: tuple[int, int],
     grid: CellGrid,
     air: np.ndarray,
     closed: np.ndarray,
     is_air: Callable[[slice, slice, slice], np.ndarray],
-) -> None:
-    """Write both lungs into an array of voxels.
+) -> tuple[Box, np.ndarray]:
+    """Draw both lungs in the box of voxels that their cells take up.
 
     Args:
-        out: (z, y, x) array of zeros along the patient's axes; gets ``values``.
-        values: what to write for the right and for the left lung.
         grid: how voxels are grouped in cells.
         air: share of every cell that is air of the right and of the left lung, float32 (2, z, y, x).
         closed: the cells of the two lungs with vessels and holes filled in, boolean (2, z, y, x).
         is_air: gives the air voxels of a box of voxels, boolean.
+
+    Returns:
+        The box in the voxel array, and its voxels, uint8: 0 no lung, 1 right lung, 2 left lung.
     """
     held = np.maximum(air, closed & (air < 0.5))  # what the closing added counts as filled
     lung = (air > 0).any(axis=0) | closed.any(axis=0)
     if not lung.any():
-        return
+        return (slice(0, 0),) * 3, np.zeros((0, 0, 0), np.uint8)
     box = tuple(
         slice(int(i[0]), int(i[-1]) + 1)
         for i in (np.flatnonzero(lung.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1)))
@@ -53,8 +53,9 @@ def draw_lungs(
         solid[inner] = index + 1
     padded = [np.pad(h, 1, mode="edge") for h in held]
     weights = _interpolation(grid.factors)
-    table = np.array([0, *values], out.dtype)
     rows, columns = box[1:]
+    whole = grid.voxel_box(box)
+    out = np.empty([voxels.stop - voxels.start for voxels in whole], np.uint8)
     _, fy, fx = grid.factors
 
     def draw(layers: range) -> None:
@@ -63,8 +64,8 @@ def draw_lungs(
             inside = solid[layer, rows, columns]
             at = np.argwhere(lung[layer, rows, columns] & (inside == 0))
             shape = (voxels[0].stop - voxels[0].start, inside.shape[0], fy, inside.shape[1], fx)
-            drawn = np.empty(shape, out.dtype)
-            drawn[:] = table[inside][:, None, :, None]
+            drawn = np.empty(shape, np.uint8)
+            drawn[:] = inside[:, None, :, None]
             if len(at):
                 found = is_air(*voxels)
                 full = np.zeros((shape[0], shape[1] * fy, shape[3] * fx), bool)
@@ -75,12 +76,13 @@ def draw_lungs(
                 own = side[layer][at_all[:, 0], at_all[:, 1]][:, None, None, None]
                 pick = np.where(right == left, own, np.where(right > left, np.uint8(1), np.uint8(2)))
                 found |= np.maximum(right, left) > HELD
-                drawn.transpose(1, 3, 0, 2, 4)[at[:, 0], at[:, 1]] = table[pick * found]
-            target = out[voxels]
+                drawn.transpose(1, 3, 0, 2, 4)[at[:, 0], at[:, 1]] = pick * found
+            target = out[voxels[0].start - whole[0].start : voxels[0].stop - whole[0].start]
             drawn = drawn.reshape(shape[0], shape[1] * fy, shape[3] * fx)
             target[:] = drawn[:, : target.shape[1], : target.shape[2]]
 
     in_parallel(draw, range(box[0].start, box[0].stop))
+    return whole, out
 
 
 def _both_neighbours(mask: np.ndarray, axis: int) -> np.ndarray:

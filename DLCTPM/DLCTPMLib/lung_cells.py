@@ -96,7 +96,7 @@ class CellGrid:
                 condition(part, hits)
                 np.add.reduce(hits.view(np.uint8), axis=0, dtype=small, out=counts[:height, :width])
                 rows = np.add.reduce(counts.reshape(ny, fy, nx * fx), axis=1, dtype=small)
-                cells = np.add.reduce(rows.reshape(ny, nx, fx), axis=2, dtype=small)
+                cells = sum(rows[:, x::fx] for x in range(fx))  # reduce is slow where it sums so few
                 held = capacity[layer] * np.float32(len(part) / (slab.stop - slab.start))
                 np.divide(cells, held, out=out[layer], casting="unsafe")
 

@@ -48,7 +48,8 @@ def split_sides(mask: np.ndarray, axes: PatientAxes, midline_mm: float | None = 
     sides = nearest_label(split_cells(core, grid, axes, midline_mm), share > 0, grid)
     out = np.zeros(mask.shape, np.uint8)
     both = np.stack([(sides == side) * share for side in (1, 2)])
-    draw_lungs(out, (1, 2), grid, both, np.zeros(both.shape, bool), lambda z, y, x: mask[z, y, x])
+    box, drawn = draw_lungs(grid, both, np.zeros(both.shape, bool), lambda z, y, x: mask[z, y, x])
+    out[box] = drawn
     return out
 
 

@@ -12,8 +12,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.errors import InputError
+from DLCTPMLib.lung_box import LungBox
 from DLCTPMLib.lung_grid import LungGrid
 from DLCTPMLib.lungs import SIDES, side_masks
+from DLCTPMLib.memory import sparse_zeros
 from DLCTPMLib.patient_axes import PatientAxes, file_image, patient_array, upright_grid
 from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct, network_inputs
 from DLCTPMLib.progress import Progress, silent
@@ -64,25 +66,23 @@ class Chest:
 
     Args:
         ct: HU.
-        labels: lungs on the same grid, CIP values.
+        lungs: on the same grid, CIP values; or what ``find_lungs`` found.
         grid_shape: cells of the network's grid.
     """
 
-    def __init__(self, ct: sitk.Image, labels: sitk.Image, grid_shape: tuple[int, int, int]):
+    def __init__(self, ct: sitk.Image, lungs: sitk.Image | LungBox, grid_shape: tuple[int, int, int]):
         self._ct = ct
         self._tilted = PatientAxes.of(ct).is_oblique
         if self._tilted:
             grid = upright_grid(ct)
             lowest = float(sitk.GetArrayViewFromImage(ct).min())
             ct = sitk.Resample(ct, grid, sitk.Transform(), sitk.sitkLinear, lowest, sitk.sitkFloat32)
-            self._labels, labels = (
-                labels,
-                sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor),
-            )
+            self._labels = lungs.labels(self._ct) if isinstance(lungs, LungBox) else lungs
+            lungs = sitk.Resample(self._labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor)
         self.axes = PatientAxes.of(ct)
         self.hu = patient_array(ct)
-        masks = dict(zip(SIDES, side_masks(labels), strict=True))
-        self.grids = {side: LungGrid.of(mask, grid_shape) for side, mask in masks.items() if mask.any()}
+        found = lungs if isinstance(lungs, LungBox) else LungBox.of(lungs)
+        self.grids = {side: LungGrid(box, mask, grid_shape) for side, (box, mask) in found.crops().items()}
         if not self.grids:
             raise InputError("the lung mask is empty: give a mask in which both lungs are labelled")
 
@@ -116,7 +116,7 @@ class Chest:
 
     def to_view(self, cells: dict[str, np.ndarray]) -> np.ndarray:
         """The same as a (z, y, x) array along the axes of the CT, for what needs no image."""
-        view = np.zeros(PatientAxes.of(self._ct).shape, dtype=np.float32)
+        view = sparse_zeros(PatientAxes.of(self._ct).shape)
         if self._tilted:
             for side, mask in zip(SIDES, side_masks(self._labels), strict=True):
                 if side in self.grids and mask.any():
@@ -134,7 +134,7 @@ class Chest:
 
 def map_perfusion(
     ct: sitk.Image,
-    lungs: sitk.Image,
+    lungs: sitk.Image | LungBox,
     bundle: ModelBundle,
     device: str = "auto",
     precision: str = "auto",
@@ -144,7 +144,7 @@ def map_perfusion(
 
     Args:
         ct: HU, any orientation.
-        lungs: label image with CIP values on the CT's grid.
+        lungs: label image with CIP values on the CT's grid, or what ``find_lungs`` found.
         bundle: the model.
         device: auto, cpu, cuda or mps.
         precision: "fp32", "bf16", or "auto": bfloat16 only where the processor has it and the model was found

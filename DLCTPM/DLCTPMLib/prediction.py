@@ -117,7 +117,12 @@ def predict_to_folder(
     with stopwatch("quality"):
         quality = check_input(ct, labels, bundle.metadata)
     mapped = map_perfusion(
-        ct, labels, bundle, settings.device, settings.precision, within(progress, 0.02, 0.5 if chest.spect else 0.75)
+        ct,
+        chest.lungs.found or labels,
+        bundle,
+        settings.device,
+        settings.precision,
+        within(progress, 0.02, 0.5 if chest.spect else 0.75),
     )
     for stage, seconds in mapped.timings_s.items():
         stopwatch.seconds[stage] = stopwatch.seconds.get(stage, 0.0) + seconds

@@ -7,6 +7,7 @@ import torch
 
 from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.errors import InputError
+from DLCTPMLib.lung_box import LungBox
 from DLCTPMLib.mapping import Chest, enhanced_ct_image, map_perfusion
 from DLCTPMLib.model_bundle import load_bundle, save_bundle
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
@@ -127,6 +128,20 @@ def test_enhanced_ct_comes_back_to_the_ct_between_0_and_1():
     # denser lung is higher: equalisation keeps the order of densities
     middle = patient_array(ct)[50, 20:60, 34], enhanced[50, 20:60, 34]
     assert np.corrcoef(*middle)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.3])
+def test_lungs_as_they_were_found_give_the_map_of_their_label_image(bundle, tilt):
+    ct, lungs = a_chest(spacing=4.0)
+    turned = (np.cos(tilt), -np.sin(tilt), 0.0, np.sin(tilt), np.cos(tilt), 0.0, 0.0, 0.0, 1.0)
+    for image in (ct, lungs):
+        image.SetDirection(turned)
+    from_labels, from_found = (
+        map_perfusion(ct, source, bundle, device="cpu") for source in (lungs, LungBox.of(lungs))
+    )
+    view = sitk.GetArrayFromImage(from_labels.perfusion)
+    assert view.any()
+    assert np.array_equal(view, sitk.GetArrayFromImage(from_found.perfusion))
 
 
 def test_an_image_is_read_at_the_voxels_of_the_crop():
