@@ -150,13 +150,18 @@ class LungGrid:
         # numerator and denominator side by side; y first, where it costs least
         pair = np.stack([np.where(self.mask, cells, 0), self.mask]).astype(np.float32)
         pair = np.matmul(y, pair).reshape(2, self.shape[0], -1)
-        missed = []
+        missed = [np.empty((0, 3), int)]
         for slab in _slabs(len(crop)):
-            total, weight = ((z[slab] @ part).reshape(-1, y.shape[0], x.shape[1]) @ x.T for part in pair)
+            near = np.flatnonzero(z[slab].any(axis=0))  # the few layers of cells that these slices lie between
+            near = slice(near[0], near[-1] + 1)
+            total, weight = ((z[slab, near] @ part[near]).reshape(-1, y.shape[0], x.shape[1]) @ x.T for part in pair)
             inside = self.inside[slab]
-            reached = inside & (weight > LEAST_WEIGHT)
+            reached = weight > LEAST_WEIGHT
+            reached &= inside
             np.divide(total, weight, out=crop[slab], where=reached)
-            missed.append(np.argwhere(inside & ~reached) + np.array([slab.start, 0, 0]))
+            lost = inside > reached
+            if lost.any():
+                missed.append(np.argwhere(lost) + np.array([slab.start, 0, 0]))
         lost = np.concatenate(missed)
         if len(lost) and self.mask.any():
             crop[tuple(lost.T)] = self._nearest_cell(cells, lost)
