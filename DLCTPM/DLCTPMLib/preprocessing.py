@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +11,7 @@ from skimage.filters import rank
 
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.preprocessing_settings import PreprocessingSettings
+from DLCTPMLib.window_median import window_median
 
 LEAST_DENSITY = 1 / 255
 """Density of the emptiest lung cell, one step of the 8-bit samples: lung stays apart from the background's 0."""
@@ -81,24 +81,17 @@ def equalisation_table(lung_bins: np.ndarray, settings: PreprocessingSettings) -
 
 
 def median_filter(bins: np.ndarray, size: int) -> np.ndarray:
-    """``scipy.ndimage.median_filter(bins, size)`` for small unsigned integers, several times faster.
-
-    An even window of n cells reaches n/2 back and n/2 − 1 on, the median is the element of rank size³ // 2,
-    and the edges are reflected: SciPy's conventions, bit for bit.
+    """``scipy.ndimage.median_filter(bins, size)`` for small unsigned integers, many times faster, bit for bit.
 
     Args:
         bins: unsigned 16-bit integers, three-dimensional. Few different values make it fast.
         size: width of the cubic window.
     """
-    return _median(bins, size, lambda array, pad: np.pad(array, pad, mode="symmetric"))
+    return window_median(bins, size)
 
 
 def masked_median(bins: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
     """Median over the lung cells of each window only; 0 outside the lung. Same window as ``median_filter``."""
-    return np.where(mask, _median(bins, size, np.pad, mask), 0)
-
-
-def _median(bins: np.ndarray, size: int, padded: Callable, mask: np.ndarray | None = None) -> np.ndarray:
     present = np.zeros(int(bins.max()) + 1, dtype=bool)
     present[bins.ravel()] = True
     values = np.flatnonzero(present).astype(bins.dtype)
@@ -107,17 +100,17 @@ def _median(bins: np.ndarray, size: int, padded: Callable, mask: np.ndarray | No
 
     before, after = size // 2, (size - 1) // 2
     inner = (slice(before, -after or None),) * 3
-    ranks, mask = (None if array is None else padded(array, (before, after)) for array in (ranks, mask))
+    ranks, inside = (np.pad(array, (before, after)) for array in (ranks, mask))
     window = np.ones((size,) * 3, dtype=bool)
 
     def part(z: np.ndarray) -> np.ndarray:
         slab = slice(z[0], z[-1] + before + after + 1)
-        return rank.median(ranks[slab], window, mask=None if mask is None else mask[slab])[inner]
+        return rank.median(ranks[slab], window, mask=inside[slab])[inner]
 
     parts = np.array_split(np.arange(bins.shape[0]), min(2, bins.shape[0]))
     with ThreadPoolExecutor(len(parts)) as pool, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Bad rank filter performance", UserWarning)  # still far ahead of SciPy
-        return values[np.concatenate(list(pool.map(part, parts)))]
+        return np.where(mask, values[np.concatenate(list(pool.map(part, parts)))], 0)
 
 
 def masked_uniform(values: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
