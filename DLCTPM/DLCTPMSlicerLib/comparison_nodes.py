@@ -28,8 +28,10 @@ BLUE, WHITE, RED = (0.13, 0.4, 0.67), (0.97, 0.97, 0.97), (0.7, 0.09, 0.17)
 COLOUR_STEPS = 256
 LEVELS = 4
 LEVEL_COLOURS = ((0.75, 0.78, 0.85), (0.42, 0.63, 0.8), (0.16, 0.47, 0.56), (0.27, 0.0, 0.33))
-SPECT_COLUMN, EQUALITY_COLUMN = "SPECT", "equality"
+SPECT_COLUMN, EQUALITY_COLUMN, EQUALITY_ENDS_COLUMN = "SPECT", "equality", "equality: SPECT"
 CHART_TOP = 1.5
+AXIS_TITLE_SIZE = 14
+"""Points: the longer title fits into a plot view of an ordinary width."""
 
 
 def comparisonNodes(perfusion, spect, results: Path) -> None:
@@ -137,14 +139,16 @@ def _markOutside(difference, onSpect) -> None:
 
 def _histogramTable(path: Path, name: str) -> slicer.vtkMRMLTableNode:
     """The joint histogram: SPECT, map and voxels of every bin that is not empty; for the chart the map again, in one
-    column for each level of frequency, and the line of equality."""
+    column for each level of frequency, and in the first two rows the ends of the line of equality."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = np.array([[float(value) for value in row] for row in list(csv.reader(file))[1:]]).reshape(-1, 3)
     columns = {SPECT_COLUMN: rows[:, 0], "map": rows[:, 1], "voxels": rows[:, 2]}
     for low, high in levels(int(rows[:, 2].max())):
         inside = (rows[:, 2] >= low) & (rows[:, 2] <= high)
         columns[_levelName(low, high)] = np.where(inside, rows[:, 1], np.nan)
-    columns[EQUALITY_COLUMN] = rows[:, 0]
+    ends = np.full(len(rows), np.nan)
+    ends[:2] = (0.0, CHART_TOP)[: len(rows)]
+    columns[EQUALITY_ENDS_COLUMN] = columns[EQUALITY_COLUMN] = ends
     table = vtk.vtkTable()
     for title, values in columns.items():
         array = vtk.vtkDoubleArray()
@@ -171,7 +175,8 @@ def _levelName(low: int, high: int) -> str:
 def _chart(table: slicer.vtkMRMLTableNode, name: str) -> slicer.vtkMRMLPlotChartNode:
     chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", name)
     chart.SetTitle(_("Joint histogram in the lungs"))
-    chart.SetXAxisTitle(_("SPECT relative to its high intensity reference"))
+    chart.SetXAxisTitle(_("SPECT relative to its high intensity reference (last column: all above)"))
+    chart.SetAxisTitleFontSize(AXIS_TITLE_SIZE)
     chart.SetYAxisTitle(_("Perfusion map"))
     for setAuto, setRange in (
         (chart.SetXAxisRangeAuto, chart.SetXAxisRange),
@@ -180,10 +185,10 @@ def _chart(table: slicer.vtkMRMLTableNode, name: str) -> slicer.vtkMRMLPlotChart
         setAuto(False)
         setRange(0.0, CHART_TOP)
     titles = [table.GetTable().GetColumnName(i) for i in range(table.GetTable().GetNumberOfColumns())]
-    for index, title in enumerate(titles[3:]):
+    for index, title in enumerate(title for title in titles[3:] if title != EQUALITY_ENDS_COLUMN):
         series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", title)
         series.SetAndObserveTableNodeID(table.GetID())
-        series.SetXColumnName(SPECT_COLUMN)
+        series.SetXColumnName(EQUALITY_ENDS_COLUMN if title == EQUALITY_COLUMN else SPECT_COLUMN)
         series.SetYColumnName(title)
         series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
         if title == EQUALITY_COLUMN:

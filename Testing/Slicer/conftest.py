@@ -114,3 +114,34 @@ def panel(module, chest_files, no_device_search):
     widget.ui.modelFolderPathLineEdit.currentPath = str(Path(chest_files["model"]).parent)
     widget.ui.modelComboBox.currentIndex = widget.ui.modelComboBox.findText("untrained 0")
     return widget
+
+
+@pytest.fixture(scope="session")
+def mapped_scene(slicer_session, module_path, chest_files, tmp_path_factory):
+    """A saved scene with a CT and its perfusion map, made by the logic alone."""
+    import slicer
+    from stand_in.modules import ScriptedModule
+
+    slicer.mrmlScene.Clear(0)
+    module = ScriptedModule.load(module_path)
+    import DLCTPM
+
+    ct = slicer.util.loadVolume(chest_files["ct"], {"name": "chest"})
+    logic = DLCTPM.DLCTPMLogic()
+    parameters = logic.getParameterNode()
+    parameters.ctVolume = ct
+    parameters.perfusionVolume = logic.predict(ct, model=chest_files["model"]).perfusion
+    path = tmp_path_factory.mktemp("scene") / "mapped.mrb"
+    assert slicer.util.saveScene(str(path))
+    module.unload()
+    slicer.mrmlScene.Clear(0)
+    return path
+
+
+@pytest.fixture
+def mapped(mapped_scene, panel):
+    """The open panel after that scene was loaded."""
+    import slicer
+
+    slicer.util.loadScene(str(mapped_scene))
+    return panel

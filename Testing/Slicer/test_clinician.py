@@ -7,43 +7,12 @@ import numpy as np
 import pytest
 
 
-def click_and_wait(button, panel, seconds=120):
+def click_and_wait(button, panel, seconds=900):
     from stand_in.probes import wait_until
 
     assert button.enabled, button.toolTip
     button.click()
     wait_until(lambda: not panel.panel.activity.busy, seconds, panel.ui.statusLabel.text)
-
-
-@pytest.fixture(scope="session")
-def mapped_scene(slicer_session, module_path, chest_files, tmp_path_factory):
-    """A saved scene with a CT and its perfusion map, made by the logic alone."""
-    import slicer
-    from stand_in.modules import ScriptedModule
-
-    slicer.mrmlScene.Clear(0)
-    module = ScriptedModule.load(module_path)
-    import DLCTPM
-
-    ct = slicer.util.loadVolume(chest_files["ct"], {"name": "chest"})
-    logic = DLCTPM.DLCTPMLogic()
-    parameters = logic.getParameterNode()
-    parameters.ctVolume = ct
-    parameters.perfusionVolume = logic.predict(ct, model=chest_files["model"]).perfusion
-    path = tmp_path_factory.mktemp("scene") / "mapped.mrb"
-    assert slicer.util.saveScene(str(path))
-    module.unload()
-    slicer.mrmlScene.Clear(0)
-    return path
-
-
-@pytest.fixture
-def mapped(mapped_scene, panel):
-    """The open panel after that scene was loaded."""
-    import slicer
-
-    slicer.util.loadScene(str(mapped_scene))
-    return panel
 
 
 def lung_masks(perfusion):
@@ -152,12 +121,29 @@ def check_comparison(perfusion, views, ui):
     }
     assert array["voxels"].sum() == lung.sum()
     series = [chart.GetNthPlotSeriesNode(i).GetYColumnName() for i in range(chart.GetNumberOfPlotSeriesNodes())]
-    assert series == columns[3:]
+    assert series == [name for name in columns[3:] if name != "equality: SPECT"]
     levels = np.array([array[name] for name in series[:-1]])
     np.testing.assert_array_equal(np.isfinite(levels).sum(axis=0), 1)  # every bin belongs to one level
     ui.histogramButton.click()
+    check_histogram_picture(views.plotWidget(0).plotView(), chart)
     ui.hangingButton.click()
     assert composite.GetForegroundVolumeID() == perfusion.GetID()
+
+
+def check_histogram_picture(view, chart):
+    """Every series is drawn in its colour; the line of equality rises from the lower left corner."""
+    assert view.mrmlPlotViewNode().GetPlotChartNode() is chart
+    picture = view.picture().astype(int)
+    shown = {}
+    for index in range(chart.GetNumberOfPlotSeriesNodes()):
+        series = chart.GetNthPlotSeriesNode(index)
+        colour = np.round(255 * np.array(series.GetColor()))
+        shown[series.GetName()] = np.argwhere(np.abs(picture - colour).max(axis=2) < 6)
+        assert len(shown[series.GetName()]) > 20, series.GetName()
+    rows, columns = shown["equality"].T
+    left = columns < picture.shape[1] / 2
+    assert rows[left].mean() > rows[~left].mean()
+    assert rows[left].max() > 0.8 * picture.shape[0]
 
 
 def test_overlay_colours_the_lungs_and_nothing_else(mapped, views):

@@ -1,7 +1,8 @@
-"""Slicer's layout manager with the four views of the four-up layout."""
+"""Slicer's layout manager with the four views of the four-up layout, and a plot view."""
 
 import slicer
 
+from stand_in.plot_view import PlotWidget
 from stand_in.views import SliceView, ThreeDView
 
 SLICE_VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
@@ -69,7 +70,7 @@ class ThreeDWidget:
 
 
 class LayoutManager:
-    """Three slice views and one 3D view; other layouts are remembered, not shown."""
+    """Three slice views, one 3D view and one plot view; layouts are remembered, every view can always be drawn."""
 
     def __init__(self, core, size=(400, 320)):
         self._core = core
@@ -77,7 +78,8 @@ class LayoutManager:
         self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
         self._slices = {name: SliceWidget(core, name, way, size) for name, way in SLICE_VIEWS.items()}
         self._three_d = ThreeDWidget(core, size)
-        self.threeDViewCount = 1
+        self._plot = PlotWidget(core.scene, size)
+        self.threeDViewCount = self.plotViewCount = 1
 
     def setLayout(self, layout):
         self.layout = layout
@@ -93,6 +95,9 @@ class LayoutManager:
 
     def threeDWidget(self, _index):
         return self._three_d
+
+    def plotWidget(self, _index):
+        return self._plot
 
     def resetSliceViews(self):
         for widget in self._slices.values():
