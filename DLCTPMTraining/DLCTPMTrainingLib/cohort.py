@@ -6,6 +6,7 @@ relative to the table.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import os
@@ -245,7 +246,7 @@ class CohortRow:
 def read_cohort(path: Path | str) -> list[CohortRow]:
     """Read and check a cohort table.
 
-    UTF-8 (with or without mark) or Latin-1; separated by comma, semicolon or tab.
+    UTF-8 (with or without mark), UTF-16 with its mark, or Latin-1; separated by comma, semicolon or tab.
 
     Raises:
         InputError: naming the file and line: no such table, missing column, wrong number of values, missing file, the
@@ -309,6 +310,8 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path} does not exist; give the path of a cohort table (CSV)") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give the path of a cohort table (CSV)") from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # a spreadsheet's "Unicode text"
+        return content.decode("utf-16", errors="replace")
     if b"\0" in content[:4096]:
         raise InputError(f"{path} is not a text file; save the table as CSV (UTF-8)")
     try:

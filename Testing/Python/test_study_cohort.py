@@ -70,10 +70,35 @@ def test_a_good_cohort_has_no_problems(table):
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1"])
-def test_tables_of_a_german_spreadsheet_are_read(table, separator, encoding):
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16"])
+def test_tables_of_a_german_spreadsheet_are_read(table, separator, encoding, tmp_path):
     lines = {2: "P2,ct2.nrrd,spect2.nrrd,lungs.nrrd,Lungenembolie links für Kontrolle"}
     assert table(lines, separator, encoding).problems == []
+    assert read_cohort(tmp_path / "cohort" / "cohort.csv")[1].diagnosis == "Lungenembolie links für Kontrolle"
+
+
+def test_a_fault_has_its_line_in_another_encoding_and_separator_too(table):
+    with pytest.raises(InputError, match=r"line 3: ct nowhere.nrrd of patient P2 does not exist"):
+        table({2: "P2,nowhere.nrrd,spect2.nrrd,lungs.nrrd,für"}, "\t", "utf-16")
+
+
+def test_a_table_that_is_no_text_is_named(table, tmp_path):
+    table()
+    (tmp_path / "cohort" / "cohort.csv").write_bytes(b"PK\x03\x04\0\0 a spreadsheet's own format")
+    with pytest.raises(InputError, match=r"cohort.csv is not a text file; save the table as CSV"):
+        read_cohort(tmp_path / "cohort" / "cohort.csv")
+
+
+@pytest.mark.parametrize("name", ["ct", "spect", "lungs"])
+def test_an_empty_or_broken_file_is_named_with_its_line(table, tmp_path, name):
+    table()
+    broken = {"ct": "broken.nrrd,spect2.nrrd,lungs.nrrd", "spect": "ct2.nrrd,broken.nrrd,lungs.nrrd",
+              "lungs": "ct2.nrrd,spect2.nrrd,broken.nrrd"}[name]  # fmt: skip
+    for content in (b"", b"NRRD0005\ntype: short\n"):
+        (tmp_path / "cohort" / "broken.nrrd").write_bytes(content)
+        found = only(table({2: f"P2,{broken},x"}))
+        assert found.startswith("line 3: patient P2:")
+        assert "broken.nrrd" in found
 
 
 def test_a_wrong_path_is_named_with_its_line(table):
