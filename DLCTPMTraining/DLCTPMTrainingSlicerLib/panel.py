@@ -73,6 +73,7 @@ class TrainingPanel:
     def runEnded(self) -> None:
         """A job has ended: what lies in the folder is another now."""
         self._running = None
+        self.results.end()
         self.look()
         self.update()
 

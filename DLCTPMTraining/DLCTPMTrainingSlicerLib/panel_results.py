@@ -39,6 +39,10 @@ class ResultsPart:
         self._record, self._chartWasShown = None, False
         self.ui.modelLabel.text = ""
 
+    def end(self) -> None:
+        """Nothing runs any more: what is shown is what lies in the folder."""
+        self._record = None
+
     def follow(self, record: TrainingRecord) -> None:
         """An epoch has ended: table and plots follow."""
         self._record = record
