@@ -98,6 +98,10 @@ def convolutions_for(precision: str) -> Iterator[None]:
     cuDNN's choice by trial is off, since it may fall differently the next time and a killed run shall end with
     the same weights. Elsewhere nothing changes.
     """
-    flags = {"benchmark": False, "deterministic": True, "allow_tf32": precision != "fp32"}
-    with torch.backends.cudnn.flags(enabled=True, **flags):
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32
+    cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = False, True, precision != "fp32"
+    try:
         yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = before

@@ -10,7 +10,7 @@ from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMTrainingLib.lung_batches import LungBatch, LungBatches
 from DLCTPMTrainingLib.lung_samples import Samples
-from DLCTPMTrainingLib.training import EpochRecord, TrainingSettings, on_plateau, train
+from DLCTPMTrainingLib.training import DIVERGED, EpochRecord, TrainingSettings, on_plateau, train
 from DLCTPMTrainingLib.training_step import TrainingStep, summed_loss
 from DLCTPMTrainingLib.validation import entropy, predict_samples, renew_batch_norm
 
@@ -117,6 +117,49 @@ def test_a_run_is_not_continued_with_other_settings_or_patients(tmp_path):
 def test_a_loss_that_is_no_number_stops_the_run_with_advice(tmp_path):
     with pytest.raises(InputError, match="lower --learning-rate"):
         train(some_samples(), None, NETWORK, settings(learning_rate=1e30), tmp_path, CPU)
+
+
+def test_a_diverged_loss_stops_the_run_and_keeps_the_epochs_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("DLCTPMTrainingLib.training.DIVERGED", 0.01)  # any loss is above
+    with pytest.raises(InputError, match=r"has diverged, it is 0\.\d+ in epoch 2 .* lower --learning-rate"):
+        train(some_samples(), None, NETWORK, settings(), tmp_path, CPU)
+    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 1
+
+
+def test_twice_the_loss_of_knowing_nothing_is_divergence():
+    logits, mask = torch.zeros(1, 1, 4, 4, 4), torch.ones(1, 1, 4, 4, 4, dtype=torch.bool)
+    knowing_nothing = summed_loss(logits, torch.rand(logits.shape), mask) / mask.sum()
+    assert pytest.approx(2 * knowing_nothing.item(), rel=1e-6) == DIVERGED
+
+
+@pytest.mark.parametrize(("plateau", "epochs"), [(True, 2), (False, 4)])
+def test_the_plateau_rule_stops_a_run_where_it_is_asked_for(tmp_path, monkeypatch, plateau, epochs):
+    monkeypatch.setattr("DLCTPMTrainingLib.training.PLATEAU_EPOCHS", 1)
+    monkeypatch.setattr("DLCTPMTrainingLib.training.PLATEAU_CHANGE", 1e9)  # every change is small
+    for _ in range(2):  # and a run that it has stopped is not continued
+        train(some_samples(2), None, NETWORK, settings(epochs=4, plateau=plateau), tmp_path, CPU)
+        assert len((tmp_path / "history.jsonl").read_text().splitlines()) == epochs
+
+
+def test_a_death_while_the_checkpoint_is_written_loses_one_epoch_only(tmp_path, monkeypatch):
+    samples, save = some_samples(2), torch.save
+    whole = train(samples, None, NETWORK, settings(), tmp_path / "whole", CPU)
+
+    def dies_in_epoch_2(state, path):
+        save(state, path)
+        if len(json.loads(state["history"])) == 2:
+            path.write_bytes(path.read_bytes()[:100])
+            raise CutOff
+
+    with monkeypatch.context() as death:
+        death.setattr(torch, "save", dies_in_epoch_2)
+        with pytest.raises(CutOff):
+            train(samples, None, NETWORK, settings(), tmp_path / "cut", CPU)
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["checkpoint.pt", "history.jsonl"]
+    kept = torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)
+    assert len(json.loads(kept["history"])) == 1
+    resumed = train(samples, None, NETWORK, settings(), tmp_path / "cut", CPU)
+    assert weights(resumed) == weights(whole)
 
 
 def test_nothing_to_train_on_is_refused(tmp_path):
