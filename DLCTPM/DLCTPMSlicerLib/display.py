@@ -104,11 +104,11 @@ def showSpect(ct: slicer.vtkMRMLScalarVolumeNode, spect: slicer.vtkMRMLScalarVol
 
 
 def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True, title: str = "") -> None:
-    """A colour legend with numbers in the slice views; the volume must be in a view before."""
+    """A colour legend with numbers in the slice views that show the volume; none is made while no view does."""
     logic = slicer.modules.colors.logic()
     legend = logic.GetColorLegendDisplayNode(volume)
     if legend is None:
-        if not visible:
+        if not visible or not isShown(volume):  # made before its volume is in a view, it would never be drawn
             return
         legend = logic.AddDefaultColorLegendDisplayNode(volume)
     if legend is None:
@@ -119,6 +119,14 @@ def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True, tit
         legend.SetNumberOfLabels(5)
         legend.SetSize(*LEGEND_SIZE)
         legend.SetVisibility(visible)
+
+
+def isShown(volume: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether a slice view shows the volume."""
+    return any(
+        volume.GetID() in (view.GetForegroundVolumeID(), view.GetBackgroundVolumeID())
+        for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    )
 
 
 def showLungs3D(lungs: slicer.vtkMRMLSegmentationNode | None, visible: bool = True, opacity: float = 0.4) -> None:

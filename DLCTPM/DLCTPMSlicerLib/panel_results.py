@@ -26,6 +26,12 @@ MEASURE_AFTER_MS = 400
 """The region table follows the threshold slider when it has rested this long."""
 
 
+def doubts(result: dict) -> list[str]:
+    """What the engine warns of in a prediction, as its report does: quality checks not passed, and its warnings."""
+    failed = [check["message"] for check in result.get("quality", []) if check["status"] != "PASS"]
+    return [_("Note: {warning}").format(warning=text) for text in dict.fromkeys([*failed, *result["warnings"]])]
+
+
 class ResultsPart:
     """Behaviour of "Display", "Functional regions" and "Report and export"."""
 
@@ -67,6 +73,7 @@ class ResultsPart:
         parameters.functionSegmentation = None
         parameters.perfusionVolume = prediction.perfusion
         self._surfaces.start()
+        self.panel.activity.say("\n".join([_("Perfusion mapped. Research use only."), *doubts(prediction.result)]))
 
     def showSurfaces(self) -> None:
         """Make the lungs' surfaces, which takes a while in a large CT: after the overlay is on the screen."""

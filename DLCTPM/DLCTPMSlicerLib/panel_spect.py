@@ -76,7 +76,7 @@ class SpectPart:
         """What "Evaluate" does: register first where the SPECT lies under no transform yet."""
         parameters = self.panel.parameters
         if parameters.registration.name != "none" and parameters.spectVolume.GetParentTransformNode() is None:
-            self._register(then=self._compare)
+            self._register(then=lambda: self._compare(_("Cancelled; the SPECT stays registered.")))
         else:
             self._compare()
 
@@ -144,7 +144,7 @@ class SpectPart:
         self.panel.activity.begin(_("{program} is registering…").format(program=program.label()), program.cancel)
         program.start(ct, spect, kind, self.panel.parameters.initialTransform, done)
 
-    def _compare(self) -> None:
+    def _compare(self, cancelled: str = "") -> None:
         parameters = self.panel.parameters
         if parameters is None:
             return
@@ -155,4 +155,5 @@ class SpectPart:
             lambda **callbacks: self.panel.logic.startEvaluation(perfusion, spect, ct, model, threshold, **callbacks),
             lambda table: self.panel.results.fillTables(),
             _("Compared with the SPECT. Research use only."),
+            cancelled,
         )

@@ -123,10 +123,17 @@ WORDS = {
     "map": "Perfusion map",
     "all_high": "All high",
     "geometry": "Geometry only",
-    "density_median": "CT density (median)",
+    "density_median": "CT density",
     "enhanced_ct": "Enhanced CT",
 }
 """What the metrics table calls the map and the baselines."""
+MEANINGS = {
+    "all_high": "Calls the whole lung high-functional.",
+    "geometry": "Only where in the lung a voxel lies: more towards the back, less at the edge. No Hounsfield unit.",
+    "density_median": "The lung's density in the CT, median filtered.",
+    "enhanced_ct": "The network's input (the paper's Eq. 1), taken for its output.",
+}
+"""Tooltips of the baselines."""
 _DECIMALS = {"volume_ml": 0, "high_ml": 0, "low_ml": 0, "perfusion_percent": 1, "epochs": 0, "minutes": 1}
 
 
@@ -153,8 +160,8 @@ def fillRows(widget: qt.QTableWidget, names: list[str], rows: list[list]) -> Non
             item = qt.QTableWidgetItem(text)
             if not isinstance(value, str):
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-            if value is None:
-                item.setToolTip(_(NO_VALUE))
+            if value is None or value in MEANINGS:
+                item.setToolTip(_(MEANINGS.get(value, NO_VALUE)))
             widget.setItem(rowIndex, columnIndex, item)
     widget.resizeColumnsToContents()
 

@@ -33,7 +33,12 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     ui.ctSelector.setCurrentNode(chest_ct)
     click_and_wait(ui.predictButton, panel)
     perfusion = parameters.perfusionVolume
-    assert ui.statusLabel.text == "Perfusion mapped. Research use only."
+    said = ui.statusLabel.text.splitlines()
+    assert said[0] == "Perfusion mapped. Research use only."
+    result = json.loads(perfusion.GetAttribute("DLCTPM.Result"))
+    doubts = [check["message"] for check in result["quality"] if check["status"] != "PASS"] + result["warnings"]
+    assert said[1:] == [f"Note: {text}" for text in doubts]
+    assert doubts  # the small chest gives reason to doubt
     assert perfusion.GetAttribute("DLCTPM.Model") == "untrained"
 
     names = [ui.regionsTable.item(row, 0).text() for row in range(ui.regionsTable.rowCount)]
@@ -61,7 +66,7 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     assert "rank correlation" in ui.metricsTable.horizontalHeaderItem(2).toolTip()
     assert -1 <= float(ui.metricsTable.item(0, 2).text()) <= 1
     what = {ui.metricsTable.item(row, 1).text() for row in range(ui.metricsTable.rowCount)}
-    assert what == {"Perfusion map", "All high", "Geometry only", "CT density (median)", "Enhanced CT"}
+    assert what == {"Perfusion map", "All high", "Geometry only", "CT density", "Enhanced CT"}
 
     parts = {ui.metricsTable.item(row, 0).text() for row in range(ui.metricsTable.rowCount)}
     assert parts == {f"{scope}{core}" for scope in ("lungs", "right lung", "left lung") for core in ("", ", core")}
@@ -92,6 +97,13 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     assert f"{exported['agreement']['lungs']['r_spearman']:.2f}".replace("-", "−") in report
     assert ui.differenceButton.enabled
     assert ui.histogramButton.enabled
+
+
+def test_the_names_that_scripts_lean_on_are_there(panel):
+    names = "ctSelector lungSourceComboBox lungSelector modelComboBox spectSelector thresholdSlider predictButton "
+    names += "cancelButton progressBar evaluateButton metricsTable regionsTable exportButton"
+    assert [name for name in names.split() if not hasattr(panel.ui, name)] == []
+    assert panel.ui.predictButton.text == "Predict perfusion"
 
 
 def check_comparison(perfusion, views, ui):
@@ -181,6 +193,20 @@ def test_overlay_colours_the_lungs_and_nothing_else(mapped, views):
     bright = picture[coloured & (np.arange(picture.shape[1]) < picture.shape[1] / 2)].mean()
     dark = picture[coloured & (np.arange(picture.shape[1]) > picture.shape[1] / 2)].mean()
     assert bright > dark + 30  # the patient's right is on the picture's left
+
+
+def test_the_legend_is_drawn_for_a_map_that_no_view_showed_before(mapped, views):
+    """As after loading a scene that a script saved: the panel is open, then the map is put into the views."""
+    import slicer
+
+    perfusion = mapped._parameterNode.perfusionVolume
+    assert mapped.ui.legendCheckBox.checked
+    mapped.panel.results.hang()
+    view = views.sliceWidget("Red").sliceView()
+    drawn = view.picture().astype(int)
+    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(perfusion)
+    legend.SetVisibility(False)
+    assert (np.abs(view.picture().astype(int) - drawn).max(axis=2) > 60).sum() > 500
 
 
 def test_the_panels_numbers_are_the_command_lines(mapped, chest_files, tmp_path):
