@@ -27,9 +27,11 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         progress,
         workers,
         lambda settings: replace(settings, spect=options.spect),
+        options.dicom,
     )
     progress("Done", 1.0)
-    say(options, f"{options.patients} simulated patients, table in {table}")
+    dicom = f", with DICOM in {table.with_name('cohort_dicom.csv')}" if options.dicom else ""
+    say(options, f"{options.patients} simulated patients, table in {table}{dicom}")
 
 
 def check(options: argparse.Namespace, progress: Progress) -> None:

@@ -182,6 +182,7 @@ def _add_cohort(commands) -> None:
         default="osem",
         help="osem: acquired and reconstructed; analytic: blurred, quick (default: osem)",
     )
+    simulate.add_argument("--dicom", action="store_true", help="also write each CT and SPECT as DICOM")
     simulate.add_argument("--workers", type=int, metavar="N", help="patients made at once (default: the cores)")
     check = _add(parts, "check", "Look for faults in a cohort's table and images.", "command_cohort:check")
     check.add_argument("cohort", metavar="COHORT.csv", help="as for train and study")

@@ -27,6 +27,8 @@ COLUMNS = (*REQUIRED_COLUMNS, "diagnosis", "sex", "age", "perfusion", "seed", "s
 """Columns of a virtual cohort's table, in order."""
 IMAGES = ("ct", "lungs", "spect", "perfusion")
 """Images of a virtual patient, each ``<name>.nrrd`` in the patient's folder."""
+DICOM = {"ct": "dicom/CT", "spect": "dicom/NM/spect.dcm"}
+"""Where the DICOM series and file of a virtual patient lie in the patient's folder, if asked for."""
 
 TABLE_1: dict[str, tuple[int, tuple[str, ...]]] = {
     "Pulmonary hypertension": (25, ("pulmonary hypertension",)),
@@ -132,11 +134,13 @@ def simulate_cohort(
     progress: Progress = silent,
     workers: int = 1,
     adjust: Callable | None = None,
+    dicom: bool = False,
 ) -> Path:
     """Make a virtual cohort in a folder: ``SYNTH-0001/{ct,lungs,spect,perfusion}.nrrd`` and ``cohort.csv``.
 
     A patient that is there already with the same configuration hash is left alone, so a stopped run goes on where it
-    was. ``cohort.csv`` is written last.
+    was. ``cohort.csv`` is written last. With ``dicom`` there are also a CT series and an NM file of each patient
+    (``cohort_dicom``), made from the NRRD files, and a table ``cohort_dicom.csv`` that names them.
 
     Args:
         patients: how many.
@@ -145,6 +149,7 @@ def simulate_cohort(
         progress: told after each patient.
         workers: processes.
         adjust: called with each patient's settings, returns those to use (another spacing, say).
+        dicom: whether to write CT and SPECT as DICOM too.
 
     Returns:
         The path of ``cohort.csv``.
@@ -159,13 +164,15 @@ def simulate_cohort(
     progress("virtual patients", 0.0)
     if workers <= 1:
         for done, settings in enumerate(plan, 1):
-            write_patient(settings, out)
+            write_patient(settings, out, dicom)
             progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
     else:
         threads = max(1, (os.cpu_count() or 1) // workers)
         with ProcessPoolExecutor(workers, initializer=_use_threads, initargs=(threads,)) as pool:
-            for done, _ in enumerate(pool.map(write_patient, plan, [out] * len(plan)), 1):
+            for done, _ in enumerate(pool.map(write_patient, plan, [out] * len(plan), [dicom] * len(plan)), 1):
                 progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
+    if dicom:
+        write_cohort_table(plan, out, dicom)
     return write_cohort_table(plan, out)
 
 
@@ -178,40 +185,55 @@ def _use_threads(number: int) -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(number)
 
 
-def write_patient(settings, out: Path) -> Path:
+def write_patient(settings, out: Path, dicom: bool = False) -> Path:
     """Make one virtual patient's folder under ``out`` unless it is there whole, with the same configuration."""
+    folder = Path(out) / settings.patient_id
+    if not _is_there(folder, settings):
+        _write_images(folder, settings)
+    if dicom:
+        from DLCTPMTrainingLib.cohort_dicom import write_patient_dicom
+
+        write_patient_dicom(folder)
+    return folder
+
+
+def _is_there(folder: Path, settings) -> bool:
+    note = folder / "patient.json"
+    if not note.exists() or not all((folder / f"{name}.nrrd").exists() for name in IMAGES):
+        return False
+    try:
+        return json.loads(note.read_text(encoding="utf-8")).get("configuration_sha256") == settings.sha256
+    except json.JSONDecodeError:
+        return False  # cut short by a crash: make the patient again
+
+
+def _write_images(folder: Path, settings) -> None:
+    """Simulate a patient and write the images, then the note that says they are whole."""
     from SimpleITK import WriteImage
 
     from DLCTPMTrainingLib.virtual_patient import simulate_patient
 
-    folder = Path(out) / settings.patient_id
-    note = folder / "patient.json"
-    if note.exists() and all((folder / f"{name}.nrrd").exists() for name in IMAGES):
-        try:
-            if json.loads(note.read_text(encoding="utf-8")).get("configuration_sha256") == settings.sha256:
-                return folder
-        except json.JSONDecodeError:
-            pass  # cut short by a crash: make the patient again
     patient = simulate_patient(settings)
     folder.mkdir(parents=True, exist_ok=True)
+    note = folder / "patient.json"
     note.unlink(missing_ok=True)
     for name in IMAGES:
         part = folder / f".{name}.part.nrrd"
         WriteImage(getattr(patient, name), str(part), True, 1)
         os.replace(part, folder / f"{name}.nrrd")
     _write_text(note, json.dumps(patient.info, indent=1, sort_keys=True))
-    return folder
 
 
-def write_cohort_table(plan: list, out: Path) -> Path:
-    """Write ``cohort.csv`` for planned patients under ``out``."""
+def write_cohort_table(plan: list, out: Path, dicom: bool = False) -> Path:
+    """Write ``cohort.csv`` for planned patients under ``out``; ``cohort_dicom.csv`` names CT and SPECT in DICOM."""
+    files = {name: f"{name}.nrrd" for name in IMAGES} | (DICOM if dicom else {})
     lines = [",".join(COLUMNS)]
     for s in plan:
-        paths = {name: f"{s.patient_id}/{name}.nrrd" for name in IMAGES}
+        paths = {name: f"{s.patient_id}/{file}" for name, file in files.items()}
         row = {"patient_id": s.patient_id, **paths, "diagnosis": s.diagnosis, "sex": s.sex, "age": str(s.age)}
         row |= {"seed": str(s.seed), "simulated": "yes"}
         lines.append(",".join(row[column] for column in COLUMNS))
-    path = Path(out) / "cohort.csv"
+    path = Path(out) / ("cohort_dicom.csv" if dicom else "cohort.csv")
     _write_text(path, "\n".join(lines) + "\n")
     return path
 
