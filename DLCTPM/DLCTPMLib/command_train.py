@@ -79,7 +79,7 @@ def _plan_on_images(options: argparse.Namespace) -> TrainingPlan:
     inputs = tuple(options.inputs.split(",")) if options.inputs else named
     preprocessing = _given(
         inputs=inputs,
-        grid_shape=_whole_numbers(options.grid, "--grid"),
+        grid_shape=whole_numbers(options.grid, "--grid"),
         median_size=options.median_size,
         uniform_size=options.uniform_size,
         edges=options.edges,
@@ -122,7 +122,7 @@ def _network(options: argparse.Namespace, images: int, asked: dict | None = None
     kind = ARCHITECTURES[name]
     if options.roi_attention and not hasattr(kind.settings, "roi_attention"):
         raise InputError(f"--roi-attention {options.roi_attention}: a {kind.title} has no attention, leave it out")
-    channels = _whole_numbers(options.channels, "--channels")
+    channels = whole_numbers(options.channels, "--channels")
     given = _given(channels=channels, roi_attention=options.roi_attention)
     before = asked if asked["architecture"] == name else {}
     return network_settings({**before, "architecture": name, "input_channels": images, **given})
@@ -133,7 +133,7 @@ def _given(**options) -> dict:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+def whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
     """Numbers like 16-32-64-128 or 128x64x64."""
     if text is None:
         return None

@@ -287,8 +287,16 @@ def _add_benchmark(commands) -> None:
         "--out",
         default="dlctpm-benchmark",
         metavar="DIR",
-        help="folder for benchmark.json (default ./dlctpm-benchmark)",
+        help="folder for benchmark.json or, with --train, benchmark-train.json (default ./dlctpm-benchmark)",
     )
+    parser.add_argument("--train", action="store_true", help="time the training in place of the mapping")
+    train = parser.add_argument_group("with --train")
+    train.add_argument("--network", choices=("arnn", "unet", "context"), help="default arnn")
+    train.add_argument("--channels", metavar="A-B-C-D", help="feature channels (default 16-32-64-128)")
+    train.add_argument("--grid", metavar="ZxYxX", help="cells of the network's grid (default 128x64x64)")
+    train.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
+    train.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of our step (default auto)")
+    train.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), help="where to train (default auto)")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,12 +7,8 @@ results lie apart on identical input.
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import json
-import os
 import statistics
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -27,8 +23,9 @@ from skimage.metrics import structural_similarity
 from DLCTPMLib import __version__
 from DLCTPMLib.arnn import Arnn, ArnnSettings
 from DLCTPMLib.inference import Predictor
+from DLCTPMLib.lung_box import LungBox
 from DLCTPMLib.lung_grid import LungGrid
-from DLCTPMLib.lung_segmentation import segment_lungs
+from DLCTPMLib.lung_segmentation import find_lungs, segment_lungs
 from DLCTPMLib.lungs import side_masks
 from DLCTPMLib.mapping import Chest, Stopwatch, map_lungs
 from DLCTPMLib.metrics import ssim_map
@@ -39,6 +36,7 @@ from DLCTPMLib.progress import Progress, silent
 from DLCTPMLib.registration import register
 from DLCTPMLib.spect_grid import SpectGrid
 from DLCTPMTrainingLib import plain_reference
+from DLCTPMTrainingLib.benchmark_results import PeakMemory, StageResult
 from DLCTPMTrainingLib.plain_lungs import segment_lungs_plain
 from DLCTPMTrainingLib.slicer_overhead import measure_slicer, slicer_lines
 from DLCTPMTrainingLib.virtual_patient import VirtualPatient, VirtualPatientSettings, simulate_patient
@@ -46,28 +44,6 @@ from DLCTPMTrainingLib.virtual_patient import VirtualPatient, VirtualPatientSett
 STAGES = ("lungs", "downsample", "median", "network", "upsample", "total", "registration", "ssim")
 SETTINGS = PreprocessingSettings()
 LONG_S = 30.0
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """One row of the table.
-
-    Attributes:
-        reference_s, ours_s: medians over the repeats.
-        ratio: reference_s / ours_s.
-        reference_peak_mb, ours_peak_mb: what the stage added to the process's memory at its highest; None where
-            the system does not tell.
-        max_error: how far ours lies from the reference on identical input; what it measures stands in ``error``.
-        error: the measure of ``max_error`` in words.
-    """
-
-    reference_s: float
-    ours_s: float
-    ratio: float
-    reference_peak_mb: float | None
-    ours_peak_mb: float | None
-    max_error: float
-    error: str
 
 
 @dataclass(frozen=True)
@@ -93,36 +69,6 @@ class BenchmarkSettings:
     seed: int = 11
     compared_slices: tuple[int, int] = (200, 800)
     slicer: bool = True
-
-
-class PeakMemory:
-    """The most resident memory the process gains inside a ``with`` block, in megabytes (Linux; else None)."""
-
-    _STATUS = Path("/proc/self/statm")
-
-    def __enter__(self) -> PeakMemory:
-        self.megabytes = None
-        if self._STATUS.exists():
-            gc.collect()
-            ctypes.CDLL(None).malloc_trim(0)  # give freed memory back, or the block would reuse it unseen
-            self._start = self._highest = self._resident()
-            self._done = threading.Event()
-            self._watch = threading.Thread(target=self._sample, daemon=True)
-            self._watch.start()
-        return self
-
-    def __exit__(self, *_exception) -> None:
-        if self._STATUS.exists():
-            self._done.set()
-            self._watch.join()
-            self.megabytes = round((max(self._highest, self._resident()) - self._start) / 1e6, 1)
-
-    def _sample(self) -> None:
-        while not self._done.wait(0.002):
-            self._highest = max(self._highest, self._resident())
-
-    def _resident(self) -> int:
-        return int(self._STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = silent) -> dict:
@@ -271,7 +217,7 @@ class Bench:
             return plain_reference.perfusion(self._hu, list(side_masks(segment_lungs_plain(self.ct))), self._model)
 
         def ours() -> np.ndarray:
-            return self._map(segment_lungs(self.ct).labels)
+            return self._map(find_lungs(self.ct)[0])
 
         def error(_plain: np.ndarray, _ours: np.ndarray) -> float:
             return _apart(plain_reference.perfusion(self._hu, list(self._masks), self._model), self._map(self._lungs))
@@ -325,13 +271,13 @@ class Bench:
             runs = []
             for _ in range(self._settings.repeats + 1):  # the first warms up
                 start = time.perf_counter()
-                self._map(segment_lungs(ct).labels, ct)
+                self._map(find_lungs(ct)[0], ct)
                 runs.append(time.perf_counter() - start)
             seconds[str(count)] = round(statistics.median(runs[1:]), 4)
         return seconds
 
-    def _map(self, labels: sitk.Image, ct: sitk.Image | None = None) -> np.ndarray:
-        chest = Chest(ct or self.ct, labels, SETTINGS.grid_shape)
+    def _map(self, lungs: sitk.Image | LungBox, ct: sitk.Image | None = None) -> np.ndarray:
+        chest = Chest(ct or self.ct, lungs, SETTINGS.grid_shape)
         return chest.to_view(map_lungs(chest, SETTINGS, self._predictor, Stopwatch(), silent))
 
     def _lung_points(self) -> np.ndarray:

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from DLCTPMTrainingLib.benchmark import STAGES, BenchmarkSettings, PeakMemory, run_benchmark, table
+from DLCTPMTrainingLib.benchmark import STAGES, BenchmarkSettings, run_benchmark, table
+from DLCTPMTrainingLib.benchmark_results import PeakMemory
 
 KEYS = {"reference_s", "ours_s", "ratio", "reference_peak_mb", "ours_peak_mb", "max_error"}
 
