@@ -43,7 +43,9 @@ def slicer_lines(figures: dict) -> list[str]:
         f"slicer (stand-in): click to overlay {figures['click_to_overlay_s']:.2f} s, engine's own stages "
         f"{figures['engine_s']:.2f} s, added {figures['overhead_s']:.2f} s; the command line alone takes "
         f"{figures['command_s']:.2f} s",
-        f"slicer (stand-in): lungs' surfaces {figures['surfaces_s']:.2f} s, after the overlay",
+        f"slicer (stand-in): the panel opens in {figures['open_s']:.2f} s",
+        f"slicer (stand-in): lungs' surfaces {figures['surfaces_s']:.2f} s, after the overlay; contours "
+        f"{figures['contours_s']:.2f} s",
         f"slicer (stand-in): region table follows the slider after {figures['region_table_s']:.2f} s, "
         f"panel blocked {figures['slider_blocked_s']:.3f} s at most",
     ]

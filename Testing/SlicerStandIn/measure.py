@@ -2,11 +2,13 @@
 
     python Testing/SlicerStandIn/measure.py CT
 
+- ``open_s``: opening the panel, which keeps the application waiting;
 - ``click_to_overlay_s``: from the click on "Predict perfusion" until the slice views are drawn with the map;
 - ``engine_s``: the sum of the engine's own stages in that run (``timings_s`` of its ``result.json``);
 - ``overhead_s``: the difference: writing the CT, starting the child process with its imports, reading, showing;
 - ``command_s``: the command line as a whole on the same file, process start included;
 - ``surfaces_s``: making the lungs' surfaces for the 3D view, after the overlay is on the screen;
+- ``contours_s``: making high- and low-functional lung a segmentation;
 - ``region_table_s``, ``slider_blocked_s``: after the threshold moved, the time until the region table follows, and
   the longest that the panel's thread was busy meanwhile.
 
@@ -37,7 +39,9 @@ def main(ct_path):
     from stand_in.probes import settle, wait_until
 
     module = ScriptedModule.load(REPOSITORY / "DLCTPM" / "DLCTPM.py")
+    began = time.perf_counter()
     module.widgetRepresentation().enter()
+    opening = time.perf_counter() - began
     panel = module.widgetRepresentation().self()
     panel.ui.ctSelector.setCurrentNode(slicer.util.loadVolume(ct_path))
     settle()
@@ -54,15 +58,20 @@ def main(ct_path):
     click_to_overlay = time.perf_counter() - began
     engine = sum(json.loads(perfusion.GetAttribute("DLCTPM.Result"))["timings_s"].values())
     surfaces = measure_surfaces(panel)
+    began = time.perf_counter()
+    panel.ui.contoursButton.click()
+    contours = time.perf_counter() - began
     follows, blocked = measure_slider(panel)
     print(
         json.dumps(
             {
+                "open_s": round(opening, 2),
                 "click_to_overlay_s": round(click_to_overlay, 2),
                 "engine_s": round(engine, 2),
                 "overhead_s": round(click_to_overlay - engine, 2),
                 "command_s": round(command_seconds(ct_path), 2),
                 "surfaces_s": round(surfaces, 2),
+                "contours_s": round(contours, 2),
                 "region_table_s": round(follows, 2),
                 "slider_blocked_s": round(blocked, 3),
             }
