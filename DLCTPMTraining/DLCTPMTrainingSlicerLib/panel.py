@@ -14,6 +14,24 @@ from DLCTPMTrainingSlicerLib.panel_results import ResultsPart
 from DLCTPMTrainingSlicerLib.run_folder import RunFolder, State
 from DLCTPMTrainingSlicerLib.training_options import OptionsError, TrainingOptions
 
+OF_A_STUDY, NOT_OF_A_STUDY = ("registrationComboBox",), ("validationShareSpinBox", "networkComboBox")
+SETTINGS = (
+    *OF_A_STUDY,
+    *NOT_OF_A_STUDY,
+    "outPathLineEdit",
+    "taskComboBox",
+    "modelNameLineEdit",
+    "epochsSpinBox",
+    "widthComboBox",
+    "deviceComboBox",
+    "learningRateSpinBox",
+    "batchSizeSpinBox",
+    "gridComboBox",
+    "seedSpinBox",
+    "plateauCheckBox",
+)
+"""Widgets that rest while something runs."""
+
 
 class TrainingPanel:
     """Everything behind the widgets of ``DLCTPMTraining.ui``.
@@ -123,10 +141,10 @@ class TrainingPanel:
         self.ui.trainButton.toolTip = problem or _("Train in the background; Slicer stays free.")
         self.ui.resumeButton.enabled = idle and self.folder is not None and self.folder.state is State.CUT_OFF
         self.ui.cancelButton.enabled = self.activity.cancellable
-        self.ui.registrationComboBox.enabled = study
-        self.ui.validationShareSpinBox.enabled = self.ui.networkComboBox.enabled = not study
-        for widget in (self.ui.outPathLineEdit, self.ui.settingsSection):
-            widget.enabled = idle
+        for name in SETTINGS:
+            getattr(self.ui, name).enabled = idle
+        for name in OF_A_STUDY if not study else NOT_OF_A_STUDY:
+            getattr(self.ui, name).enabled = False
         self.cohort.update(idle)
         self.results.update()
 
@@ -144,13 +162,15 @@ class TrainingPanel:
     def _run(self, cohort: Path, folder: Path, start) -> None:
         self.results.begin()
         self._running = (str(cohort), str(folder))
-        self.runner.run(
+        began = self.runner.run(
             _("Starting the engine…"),
             lambda **callbacks: start(onEpoch=self.results.follow, **callbacks),
             self.results.deliver,
             _("Done. Research use only."),
             _("Stopped. Resume goes on after the last whole epoch."),
         )
+        if not began:
+            self._running = None
 
     def _folderChosen(self, folder: str) -> None:
         if self.parameters is not None and self.parameters.out != folder:
