@@ -246,7 +246,7 @@ def test_region_table_follows_the_slider_without_blocking_it(mapped):
     for threshold in (0.5, 0.45):
         mapped.ui.thresholdSlider.value = threshold
         expected = f"{regionTable(perfusion, lungs, threshold)['lungs']['high_ml']:.0f}"
-        wait_until(lambda text=expected: mapped.ui.regionsTable.item(0, 4).text() == text, 20, "the table")
+        wait_until(lambda text=expected: mapped.ui.regionsTable.item(0, 4).text() == text, 300, "the table")
 
 
 def test_lungs_on_another_grid_are_measured_too(mapped):

@@ -106,7 +106,7 @@ def test_cancel_at_each_stage_of_the_real_engine(ready, stage):
     ready.panel.activity.progress = watch
     with nothing_left_behind():
         ready.ui.predictButton.click()
-        until_idle(ready, 120)
+        until_idle(ready, 900)
         settle()
     assert any(name.startswith(stage) for name in seen), seen
     assert ready.ui.statusLabel.text == "Cancelled; the scene is as before."
@@ -138,7 +138,7 @@ def test_two_predictions_in_a_row_give_two_maps_that_keep_their_own(ready):
     maps, censuses = [], [scene_census()]
     for _ in range(2):
         ready.ui.predictButton.click()
-        until_idle(ready, 120)
+        until_idle(ready, 900)
         maps.append(ready._parameterNode.perfusionVolume)
         censuses.append(scene_census())
     first, second = maps
@@ -160,7 +160,7 @@ def test_map_or_spect_removed_during_an_evaluation(ready, engine, chest_files, l
     from stand_in.probes import settle
 
     ready.ui.predictButton.click()
-    until_idle(ready, 120)
+    until_idle(ready, 900)
     spect = slicer.util.loadVolume(chest_files["spect"], {"name": "SPECT", "show": False})
     ready.ui.spectSelector.setCurrentNode(spect)
     ready.ui.registrationComboBox.currentIndex = 0
