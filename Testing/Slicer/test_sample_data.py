@@ -51,7 +51,6 @@ def test_the_virtual_patient_is_offered_when_slicer_has_started(module, slicer_a
     assert sample_data["categories"][-1] == ("DLCTPM", "CT Perfusion Mapping")
 
 
-@pytest.mark.long
 def test_the_virtual_patient_is_a_ct_and_a_spect_that_say_simulated(module, slicer_app, sample_data):
     import slicer
 
