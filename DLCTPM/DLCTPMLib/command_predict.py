@@ -11,6 +11,7 @@ from DLCTPMLib.image_files import Scan, read_ct, read_spect
 from DLCTPMLib.lung_segmentation import segment_lungs
 from DLCTPMLib.lungs import Lungs, read_lungs
 from DLCTPMLib.mapping import Stopwatch
+from DLCTPMLib.meanwhile import import_meanwhile
 from DLCTPMLib.model_bundle import load_bundle
 from DLCTPMLib.output_folder import OutputFolder
 from DLCTPMLib.prediction import RESULT_FILES, Chest, PredictionSettings, predict_to_folder
@@ -32,6 +33,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     out = Path(options.out or default_folder(options.ct))
     with OutputFolder(out, RESULT_FILES) as folder:
         bundle = load_bundle(options.model)
+        import_meanwhile("DLCTPMLib.inference")  # PyTorch, while the CT is read
         progress("Reading the CT", 0.0)
         with stopwatch("reading"):
             ct = read_ct(options.ct, options.series)

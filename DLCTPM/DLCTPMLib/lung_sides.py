@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
-from skimage.segmentation import watershed
 
 from DLCTPMLib.lung_border import draw_lungs
 from DLCTPMLib.lung_cells import CellGrid, spread
@@ -86,6 +85,8 @@ def split_cells(lung: np.ndarray, grid: CellGrid, axes: PatientAxes, midline_mm:
             seeds = _two_parts(depth > radius, lung, grid, axes)
             radius += step
         if seeds is not None:
+            from skimage.segmentation import watershed  # a quarter of a second, and few lungs touch
+
             seeds = watershed(-depth, seeds.astype(np.int32), mask=lung).astype(np.uint8)
     if seeds is None:
         if midline_mm is None:

@@ -15,12 +15,12 @@ from DLCTPMLib.functional_regions import HIGH, LOW, functional_labels, region_ta
 from DLCTPMLib.image_files import Scan, write_image
 from DLCTPMLib.lungs import Lungs
 from DLCTPMLib.mapping import PerfusionMap, Stopwatch, map_perfusion
+from DLCTPMLib.meanwhile import import_meanwhile
 from DLCTPMLib.model_bundle import ModelBundle
 from DLCTPMLib.output_folder import check_disk
 from DLCTPMLib.progress import Progress, silent, within
 from DLCTPMLib.quality import check_input
 from DLCTPMLib.registration import Registration, RegistrationSettings, register, write_transform
-from DLCTPMLib.report import ReportImages, write_report
 from DLCTPMLib.result_file import header, json_ready, notes_for, write_json
 from DLCTPMLib.seg_nrrd import Segment, write_segments
 from DLCTPMLib.settings import StageSettings
@@ -116,6 +116,7 @@ def predict_to_folder(
     warnings = [*chest.ct.warnings, *chest.lungs.warnings]
     with stopwatch("quality"):
         quality = check_input(ct, labels, bundle.metadata)
+    import_meanwhile("DLCTPMLib.inference", "DLCTPMLib.report")  # in this order: the report is needed last
     mapped = map_perfusion(
         ct,
         chest.lungs.found or labels,
@@ -151,6 +152,8 @@ def predict_to_folder(
     result["timings_s"] = stopwatch.seconds
     result = json_ready(result)
     with stopwatch("report"):
+        from DLCTPMLib.report import ReportImages, write_report  # matplotlib, imported while the network ran
+
         images = ReportImages(ct, labels, mapped.perfusion, comparison)
         write_report(folder / "report.html", result, images, bundle.card, progress=within(progress, 0.85, 0.99))
     result["timings_s"] = json_ready({name: round(seconds, 4) for name, seconds in stopwatch.seconds.items()})
