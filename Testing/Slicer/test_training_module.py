@@ -121,7 +121,7 @@ def until(condition, seconds, what):
     wait_until(condition, seconds, what)
 
 
-def until_idle(panel, seconds=300):
+def until_idle(panel, seconds=900):
     until(lambda: not panel.panel.activity.busy, seconds, panel.ui.statusLabel.text)
 
 
@@ -196,6 +196,7 @@ def test_faults_of_a_cohort_are_listed_with_their_lines(panel, cohort_folder):
     assert ui.cohortList.count == 0
 
 
+@pytest.mark.timeout(1800)
 def test_whole_visit(panel, module, cohort_folder, uninterrupted, models, tmp_path):
     """Train, stop, resume to the weights of a run that was never stopped; plots, scene, and the model in the list."""
     import slicer
@@ -207,7 +208,7 @@ def test_whole_visit(panel, module, cohort_folder, uninterrupted, models, tmp_pa
     set_up(panel, cohort_folder / "cohort.csv", out)
     assert not ui.resumeButton.enabled
     ui.trainButton.click()
-    until(lambda: ui.resultsTable.rowCount == 1, 300, "the first epoch")
+    until(lambda: ui.resultsTable.rowCount == 1, 900, "the first epoch")
     assert ui.cancelButton.enabled
     assert not ui.trainButton.enabled
     ui.cancelButton.click()
@@ -322,7 +323,7 @@ def ready(panel, cohort_folder, tmp_path):
 
 def start(panel):
     panel.ui.trainButton.click()
-    until(lambda: panel.ui.resultsTable.rowCount == 1, 60, "the first epoch")
+    until(lambda: panel.ui.resultsTable.rowCount == 1, 900, "the first epoch")
 
 
 def process_of(panel):
@@ -384,7 +385,7 @@ def test_scene_closed_during_a_training(ready, engine, tmp_path):
     assert ready.panel.activity.busy
     assert ready.ui.outPathLineEdit.currentPath == str(tmp_path / "run")
     seen = len(plotted("loss")["Training"])
-    until(lambda: len(plotted("loss")["Training"]) > seen, 60, "the next epoch")
+    until(lambda: len(plotted("loss")["Training"]) > seen, 300, "the next epoch")
     ready.ui.cancelButton.click()
     until_idle(ready)
 
@@ -397,7 +398,7 @@ def test_a_scene_loaded_in_another_module_gets_no_plots_until_the_user_is_back(r
     training.widgetRepresentation().exit()
     slicer.mrmlScene.Clear(0)
     rows = ready.ui.resultsTable.item(0, 1).text()
-    until(lambda: ready.ui.resultsTable.item(0, 1).text() != rows, 60, "the next epoch")
+    until(lambda: ready.ui.resultsTable.item(0, 1).text() != rows, 300, "the next epoch")
     assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode") == []
     training.widgetRepresentation().enter()
     assert ready.ui.cancelButton.enabled
@@ -414,7 +415,7 @@ def test_a_removed_table_is_made_again(ready, engine):
     start(ready)
     slicer.mrmlScene.RemoveNode(chart("loss").GetNthPlotSeriesNode(0).GetTableNode())
     slicer.mrmlScene.RemoveNode(chart("scores"))
-    until(lambda: len(slicer.util.getNodesByClass("vtkMRMLPlotChartNode")) == 2, 60, "the next epoch")
+    until(lambda: len(slicer.util.getNodesByClass("vtkMRMLPlotChartNode")) == 2, 300, "the next epoch")
     assert len(plotted("loss")["Training"]) == len(plotted("scores")["SSIM"]) > 2
     ready.ui.cancelButton.click()
     until_idle(ready)
@@ -457,7 +458,7 @@ def test_the_other_modules_reload_does_not_touch_the_training(ready, engine, mod
     start(ready)
     slicer.modules.DLCTPMWidget.onReload()
     seen = len(plotted("loss")["Training"])
-    until(lambda: len(plotted("loss")["Training"]) > seen, 60, "the next epoch")
+    until(lambda: len(plotted("loss")["Training"]) > seen, 300, "the next epoch")
     ready.ui.cancelButton.click()
     until_idle(ready)
     assert ready.ui.statusLabel.text.startswith("Stopped.")
