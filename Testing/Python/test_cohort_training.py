@@ -17,7 +17,9 @@ from DLCTPMLib.model_bundle import load_bundle
 from DLCTPMLib.preprocessing import PreprocessingSettings, high_intensity_reference
 from DLCTPMTrainingLib.cohort import read_cohort, simulate_cohort
 from DLCTPMTrainingLib.cohort_evaluation import as_csv, as_markdown, evaluate_cohort, mean_of, write_evaluation
-from DLCTPMTrainingLib.cohort_training import split_patients, train_cohort
+from DLCTPMTrainingLib.cohort_training import export_samples, split_patients, train_cohort
+from DLCTPMTrainingLib.sample_set import SampleSet
+from DLCTPMTrainingLib.sample_training import train_samples
 from DLCTPMTrainingLib.samples import high_intensity_references, samples_of_pair
 from DLCTPMTrainingLib.training import TrainingSettings
 from DLCTPMTrainingLib.training_plan import TrainingPlan
@@ -69,6 +71,13 @@ def test_the_bundle_tells_what_it_was_made_of(bundle):
 def test_a_finished_run_gives_the_same_model_again(cohort, tmp_path):
     first = load_bundle(train_cohort(a_plan(cohort, tmp_path / "run"))).sha256
     assert load_bundle(train_cohort(a_plan(cohort, tmp_path / "run"))).sha256 == first
+
+
+def test_exported_samples_train_the_model_of_the_cohort(cohort, bundle, tmp_path):
+    plan = a_plan(cohort, tmp_path / "here")
+    export_samples(plan, tmp_path / "samples.npz")
+    there = replace(plan, cohort=None, out=tmp_path / "there")
+    assert load_bundle(train_samples(there, SampleSet.load(tmp_path / "samples.npz"))).sha256 == bundle.sha256
 
 
 def test_a_network_is_trained_by_its_name_and_maps_the_cohort(cohort, tmp_path):

@@ -132,3 +132,24 @@ def test_no_number_in_one_process_stops_both(pair):
 def test_an_interrupted_process_stops_the_other_with_a_sentence(pair):
     assert pair.status == [1, 130]
     assert "another process of this training stopped" in pair.errors[0]
+
+
+@pytest.mark.long
+def test_torchrun_trains_one_model_with_the_same_command(tmp_path):
+    from test_sample_training import READY
+
+    READY.save(tmp_path / "samples.npz")
+    command = ["train", "--samples", tmp_path / "samples.npz", "--device", "cpu", "--progress", "none", "--out"]
+
+    def torchrun(run: str, *more: str) -> subprocess.CompletedProcess:
+        start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "DLCTPMLib"]
+        return subprocess.run(
+            [sys.executable, *start, *command, tmp_path / run, *more], capture_output=True, text=True
+        )
+
+    done = torchrun("run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Model in") == 1
+    assert (tmp_path / "run" / "model" / "SHA256SUMS").is_file()
+    refused = torchrun("refused", "--batch-size", "1")
+    assert refused.stderr.count("give --batch-size 2 or more") == 1
