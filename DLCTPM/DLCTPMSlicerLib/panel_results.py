@@ -73,7 +73,7 @@ class ResultsPart:
         parameters.functionSegmentation = None
         parameters.perfusionVolume = prediction.perfusion
         self._surfaces.start()
-        self.panel.activity.say("\n".join([_("Perfusion mapped. Research use only."), *doubts(prediction.result)]))
+        self._say(_("Perfusion mapped. Research use only."), prediction.result)
 
     def showSurfaces(self) -> None:
         """Make the lungs' surfaces, which takes a while in a large CT: after the overlay is on the screen."""
@@ -178,11 +178,15 @@ class ResultsPart:
         table.SetAttribute(THRESHOLD, repr(parameters.threshold))
         fillWidget(self.ui.regionsTable, table)
 
-    def fillTables(self) -> None:
-        """Show the tables of the map anew: their nodes were filled again."""
+    def showComparison(self, perfusion) -> None:
+        """Show the tables of the map anew, whose nodes a comparison with a SPECT filled again."""
+        self._say(_("Compared with the SPECT. Research use only."), resultOf(perfusion))
         perfusion = self.panel.parameters.perfusionVolume if self.panel.parameters is not None else None
         fillWidget(self.ui.regionsTable, partOf(perfusion, TABLE_ROLE))
         fillWidget(self.ui.metricsTable, partOf(perfusion, METRICS_ROLE))
+
+    def _say(self, done: str, result: dict) -> None:
+        self.panel.activity.say("\n".join([done, *doubts(result)]))
 
     def createContours(self) -> None:
         """What "Create contours" does."""

@@ -153,7 +153,7 @@ class SpectPart:
         self.panel.run(
             _("Comparing with the SPECT…"),
             lambda **callbacks: self.panel.logic.startEvaluation(perfusion, spect, ct, model, threshold, **callbacks),
-            lambda table: self.panel.results.fillTables(),
+            lambda table: self.panel.results.showComparison(perfusion),
             _("Compared with the SPECT. Research use only."),
             cancelled,
         )

@@ -61,6 +61,8 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     assert [ui.registrationComboBox.itemText(i) for i in range(3)] == ["None", "Rigid", "Affine"]
     ui.registrationComboBox.currentIndex = 0
     click_and_wait(ui.evaluateButton, panel)
+    assert ui.statusLabel.text.splitlines()[0] == "Compared with the SPECT. Research use only."
+    assert ui.statusLabel.text.splitlines()[1 : len(doubts) + 1] == [f"Note: {text}" for text in doubts]
     columns = [ui.metricsTable.horizontalHeaderItem(c).text() for c in range(ui.metricsTable.columnCount)]
     assert columns[:3] == ["Part", "What", "R"]
     assert "rank correlation" in ui.metricsTable.horizontalHeaderItem(2).toolTip()
