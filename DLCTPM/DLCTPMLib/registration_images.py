@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -40,12 +40,17 @@ class FixedImage:
 
 
 def expected_spect(
-    ct: sitk.Image, lungs: sitk.Image, spect: sitk.Image, blur_mm: float, margin_mm: float
+    ct: sitk.Image,
+    lungs: sitk.Image,
+    spect: sitk.Image,
+    blur_mm: float,
+    margin_mm: float,
+    gravity_percent_per_cm: float,
 ) -> FixedImage:
     """The lungs' mass in cells of about the SPECT's spacing, blurred as a SPECT; with the lungs' centre and spread.
 
-    Mass rather than volume: blood flow follows tissue, and both are higher in the dependent lung. The cells are
-    blocks of whole CT voxels, along the CT's own axes.
+    Mass rather than volume: blood flow follows tissue, and both are higher in the dependent lung. Flow in each
+    gram of tissue rises towards the back too. The cells are blocks of whole CT voxels, along the CT's own axes.
 
     Args:
         ct: HU.
@@ -53,6 +58,7 @@ def expected_spect(
         spect: only its spacing is read.
         blur_mm: Gaussian σ.
         margin_mm: how far the cells reach beyond the lungs.
+        gravity_percent_per_cm: by how much flow per gram rises towards the back of a patient who lies on it.
 
     Raises:
         InputError: if there is no lung.
@@ -79,8 +85,18 @@ def expected_spect(
         axes.directions,
     )
     around = [(int(n), int(n)) for n in margin]
-    image = sitk.SmoothingRecursiveGaussian(cells.image(np.pad(mass, around)), blur_mm)
-    return FixedImage.of(image, np.pad(volume, around), cells)
+    place = FixedImage.of(cells.image(np.pad(mass, around)), np.pad(volume, around), cells)
+    flow = np.pad(mass, around) * _gravity(cells, place.centre_mm[1], gravity_percent_per_cm)
+    return replace(place, image=sitk.SmoothingRecursiveGaussian(cells.image(flow), blur_mm))
+
+
+def _gravity(cells: PatientAxes, centre_mm: float, percent_per_cm: float) -> np.ndarray:
+    """Flow per gram in every cell, 1 at the height ``centre_mm`` (LPS y) of the lungs' centre; float32 (z, y, x)."""
+    corner, *ends = cells.points_mm(np.vstack([np.zeros(3), np.eye(3)]))[:, 1]
+    behind = corner - centre_mm
+    for axis, (end, count) in enumerate(zip(ends, cells.shape, strict=True)):
+        behind = behind + np.expand_dims((end - corner) * np.arange(count), [a for a in range(3) if a != axis])
+    return np.clip(1 + percent_per_cm / 100 * behind / 10, 0.2, None).astype(np.float32)
 
 
 def _volume_and_mass(hu: np.ndarray, labels: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

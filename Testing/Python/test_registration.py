@@ -121,7 +121,7 @@ def test_a_tilted_ct_of_thick_slices_is_registered_as_well(patient, moved_spect)
 
 
 def test_the_expected_spect_holds_the_lungs_mass_where_it_is(patient):
-    fixed = expected_spect(patient.ct, patient.lungs, patient.spect(IDENTITY), blur_mm=7.0, margin_mm=50.0)
+    fixed = expected_spect(patient.ct, patient.lungs, patient.spect(IDENTITY), 7.0, 50.0, gravity_percent_per_cm=0)
     lung = patient_array(patient.lungs) > 0
     density = np.clip((patient_array(patient.ct) + 1000.0) / 1000, 0, 1)[lung]
     points = PatientAxes.of(patient.ct).points_mm(np.argwhere(lung))
@@ -135,8 +135,22 @@ def test_the_expected_spect_holds_the_lungs_mass_where_it_is(patient):
     assert fixed.spread_mm2 == pytest.approx(points.var(axis=0), rel=0.01)  # but for the size of a cell
 
 
+@pytest.mark.parametrize("tilted", [False, True])
+def test_expected_flow_per_gram_rises_towards_the_patients_back(patient, moved_spect, tilted):
+    ct, lungs = sitk.Image(patient.ct), sitk.Image(patient.lungs)
+    for image in (ct, lungs) if tilted else ():
+        image.SetDirection(sitk.Euler3DTransform((0, 0, 0), 0.4, 0.1, 0.2).GetMatrix())
+    level, rising = (expected_spect(ct, lungs, moved_spect, 0.01, 50.0, percent) for percent in (0.0, 2.0))
+    axes = PatientAxes.of(level.image)
+    mass, flow = (patient_array(fixed.image) for fixed in (level, rising))
+    lung = np.argwhere(mass > 0.05)
+    centimetres = (axes.points_mm(lung)[:, 1] - level.centre_mm[1]) / 10
+    assert np.ptp(centimetres) > 15
+    np.testing.assert_allclose((flow / np.maximum(mass, 1e-9))[tuple(lung.T)], 1 + 0.02 * centimetres, atol=2e-3)
+
+
 def test_a_step_turns_the_lungs_as_far_as_it_shifts_them(patient, moved_spect):
-    fixed = expected_spect(patient.ct, patient.lungs, moved_spect, blur_mm=7.0, margin_mm=50.0)
+    fixed = expected_spect(patient.ct, patient.lungs, moved_spect, 7.0, 50.0, gravity_percent_per_cm=0)
     search = registration._Search(fixed, moved_spect, RegistrationSettings())
     points = patient.points
     for make, count in ((sitk.Euler3DTransform, 6), (lambda: sitk.AffineTransform(3), 12)):
