@@ -11,6 +11,7 @@ import pytest
 import torch
 from shared_training import CPU, LEARNING, NETWORK, SETTINGS, WATCHING
 
+from DLCTPMLib.commands import main
 from DLCTPMLib.networks import build_network
 from DLCTPMTrainingLib.training import train
 
@@ -117,11 +118,16 @@ def test_fewer_lungs_than_processes_in_a_batch_are_refused(pair):
     assert all("give --batch-size 2 or more" in seen["too-small"]["error"] for seen in pair.seen)
 
 
-def test_what_the_first_process_refuses_stops_both_and_is_told_once(pair):
-    assert [seen["refused"] for seen in pair.seen] == [
-        ["the cohort has no patients", False],
-        ["the cohort has no patients", True],
-    ]
+def test_what_the_first_process_refuses_stops_both(pair):
+    assert [seen["refused"] for seen in pair.seen] == ["the cohort has no patients"] * 2
+
+
+@pytest.mark.parametrize(("rank", "told"), [("0", True), ("1", False)])
+def test_what_all_processes_refuse_is_told_by_the_first(rank, told, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    assert main(["train", "--samples", "nowhere.npz", "--out", "run"]) == 2
+    assert bool(capsys.readouterr().err) == told
 
 
 def test_no_number_in_one_process_stops_both(pair):
