@@ -34,8 +34,12 @@ def sides_with(body: np.ndarray) -> np.ndarray:
     """On how many of four sides (left, right, front, back) a cell has the body in its slice: uint8, 0…4."""
     count = np.zeros(body.shape, np.uint8)
     for axis in (1, 2):
-        count += np.maximum.accumulate(body, axis=axis)
-        count += np.flip(np.maximum.accumulate(np.flip(body, axis), axis=axis), axis)
+        size = body.shape[axis]
+        place = np.arange(size, dtype=np.int16).reshape((size, 1) if axis == 1 else size)
+        first = np.where(body.any(axis, keepdims=True), body.argmax(axis, keepdims=True), size).astype(np.int16)
+        last = np.where(first < size, size - 1 - np.flip(body, axis).argmax(axis, keepdims=True), -1).astype(np.int16)
+        count += place >= first
+        count += place <= last
     return count
 
 
@@ -48,12 +52,14 @@ def enclosed(core: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return mostly[labels]
 
 
-def air_level(view: np.ndarray, grid: CellGrid, sides_with_body: np.ndarray, padding_hu: float) -> float:
+def air_level(centres: np.ndarray, sides_with_body: np.ndarray, padding_hu: float) -> float:
     """HU of the air around the patient (its lower quartile), −1000 where none is seen.
 
     The lowest value of the scan is left out: it is often the filling outside a round field of view.
+
+    Args:
+        centres: HU of the voxel in the middle of every cell; the last cell of an axis may have none.
     """
-    centres = view[tuple(slice(f // 2, None, f) for f in grid.factors)]
     around = sides_with_body[tuple(slice(n) for n in centres.shape)] < 3
     outside = centres[around & (centres >= padding_hu) & (centres < -800)]
     outside = outside[outside > outside.min()] if outside.size else outside

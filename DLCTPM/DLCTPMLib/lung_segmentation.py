@@ -105,7 +105,8 @@ def find_lungs(
     grid = CellGrid.of(axes, settings.cell_mm)
     warnings: list[str] = []
 
-    padded = bool((view[tuple(slice(f // 2, None, f) for f in grid.factors)] < settings.padding_hu).any())
+    centres = np.ascontiguousarray(view[tuple(slice(f // 2, None, f) for f in grid.factors)])
+    padded = bool((centres < settings.padding_hu).any())
     floor = settings.padding_hu if padded else None
     is_air = _between(floor, settings.air_hu)
     air = grid.share(view, is_air)
@@ -125,7 +126,7 @@ def find_lungs(
         air[wall.cells] = wall.without(view, is_air)
     progress("lungs", 0.45)
 
-    level = air_level(view, grid, sides_with_body, settings.padding_hu)
+    level = air_level(centres, sides_with_body, settings.padding_hu)
     is_dark = _between(floor, level + settings.gas_above_air_hu)
     dark = grid.share(view, is_dark, step=grid.factors[0])
     candidates = (air > 0) & within
