@@ -7,9 +7,9 @@ import SimpleITK as sitk
 from DLCTPMTrainingLib.grid import Grid
 from DLCTPMTrainingLib.spect_analytic import (
     AnalyticSpectSettings,
+    blurred_spect,
     breathing_matrix,
     misalignment,
-    blurred_spect,
     smooth_unit_noise,
 )
 
