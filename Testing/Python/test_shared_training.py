@@ -50,7 +50,7 @@ class Pair:
             for rank in range(2)
         ]
         try:
-            self.errors = [process.communicate(timeout=300)[1] for process in processes]
+            self.errors = [process.communicate(timeout=550)[1] for process in processes]
         finally:
             for process in processes:
                 process.kill()
