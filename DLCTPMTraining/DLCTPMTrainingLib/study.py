@@ -215,8 +215,8 @@ class _Study(Workbench):
     def _begin(self) -> None:
         """Note what is asked for, or see that it is what the study was begun with.
 
-        Alternatives come on top of a study and change none of its numbers, so they may be added at any time. Once
-        begun they stay: whatever has been tried is reported.
+        Alternatives come on top of a study and change none of its numbers, so they may be added at any time, and left
+        out again until they have been tested; from then on they stay: whatever has seen the test set is reported.
         """
         path = self.out / "study.json"
         cohort = [[r.patient_id, r.diagnosis, r.ct.name, r.spect.name] for r in self.rows]
@@ -225,7 +225,12 @@ class _Study(Workbench):
         for what, words in (("cohort", "another cohort"), ("settings", "other settings")):
             if begun.get(what) != asked[what]:
                 raise InputError(f"{path}: this study was begun with {words}; give the same, or another --out")
-        alternatives = list(dict.fromkeys([*begun.get("alternatives", []), *self.plan.alternatives]))
+        tested = [
+            name
+            for name in begun.get("alternatives", [])
+            if (self.out / "alternatives" / name / "test.json").is_file()
+        ]
+        alternatives = list(dict.fromkeys([*tested, *self.plan.alternatives]))
         self.plan = replace(self.plan, alternatives=tuple(alternatives))
         if not path.is_file() or begun.get("alternatives", []) != alternatives:
             write_json(path, begun | {"alternatives": alternatives})

@@ -143,7 +143,7 @@ class StudyPlan(StageSettings):
         sensitivity: train variants of filter kernels, HIR percentile and levels on the first fold.
         learning_curve: train on quarters of the first fold's training patients.
         alternatives: other architectures that get the same split, folds and budget, with the settings that the search
-            chose on the main network. They may be added to a finished study, and stay in it.
+            chose on the main network. They may be added to a finished study, and stay in it once they are tested.
         device: auto, cpu, cuda or mps.
         jobs: stages that run at once, in processes of their own; on a CPU only.
         threads: of each process; 0 is torch's own choice. It changes the rounding of the results, ``jobs`` does not.

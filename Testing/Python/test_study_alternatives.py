@@ -1,0 +1,253 @@
+"""Other networks beside the main one: same folds and budget, side by side, one job or several."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from PIL import Image
+from small_chest import chest_ct, lung_labels, perfusion_spect
+
+from DLCTPMLib.arnn import Arnn, ArnnSettings
+from DLCTPMLib.context_network import ContextSettings
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.model_bundle import load_bundle
+from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMLib.progress import silent
+from DLCTPMTrainingLib import study_workbench
+from DLCTPMTrainingLib.study import _Study, run_study
+from DLCTPMTrainingLib.study_evaluation import MeanOfNetworks, map_patient
+from DLCTPMTrainingLib.study_export import export_docs, small_png
+from DLCTPMTrainingLib.study_fits import Fit
+from DLCTPMTrainingLib.study_numbers import values_of
+from DLCTPMTrainingLib.study_report import write_results
+from DLCTPMTrainingLib.study_settings import Candidate, SearchSettings, SplitSettings, StudyPlan
+from DLCTPMTrainingLib.training import TrainingSettings
+
+NETWORK = ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> Path:
+    """Six simulated chests that differ by noise; the first has acute embolism."""
+    folder = tmp_path_factory.mktemp("cohort")
+    rng = np.random.default_rng(1)
+    lines = ["patient_id,ct,spect,lungs,diagnosis,simulated"]
+
+    def noisy(image, change):
+        values = change(sitk.GetArrayFromImage(image).astype(np.float32))
+        made = sitk.GetImageFromArray(values.astype(np.float32))
+        made.CopyInformation(image)
+        return made
+
+    for number in range(6):
+        ct = noisy(chest_ct(), lambda hu: hu + rng.normal(0, 20, hu.shape))
+        spect = noisy(perfusion_spect(), lambda counts: counts * rng.uniform(0.6, 1.4, counts.shape))
+        sitk.WriteImage(sitk.Cast(ct, sitk.sitkInt16), str(folder / f"ct{number}.nrrd"), True)
+        sitk.WriteImage(spect, str(folder / f"spect{number}.nrrd"), True)
+        diagnosis = "healthy" if number else "acute pulmonary embolism"
+        lines.append(f"P{number},ct{number}.nrrd,spect{number}.nrrd,lungs.nrrd,{diagnosis},yes")
+    sitk.WriteImage(lung_labels(), str(folder / "lungs.nrrd"), True)
+    (folder / "cohort.csv").write_text("\n".join(lines) + "\n")
+    return folder / "cohort.csv"
+
+
+def a_plan(cohort, out, **changes) -> StudyPlan:
+    defaults = {
+        "network": NETWORK,
+        "training": TrainingSettings(epochs=2, precision="fp32", learning_rate=1e-2),
+        "preprocessing": PreprocessingSettings(grid_shape=(32, 16, 16), median_size=4, uniform_size=3),
+        "split": SplitSettings(folds=2),
+        "search": SearchSettings(learning_rates=(1e-2, 1e-4), budget=2),
+        "register": "none",
+        "device": "cpu",
+        "threads": 1,
+    }
+    return StudyPlan(cohort=cohort, out=out, **{**defaults, **changes})
+
+
+@pytest.fixture(scope="module")
+def results(cohort, tmp_path_factory):
+    """A study with one alternative, one fit after the other."""
+    found = run_study(a_plan(cohort, tmp_path_factory.mktemp("study"), alternatives=("context",)))
+    write_results(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def out(results) -> Path:
+    return results.plan.out / "results"
+
+
+@pytest.fixture(scope="module")
+def rows(out) -> dict:
+    return json.loads((out / "numbers.json").read_text(encoding="utf-8"))["side_by_side"]["rows"]
+
+
+def test_two_jobs_give_the_numbers_of_one(cohort, results, tmp_path):
+    both = run_study(a_plan(cohort, tmp_path, alternatives=("context",), jobs=2))
+    for name in ("trials", "split", "validation", "validation_curves", "test", "test_curve", "ensemble"):
+        assert getattr(both, name) == getattr(results, name), name
+    assert both.alternatives["context"].test == results.alternatives["context"].test
+    assert both.alternatives["context"].validation == results.alternatives["context"].validation
+
+
+def test_an_alternative_is_added_to_a_finished_study_and_nothing_is_trained_again(results, monkeypatch):
+    trained = []
+    network = Fit.network
+    monkeypatch.setattr(Fit, "network", lambda self, *more: trained.append(self.run) or network(self, *more))
+    more = run_study(replace(results.plan, alternatives=("unet",)))
+    assert trained
+    assert all("alternatives/unet" in run.as_posix() for run in trained)
+    assert list(more.alternatives) == ["context", "unet"]  # what has been tested stays and is reported
+    assert more.test == results.test
+    assert more.ensemble == results.ensemble
+    assert load_bundle(more.alternatives["unet"].model).metadata["test"]["patients"] == len(more.split.test)
+
+
+def test_an_alternative_has_the_chosen_settings_and_the_images_it_is_meant_for(results):
+    choice = results.alternatives["context"].choice
+    assert choice.network == ContextSettings(channels=(4, 4, 6, 6), kernel=3)
+    assert choice.training == results.chosen.training
+    assert choice.preprocessing == replace(results.chosen.preprocessing, inputs=("enhanced", "density"))
+    for name in ("folds/1", "folds/2", "final"):
+        learned = {
+            str(json.loads(torch.load(run / name / "checkpoint.pt", weights_only=True)["setup"])["lungs"])
+            for run in (results.plan.out, results.plan.out / "alternatives" / "context")
+        }
+        assert len(learned) == 1  # the same lungs in the same order
+
+
+def test_the_ensemble_is_the_mean_of_the_folds_maps(results):
+    """By hand: the two folds' networks one by one, then the mean on the SPECT's grid."""
+    patient = results.patients[results.split.test[0]]
+    bench = study_workbench.Workbench(results.plan)
+    networks = [bench.fold(number, results.chosen)[0].network(bench.samples(results.chosen)) for number in (0, 1)]
+    maps = [
+        map_patient(patient, MeanOfNetworks([network], bench.device), results.chosen.preprocessing)
+        for network in networks
+    ]
+    prediction = np.mean([m.comparison.predictions["model"] for m in maps], axis=0)
+    comparison = maps[0].comparison
+    lung = comparison.masks["right lung"]
+    by_hand = np.corrcoef(*(np.argsort(np.argsort(v[lung])) for v in (prediction, comparison.reference())))[0, 1]
+    found = next(p for p in results.ensemble if p["patient_id"] == patient.row.patient_id)
+    row = next(
+        r for r in found["rows"] if (r["scope"], r["part"], r["prediction"]) == ("right lung", "whole", "model")
+    )
+    assert row["r_spearman"] == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_every_network_and_baseline_is_a_row(results, rows, out):
+    assert list(rows) == [
+        "main", "context", "ensemble", "all_high", "geometry", "density_median", "enhanced_ct",
+    ]  # fmt: skip
+    assert rows["main"]["parameters"] == sum(p.numel() for p in Arnn(NETWORK).parameters())
+    assert rows["ensemble"]["parameters"] == 2 * rows["main"]["parameters"]
+    assert rows["ensemble"]["validation"]["mean"] is None
+    test = values_of(results.alternatives["context"].test, "r_spearman", part="core")
+    assert rows["context"]["core"]["mean"] == pytest.approx(test.values.mean())
+    table = list(csv.reader((out / "side-by-side.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(table) == 1 + len(rows) + 1  # the paper's
+    assert table[-1][4:8] == ["0.673 ± 0.173", "0.764 ± 0.070", "0.650 ± 0.106", "0.818 ± 0.075"]
+
+
+def test_the_best_is_chosen_by_validation_and_named(results, rows, out):
+    validation = {"main": results.validation, "context": results.alternatives["context"].validation}
+    r = {
+        name: values_of([p for fold in folds for p in fold], "r_spearman").values.mean()
+        for name, folds in validation.items()
+    }
+    best = rows[max(r, key=r.get)]["title"]
+    html = (out / "report.html").read_text(encoding="utf-8")
+    assert f"the {best} is the best on the validation folds" in html
+    assert "it cannot be chosen by cross-validation" in html
+    assert "every map must fail there" in " ".join(html.split())
+    text = (out / "side-by-side.md").read_text(encoding="utf-8")
+    assert f"| {best} (best on validation) |" in text
+    assert "*simulated*" in text
+
+
+def test_acute_embolism_has_a_column_of_its_own(results, rows, out):
+    where, column = ("test", "acute") if "P0" in results.split.test else ("validation", "acute_validation")
+    patients = results.test if where == "test" else [p for fold in results.validation for p in fold]
+    found = values_of([p for p in patients if p["patient_id"] == "P0"], "r_spearman")
+    assert rows["main"][column]["mean"] == pytest.approx(found.values.mean())
+    assert "R, acute embolism" in (out / "side-by-side.md").read_text(encoding="utf-8")
+
+
+def test_an_alternative_that_was_not_tested_may_be_left_out_again(results, cohort, tmp_path):
+    for tested in (False, True):
+        out = tmp_path / str(tested)
+        shutil.copytree(results.plan.out, out)
+        shutil.rmtree(out / "alternatives" / "unet", ignore_errors=True)
+        if not tested:
+            (out / "alternatives" / "context" / "test.json").unlink()
+        study = _Study(a_plan(cohort, out), silent)
+        study._begin()
+        assert study.plan.alternatives == (("context",) if tested else ())
+
+
+def test_an_alternative_that_diverges_is_reported_and_stops_nothing(cohort, results, tmp_path, monkeypatch):
+    network = Fit.network
+
+    def diverges(self, *more):
+        if "alternatives" in self.run.as_posix():
+            raise InputError(f"{self.run}: the loss is not a number any more in epoch 1")
+        return network(self, *more)
+
+    monkeypatch.setattr(Fit, "network", diverges)
+    found = run_study(a_plan(cohort, tmp_path, alternatives=("unet",)))
+    assert found.test == results.test
+    assert "not a number" in found.failed["unet"]
+    report = write_results(found).read_text(encoding="utf-8")
+    assert "unet (diverged)" in report
+
+
+def test_unknown_and_repeated_alternatives_are_refused(cohort, tmp_path):
+    for names in (("resnet",), ("unet", "unet"), ("arnn",)):
+        with pytest.raises(InputError, match="alternatives are chosen from unet, context, each once"):
+            a_plan(cohort, tmp_path, alternatives=names)
+
+
+def test_jobs_without_threads_are_refused(cohort, tmp_path):
+    with pytest.raises(InputError, match="give --threads too"):
+        a_plan(cohort, tmp_path, jobs=2, threads=0)
+
+
+def test_a_candidate_keeps_its_settings_in_another_architecture():
+    plain = Candidate(
+        ArnnSettings(channels=(4, 8, 16, 32), kernel=3, dropout=0.2), TrainingSettings(), PreprocessingSettings()
+    )
+    unet = plain.with_network("unet")
+    assert (unet.network.channels, unet.network.kernel, unet.network.dropout) == ((4, 8, 16, 32), 3, 0.2)
+    assert unet.with_network("arnn").network == plain.network
+
+
+def test_the_export_fits_its_budget_and_keeps_every_picture(out, tmp_path):
+    whole = (out / "report.html").read_text(encoding="utf-8")
+    for budget in (5_000_000, 900_000):
+        small = export_docs(out, tmp_path / str(budget), budget)
+        text = small.read_text(encoding="utf-8")
+        assert sum(path.stat().st_size for path in small.parent.iterdir()) <= budget
+        assert text.count("data:image/png") == whole.count("data:image/png")
+        assert (small.parent / "side-by-side.md").read_text() == (out / "side-by-side.md").read_text()
+    with pytest.raises(InputError, match="cannot be brought below"):
+        export_docs(out, tmp_path / "tiny", 10_000)
+    with pytest.raises(InputError, match="no report to export yet"):
+        export_docs(tmp_path, tmp_path / "none")
+
+
+def test_a_small_picture_still_shows_what_it_did(out):
+    png = (out / "contact-sheet.png").read_bytes()
+    path = out.parent / "small.png"
+    path.write_bytes(small_png(png, 700))
+    small, whole = Image.open(path), Image.open(out / "contact-sheet.png").convert("RGB")
+    assert small.width == min(700, whole.width)
+    difference = np.asarray(small.convert("RGB"), float) - np.asarray(whole.resize(small.size, 1), float)
+    assert np.abs(difference).mean() < 6
