@@ -320,7 +320,9 @@ def test_a_study_cut_off_again_and_again_ends_with_the_same_numbers(cohort, tmp_
 
 def test_a_death_between_checkpoint_and_copy_loses_no_epoch(tmp_path, monkeypatch):
     choice = Candidate(
-        ArnnSettings(channels=(4, 4, 6, 6), kernel=3), TrainingSettings(epochs=3, precision="fp32"), None
+        ArnnSettings(channels=(4, 4, 6, 6), kernel=3),
+        TrainingSettings(epochs=3, precision="fp32"),
+        PreprocessingSettings(),
     )
     samples = some_samples()
     runs = {name: Fit(tmp_path / name, choice, ["P0", "P1"], [], torch.device("cpu"), (1, 2, 3)) for name in "ab"}
