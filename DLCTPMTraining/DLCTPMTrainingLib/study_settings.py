@@ -122,6 +122,7 @@ class Candidate:
         words = f"rate {self.training.learning_rate:g}, {width}, edges {self.preprocessing.edges}"
         attention = getattr(self.network, "roi_attention", None)
         words += f", ROI {attention}" if attention else ""
+        words += f", movement {self.training.movement:g}" if self.training.movement else ""
         name = self.network.ARCHITECTURE
         return words if name == PAPER else f"{name}, {words}"
 
