@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from DLCTPMLib.network_parts import ConvUnit, PerfusionNetwork
+from DLCTPMLib.network_parts import ConvUnit, PerfusionNetwork, doubling, halving, same_size
 from DLCTPMLib.settings import StageSettings
 
 
@@ -68,8 +68,7 @@ class ArnnUnit(ConvUnit):
 
 
 def _convolution(inputs: int, outputs: int, settings: ArnnSettings) -> ArnnUnit:
-    same = settings.kernel // 2
-    return ArnnUnit(nn.Conv3d(inputs, outputs, settings.kernel, padding=same, bias=False), settings)
+    return ArnnUnit(same_size(inputs, outputs, settings.kernel), settings)
 
 
 class ResConv(nn.Module):
@@ -90,14 +89,14 @@ class StriConv(ArnnUnit):
     """2×2×2 strided convolution (purple bars): half the size."""
 
     def __init__(self, inputs: int, outputs: int, settings: ArnnSettings):
-        super().__init__(nn.Conv3d(inputs, outputs, 2, stride=2, bias=False), settings)
+        super().__init__(halving(inputs, outputs), settings)
 
 
 class ConvT(ArnnUnit):
     """2×2×2 transposed convolution (green bars): twice the size."""
 
     def __init__(self, inputs: int, outputs: int, settings: ArnnSettings):
-        super().__init__(nn.ConvTranspose3d(inputs, outputs, 2, stride=2, bias=False), settings)
+        super().__init__(doubling(inputs, outputs), settings)
 
 
 class SkipAtt(nn.Module):

@@ -24,6 +24,21 @@ class ConvUnit(nn.Sequential):
         )
 
 
+def same_size(inputs: int, outputs: int, kernel: int) -> nn.Conv3d:
+    """A convolution that keeps the size; ``kernel`` is odd. Without bias, for a ``ConvUnit``, as the two below."""
+    return nn.Conv3d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+
+
+def halving(inputs: int, outputs: int) -> nn.Conv3d:
+    """A 2×2×2 strided convolution: half the size."""
+    return nn.Conv3d(inputs, outputs, 2, stride=2, bias=False)
+
+
+def doubling(inputs: int, outputs: int) -> nn.ConvTranspose3d:
+    """A 2×2×2 transposed convolution: twice the size."""
+    return nn.ConvTranspose3d(inputs, outputs, 2, stride=2, bias=False)
+
+
 class PerfusionNetwork(nn.Module):
     """A network from the images of one lung to its relative perfusion.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from DLCTPMLib.network_parts import ConvUnit, PerfusionNetwork
+from DLCTPMLib.network_parts import ConvUnit, PerfusionNetwork, doubling, halving, same_size
 from DLCTPMLib.settings import StageSettings
 
 
@@ -53,10 +53,9 @@ class Pair(nn.Sequential):
     """Two convolutions of one scale."""
 
     def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
-        kernel, same = settings.kernel, settings.kernel // 2
         super().__init__(
-            Unit(nn.Conv3d(inputs, outputs, kernel, padding=same, bias=False), settings),
-            Unit(nn.Conv3d(outputs, outputs, kernel, padding=same, bias=False), settings),
+            Unit(same_size(inputs, outputs, settings.kernel), settings),
+            Unit(same_size(outputs, outputs, settings.kernel), settings),
         )
 
 
@@ -64,14 +63,14 @@ class Down(Unit):
     """2×2×2 strided convolution: half the size."""
 
     def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
-        super().__init__(nn.Conv3d(inputs, outputs, 2, stride=2, bias=False), settings)
+        super().__init__(halving(inputs, outputs), settings)
 
 
 class Up(Unit):
     """2×2×2 transposed convolution: twice the size."""
 
     def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
-        super().__init__(nn.ConvTranspose3d(inputs, outputs, 2, stride=2, bias=False), settings)
+        super().__init__(doubling(inputs, outputs), settings)
 
 
 class Unet(PerfusionNetwork):

@@ -10,7 +10,6 @@ import codecs
 import csv
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from DLCTPMLib.errors import InputError
+from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.progress import Progress, silent
 
 REQUIRED_COLUMNS = ("patient_id", "ct", "spect", "lungs")
@@ -218,9 +218,8 @@ def _write_images(folder: Path, settings) -> None:
     note = folder / "patient.json"
     note.unlink(missing_ok=True)
     for name in IMAGES:
-        part = folder / f".{name}.part.nrrd"
-        WriteImage(getattr(patient, name), str(part), True, 1)
-        os.replace(part, folder / f"{name}.nrrd")
+        with whole_file(folder / f"{name}.nrrd") as partial:
+            WriteImage(getattr(patient, name), str(partial), True, 1)
     _write_text(note, json.dumps(patient.info, indent=1, sort_keys=True))
 
 
@@ -239,10 +238,8 @@ def write_cohort_table(plan: list, out: Path, dicom: bool = False) -> Path:
 
 
 def _write_text(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    os.replace(temporary, path)
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 @dataclass(frozen=True)

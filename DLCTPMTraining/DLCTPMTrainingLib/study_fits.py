@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 
 from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.networks import build_network
+from DLCTPMLib.output_folder import whole_file
 from DLCTPMTrainingLib.samples import Samples
 from DLCTPMTrainingLib.study_settings import Candidate
 from DLCTPMTrainingLib.training import EpochRecord, train
@@ -101,9 +101,8 @@ class Fit:
     def _keep(self, epoch: int) -> None:
         if epoch in self.keep and not self._kept(epoch).is_file():
             self._kept(epoch).parent.mkdir(exist_ok=True)
-            partial = self._kept(epoch).with_suffix(".partial")
-            shutil.copyfile(self.run / CHECKPOINT, partial)
-            os.replace(partial, self._kept(epoch))
+            with whole_file(self._kept(epoch)) as partial:
+                shutil.copyfile(self.run / CHECKPOINT, partial)
 
     def _kept(self, epoch: int) -> Path:
         return self.run / "epochs" / f"{epoch:04d}.pt"
