@@ -8,12 +8,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from DLCTPMLib.network_parts import ConvUnit, PerfusionNetwork, doubling, halving, same_size
-from DLCTPMLib.settings import StageSettings
+from DLCTPMLib.network_parts import ConvolutionSettings, ConvUnit, PerfusionNetwork, doubling, halving, same_size
 
 
 @dataclass(frozen=True)
-class ArnnSettings(StageSettings):
+class ArnnSettings(ConvolutionSettings):
     """What the network is made of.
 
     Attributes:
@@ -27,7 +26,6 @@ class ArnnSettings(StageSettings):
         input_channels: images that it takes, enhanced CT first; the paper's one.
     """
 
-    WHAT = "network settings"
     ARCHITECTURE = "arnn"
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
@@ -38,18 +36,12 @@ class ArnnSettings(StageSettings):
     roi_attention: str = "literal"
     input_channels: int = 1
 
-    def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(int(n) for n in self.channels))
-        self.require(
-            {
-                "channels must be four positive numbers": len(self.channels) == 4 and min(self.channels) > 0,
-                "kernel must be odd": self.kernel % 2 == 1 and self.kernel > 0,
-                "convolutions must be at least 1": self.convolutions >= 1,
-                "dropout must lie in 0…1": 0 <= self.dropout < 1,
-                'roi_attention must be "literal", "soft" or "hard"': self.roi_attention in ROI_MASKS,
-                "input_channels must be at least 1": self.input_channels >= 1,
-            }
-        )
+    def own_rules(self) -> dict[str, bool]:
+        """What the paper's network has beside the others."""
+        return {
+            "convolutions must be at least 1": self.convolutions >= 1,
+            'roi_attention must be "literal", "soft" or "hard"': self.roi_attention in ROI_MASKS,
+        }
 
 
 ROI_MASKS = {

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from DLCTPMLib.network_parts import ConvUnit, PerfusionNetwork, doubling, halving, same_size
-from DLCTPMLib.settings import StageSettings
+from DLCTPMLib.network_parts import ConvolutionSettings, ConvUnit, PerfusionNetwork, doubling, halving, same_size
 
 
 @dataclass(frozen=True)
-class UnetSettings(StageSettings):
+class UnetSettings(ConvolutionSettings):
     """What the network is made of. Width, kernel and dropout are the paper's, so that the structure alone differs.
 
     Attributes:
@@ -22,24 +21,12 @@ class UnetSettings(StageSettings):
         input_channels: images that it takes, enhanced CT first.
     """
 
-    WHAT = "network settings"
     ARCHITECTURE = "unet"
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
     kernel: int = 5
     dropout: float = 0.1
     input_channels: int = 1
-
-    def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(int(n) for n in self.channels))
-        self.require(
-            {
-                "channels must be four positive numbers": len(self.channels) == 4 and min(self.channels) > 0,
-                "kernel must be odd": self.kernel % 2 == 1 and self.kernel > 0,
-                "dropout must lie in 0…1": 0 <= self.dropout < 1,
-                "input_channels must be at least 1": self.input_channels >= 1,
-            }
-        )
 
 
 class Unit(ConvUnit):

@@ -188,6 +188,23 @@ def test_a_network_nobody_knows_is_refused():
         network_settings({"architecture": "unet", "roi_attention": "soft"})
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"channels": (1, 2, 3)},
+        {"channels": (1, 2, 3, 0)},
+        {"kernel": 4},
+        {"kernel": -1},
+        {"dropout": 1.0},
+        {"input_channels": 0},
+    ],
+)
+def test_settings_that_make_no_network_are_refused_for_every_architecture(name, wrong):
+    with pytest.raises(InputError, match=f"network settings: {next(iter(wrong))} must"):
+        network_settings({"architecture": name, **wrong})
+
+
 def test_a_network_that_takes_other_images_than_are_made_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"takes 2 images but the preprocessing makes 1 \(enhanced\)"):
         check_inputs(ContextSettings(), PreprocessingSettings())
