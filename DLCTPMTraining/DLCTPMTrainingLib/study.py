@@ -20,7 +20,6 @@ results/              tables, figures, report.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,11 +36,12 @@ from DLCTPMTrainingLib.study_case_figures import contact_sheet
 from DLCTPMTrainingLib.study_check import CohortCheck, check_cohort
 from DLCTPMTrainingLib.study_drawing import styled, write_figure
 from DLCTPMTrainingLib.study_files import read_json, write_json
-from DLCTPMTrainingLib.study_jobs import Stage, run_stages, threads_of
+from DLCTPMTrainingLib.study_jobs import Stage, threads_of
 from DLCTPMTrainingLib.study_preparation import Patient
 from DLCTPMTrainingLib.study_settings import Candidate, StudyPlan
 from DLCTPMTrainingLib.study_split import Split
-from DLCTPMTrainingLib.study_workbench import DIVERGENCE, EVALUATE, PREPARE, Meter, Workbench
+from DLCTPMTrainingLib.study_stages import StagedWorkbench
+from DLCTPMTrainingLib.study_workbench import DIVERGENCE, EVALUATE, PREPARE, Meter
 
 CONTACT_SHEET = "contact-sheet.png"
 LEARNING_SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -134,12 +134,11 @@ def prepare_study(plan: StudyPlan, progress: Progress = silent) -> tuple[CohortC
         return _Study(plan, progress).prepare(), plan.out / CONTACT_SHEET
 
 
-class _Study(Workbench):
+class _Study(StagedWorkbench):
     """The stages in their order."""
 
     def __init__(self, plan: StudyPlan, progress: Progress, tell: Tell = untold):
         super().__init__(plan, progress, tell)
-        self._at_once = plan.jobs > 1 and self.device.type == "cpu"
         self.meter = Meter(progress, self._work())
 
     def run(self) -> StudyResults:
@@ -147,7 +146,8 @@ class _Study(Workbench):
         check = self.prepare()
         trials, chosen = self._search()
         roots = {"": chosen} | {f"alternatives/{name}": chosen.with_network(name) for name in self.plan.alternatives}
-        self._fit_at_once(roots)
+        beside = [self._without_arguments(chosen)] if self.plan.without else []
+        self.fit_beside(roots, beside)
         folds = [self.fold(number, chosen) for number in range(len(self.split.folds))]
         model = self._model(chosen, "")
         arms, failed = {}, {}
@@ -158,7 +158,7 @@ class _Study(Workbench):
                 if not any(words in str(error) for words in DIVERGENCE):
                     raise
                 failed[name] = str(error)
-        self._test_at_once({"": chosen} | {f"alternatives/{name}": arm[0] for name, arm in arms.items()}, chosen)
+        self.test_beside({"": chosen} | {f"alternatives/{name}": arm[0] for name, arm in arms.items()}, chosen)
         test, final = self.test(chosen), self.final_fit(chosen)
         self._finish_card(chosen, "", test)
         alternatives = {}
@@ -188,8 +188,8 @@ class _Study(Workbench):
             test=test,
             test_curve=self.test_curve(chosen),
             without=self._without(chosen) if self.plan.without else None,
-            sensitivity=self._sensitivity(chosen) if self.plan.sensitivity else None,
-            learning_curve=self._learning_curve(chosen) if self.plan.learning_curve else None,
+            sensitivity=self.fitted_beside(self._sensitivity(chosen)) if self.plan.sensitivity else None,
+            learning_curve=self.fitted_beside(self._learning_curve(chosen)) if self.plan.learning_curve else None,
             model=model,
             alternatives=alternatives,
             failed=failed,
@@ -205,7 +205,7 @@ class _Study(Workbench):
         self._begin()
         sheet = self.out / CONTACT_SHEET
         if self.split and not sheet.is_file():  # the split is checked or drawn before the images are worked on
-            self._prepare_at_once()
+            self.prepare_beside()
             with styled():
                 figure = contact_sheet(self.patients)
             simulated = any(row.simulated for row in self.rows)
@@ -248,7 +248,7 @@ class _Study(Workbench):
                 for fold in range(self.plan.search.folds)
             }
             cost = epochs * 2 * len(self.split.around(0))
-            self._run(
+            self.run_beside(
                 [Stage("trial", arguments, cost) for arguments in tried.values()],
                 [candidate.preprocessing for candidate in candidates],
             )
@@ -329,79 +329,27 @@ class _Study(Workbench):
             raise InputError(f"{self.plan.cohort}: without {self.plan.without!r} nobody is left to train or test on")
         return "without", chosen, learning, tested, "test"
 
-    def _sensitivity(self, chosen: Candidate) -> dict[str, list[dict]]:
-        """Variants of the preprocessing on the first fold: validation, never the test set."""
+    def _sensitivity(self, chosen: Candidate) -> dict[str, tuple]:
+        """Variants of the preprocessing, each a fit on the first fold: validation, never the test set."""
         variants = self.plan.sensitivity_variants(chosen.with_epochs(self.plan.search_epochs()))
         return {
             name: self._on_first_fold(f"sensitivity/{name.replace(' ', '-')}", variant, self.split.around(0))
             for name, variant in variants.items()
         }
 
-    def _learning_curve(self, chosen: Candidate) -> dict[str, list[dict]]:
-        """More and more training patients, the same number of steps."""
+    def _learning_curve(self, chosen: Candidate) -> dict[str, tuple]:
+        """Fits on more and more training patients of the first fold, each with the same number of steps."""
         everybody = self.split.around(0)
         order = np.random.default_rng([self.plan.split.seed, 3]).permutation(everybody).tolist()
-        figures = {}
+        fits = {}
         for share in LEARNING_SHARES:
             number = max(1, round(share * len(order)))
             longer = chosen.with_epochs(round(self.plan.search_epochs() * len(order) / number))
-            figures[str(number)] = self._on_first_fold(f"learning/{number}", longer, order[:number])
-        return figures
+            fits[str(number)] = self._on_first_fold(f"learning/{number}", longer, order[:number])
+        return fits
 
-    def _on_first_fold(self, run: str, choice: Candidate, learning: list[str]) -> list[dict]:
-        return self.trained_and_tested(run, choice, learning, self.split.folds[0], "validation")
-
-    def _prepare_at_once(self) -> None:
-        """Everybody's images, some patients a worker."""
-        self._run(self._in_parts("make_ready", [row.patient_id for row in self.rows], PREPARE), [])
-
-    def _fit_at_once(self, roots: dict[str, Candidate]) -> None:
-        """All that is trained: it depends on nothing but the chosen settings."""
-        stages = []
-        for root, choice in roots.items():
-            epochs = choice.training.epochs
-            if not (self.out / root / "model" / METADATA).is_file():
-                stages.append(Stage("final", (choice, root), 2 * len(self.split.training) * epochs))
-            for number, fold in enumerate(self.split.folds):
-                if not self.evaluated_all(fold, self.out / root / "folds" / str(number + 1) / "validation"):
-                    work = 2 * len(self.split.around(number)) * epochs + 2 * EVALUATE * len(fold)
-                    stages.append(Stage("fold", (number, choice, root), work))
-        chosen = roots[""]
-        if self.plan.without:
-            arguments = self._without_arguments(chosen)
-            if not self.evaluated_all(arguments[3], self.out / "without" / "test"):
-                work = 2 * len(arguments[2]) * chosen.training.epochs + EVALUATE * len(arguments[3])
-                stages.append(Stage("trained_and_tested", arguments, work))
-        self._run(stages, [choice.preprocessing for choice in roots.values()])
-
-    def _test_at_once(self, roots: dict[str, Candidate], chosen: Candidate) -> None:
-        """Every look at the test set; the models are there."""
-        work = EVALUATE * len(self.split.test)
-        stages = [Stage("test", (choice, root), work) for root, choice in roots.items()]
-        stages += [Stage("test_curve", (chosen,), 3 * work), Stage("ensemble", (chosen,), 2 * work)]
-        folders = [*(self.out / root / "test" for root in roots), self.out / "test-curve", self.out / "ensemble/test"]
-        left = zip(stages, folders, strict=True)
-        self._run([stage for stage, folder in left if not self.evaluated_all(self.split.test, folder)], [])
-
-    def _run(self, stages: list[Stage], preprocessing: Sequence) -> None:
-        """Run stages beside each other, once their samples are there; without workers, nothing: they come later."""
-        if not self._at_once or not stages:
-            return
-        parts = [
-            part
-            for settings in dict.fromkeys(preprocessing)
-            for part in self._in_parts("make_samples", self.split.training, 1.0, settings)
-        ]
-        for each in (parts, stages):
-            if each:
-                work = sum(stage.work for stage in each)
-                run_stages(self.plan, each, self.meter.part(work, counted=False), self.tell)
-
-    def _in_parts(self, method: str, patients: Sequence[str], work: float, *more: object) -> list[Stage]:
-        """One stage a worker for work that patients do not share."""
-        jobs = self.plan.jobs
-        parts = [list(patients[number::jobs]) for number in range(jobs)]
-        return [Stage(method, (part, *more), work * len(part)) for part in parts if part]
+    def _on_first_fold(self, run: str, choice: Candidate, learning: list[str]) -> tuple:
+        return run, choice, learning, self.split.folds[0], "validation"
 
     def _work(self) -> float:
         """All that lies ahead, in training steps of one lung; an estimate for the progress bar."""
