@@ -1,5 +1,6 @@
 """Run the command line as a module: ``python -m DLCTPMLib COMMAND …`` is how Slicer's Python starts it."""
 
+import contextlib
 import os
 import sys
 
@@ -10,6 +11,7 @@ if __name__ == "__main__":
         status = main()
     except SystemExit as ending:
         status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # whoever read it may be gone
+            stream.flush()
     os._exit(status)  # everything is written; taking torch and the images apart would keep the caller for a second

@@ -17,11 +17,12 @@ import traceback
 from collections.abc import Iterator
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
+from DLCTPMLib.caller import INTERRUPTED, end_with_caller
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.progress import JsonLines, TerminalBar, silent
 
-DONE, DEFECT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-"""Exit statuses."""
+DONE, DEFECT, BAD_INPUT = 0, 1, 2
+"""Exit statuses, beside ``INTERRUPTED``."""
 
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "failed to allocate", "not enough memory")
 
@@ -304,6 +305,7 @@ def main(argv: list[str] | None = None) -> int:
     interrupted: list[int] = []
     try:
         with _interruptible(interrupted):
+            end_with_caller()
             options = build_parser().parse_args(argv)
             _run(options)
     except KeyboardInterrupt:
@@ -338,9 +340,10 @@ def say(options: argparse.Namespace, text: str) -> None:
 
 
 def _tell(line: str) -> None:
-    """One line on standard error, in place of an unfinished progress bar."""
+    """One line on standard error, in place of an unfinished progress bar; whoever read along may be gone."""
     start = "\r\x1b[2K" if sys.stderr.isatty() else ""
-    print(f"{start}{line}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(f"{start}{line}", file=sys.stderr, flush=True)
 
 
 def _first_process_tells(error: Exception) -> bool:

@@ -45,7 +45,10 @@ class JsonLines:
         self._write({**self._last, **_finite(values)})
 
     def _write(self, line: dict) -> None:
-        print(json.dumps(line), file=self._stream, flush=True)
+        try:
+            print(json.dumps(line), file=self._stream, flush=True)
+        except BrokenPipeError as gone:  # the program that read along has ended: nobody waits for the results
+            raise KeyboardInterrupt from gone
 
 
 class TerminalBar:

@@ -17,6 +17,8 @@ from enum import Enum
 
 import qt
 
+from DLCTPMLib.caller import ENDS_WITH_INPUT
+
 POLL_MS = 50
 KILL_AFTER_S = 3.0
 """How long a cancelled process may clean up before it is killed."""
@@ -66,6 +68,8 @@ class EngineProgress:
 class EngineProcess:
     """One run of a command. Give it callbacks and ``start`` it; it reports from Qt's event loop.
 
+    The engine ends with Slicer, however Slicer ends (``DLCTPMLib.caller``).
+
     Args:
         command: program and arguments.
         environment: the child's environment; None for this process's own.
@@ -114,9 +118,9 @@ class EngineProcess:
         try:
             self._process = subprocess.Popen(
                 self.command,
-                env=self.environment,
+                env={**(os.environ if self.environment is None else self.environment), ENDS_WITH_INPUT: "1"},
                 cwd=self.folder,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # closed by the system when Slicer is killed
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
@@ -141,7 +145,10 @@ class EngineProcess:
         """Ask the process and its children to end; they are killed if they do not."""
         if self.running and self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
-            self._signal(signal.SIGTERM)
+            if os.name == "nt":
+                self._process.stdin.close()  # Windows has no signal that lets it tidy up
+            else:
+                self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the process and its children at once, without a report: the panel or Slicer is closing."""
@@ -220,7 +227,7 @@ class EngineProcess:
             self._timer.stop()
             self._timer = None
         if self._process is not None:
-            for stream in (self._process.stdout, self._process.stderr):
+            for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
                 stream.close()
         self.onFinished(result)
 

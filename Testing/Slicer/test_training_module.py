@@ -271,6 +271,42 @@ def test_whole_visit(panel, module, cohort_folder, uninterrupted, models, tmp_pa
     panel.panel.results._window.close()
 
 
+TRAINS = """
+from pathlib import Path
+from stand_in.modules import ScriptedModule
+for path in {modules!r}:
+    ScriptedModule.load(path)
+from DLCTPMTraining import DLCTPMTrainingLogic
+from DLCTPMTrainingSlicerLib.training_options import TrainingOptions
+options = TrainingOptions(Path({cohort!r}), Path({out!r}), name="tiny", device="cpu", **{options!r})
+def tell_epoch(record):
+    print("Epoch", len(record.fits[""]), flush=True)
+job = DLCTPMTrainingLogic().startTraining(options, onEpoch=tell_epoch)
+tell_engine(job._process._process)
+job.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sees the end of an orphaned process on Linux only")
+def test_a_training_of_a_killed_slicer_stops_and_resumes_to_the_same_weights(
+    training, cohort_folder, uninterrupted, tmp_path
+):
+    from slicer_process import foster_parent, killed_at
+
+    import DLCTPMTraining
+    from DLCTPMLib.caller import INTERRUPTED
+
+    out = tmp_path / "run"
+    modules = [str(REPOSITORY / "DLCTPM" / "DLCTPM.py"), str(TRAINING_MODULE)]
+    program = TRAINS.format(modules=modules, cohort=str(cohort_folder / "cohort.csv"), out=str(out), options=QUICK)
+    with foster_parent():
+        assert killed_at("Epoch 3", program, tmp_path) == INTERRUPTED
+    assert [path.name for path in out.rglob(".*")] == []
+    assert 3 <= len(history(out)) < EPOCHS
+    DLCTPMTraining.DLCTPMTrainingLogic().resume(out, device="cpu", install=False)
+    assert weights(out / "model") == weights(uninterrupted / "model")
+
+
 def test_the_trained_model_maps_perfusion_in_the_other_module(uninterrupted, models, logic, chest_ct):
     from DLCTPMSlicerLib.models import availableModels, installModel
 

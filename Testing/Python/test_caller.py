@@ -1,0 +1,112 @@
+"""The engine ends with the program that started it, where that was asked for, and only there."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from DLCTPMLib.caller import ENDS_WITH_INPUT
+
+WORKS = """
+import sys, time
+from DLCTPMLib.caller import end_with_caller
+end_with_caller()
+try:
+    print("begun", flush=True)
+    time.sleep({seconds})
+    print("done", flush=True)
+finally:
+    print("tidied up", flush=True)
+"""
+WILL_NOT_STOP = """
+import multiprocessing, time
+from DLCTPMLib import caller
+caller.GRACE_S = 0.3
+caller.end_with_caller()
+worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+if __name__ == "__main__":
+    worker.start()
+    try:
+        print("begun", flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("goes on", flush=True)
+    time.sleep(60)
+"""
+STARTS_ANOTHER = """
+import os, subprocess, sys
+from DLCTPMLib.caller import ENDS_WITH_INPUT, end_with_caller
+end_with_caller()
+code = f"import os, sys; print(repr(sys.stdin.read()), {ENDS_WITH_INPUT!r} in os.environ)"
+subprocess.run([sys.executable, "-c", code], check=True)
+"""
+COUNTS = """
+import itertools, time
+import DLCTPMLib.command_demo as demo
+def run(options, progress):
+    for step in itertools.count():
+        progress(f"Step {step}", 0.5)
+        time.sleep(0.01)
+demo.run = run
+from DLCTPMLib.commands import main
+raise SystemExit(main(["demo", "--progress", "json"]))
+"""
+
+
+def started(program, stdin=subprocess.PIPE, asked=True):
+    environment = {**os.environ, **({ENDS_WITH_INPUT: "1"} if asked else {})}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", program], env=environment, stdin=stdin, text=True, **pipes)
+
+
+def test_the_end_of_the_input_is_ctrl_c():
+    child = started(WORKS.format(seconds=60))
+    assert child.stdout.readline() == "begun\n"
+    out, errors = child.communicate(timeout=30)  # closes the child's standard input
+    assert out == "tidied up\n"
+    assert errors.endswith("KeyboardInterrupt\n")
+
+
+@pytest.mark.parametrize("stdin", ["/dev/null", "closed pipe", "terminal"])
+def test_on_a_command_line_standard_input_means_nothing(stdin):
+    if stdin == "terminal":
+        if os.name == "nt":
+            pytest.skip("Windows has no pseudo-terminals of this kind")
+        keyboard, child_end = os.openpty()
+        os.write(keyboard, b"\x04")  # Ctrl-D: an empty line ends
+    else:
+        child_end = subprocess.DEVNULL if stdin == "/dev/null" else subprocess.PIPE
+    child = started(WORKS.format(seconds=0.5), child_end, asked=False)
+    assert child.communicate(timeout=30)[0] == "begun\ndone\ntidied up\n"
+    assert child.returncode == 0
+
+
+def test_what_will_not_stop_is_ended_with_its_workers(tmp_path):
+    program = tmp_path / "program.py"  # a spawned worker imports the program from its file
+    program.write_text(WILL_NOT_STOP)
+    child = subprocess.Popen(
+        [sys.executable, str(program)],
+        env={**os.environ, ENDS_WITH_INPUT: "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout.readline() == "begun\n"
+    assert child.communicate(timeout=30)[0] == "goes on\n"  # ends with the last that could still write: the worker
+    assert child.returncode == 130
+
+
+def test_what_the_engine_starts_gets_neither_pipe_nor_request():
+    child = started(STARTS_ANOTHER)
+    assert child.wait(timeout=60) == 0  # with the pipe, the other one would wait for its end
+    assert child.stdout.read() == "'' False\n"
+
+
+def test_when_nobody_reads_the_progress_any_more_the_engine_ends():
+    child = started(COUNTS, stdin=subprocess.DEVNULL, asked=False)
+    assert json.loads(child.stdout.readline())["stage"] == "Step 0"
+    child.stdout.close()
+    assert child.stderr.read().startswith("interrupted\n")
+    child.wait(timeout=30)

@@ -1,0 +1,61 @@
+"""When Slicer is killed outright, the engine's process ends as after Ctrl-C, and nothing is half-written."""
+
+import sys
+
+import pytest
+from slicer_process import foster_parent, killed_at
+
+from DLCTPMLib.caller import INTERRUPTED
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sees the end of an orphaned process on Linux only")
+
+RUNS_ENGINE = """
+from DLCTPMSlicerLib.engine_command import engineCommand, engineEnvironment
+from DLCTPMSlicerLib.engine_process import EngineProcess
+process = EngineProcess({command}, engineEnvironment(), onProgress=tell_stage)
+process.start()
+tell_engine(process._process)
+process.wait()
+"""
+SILENT_COMMAND = """
+import sys, time
+import DLCTPMLib.command_demo as demo
+def run(options, progress):
+    progress("Silent work", 0.5)
+    time.sleep(600)
+demo.run = run
+from DLCTPMLib.commands import main
+sys.exit(main(["demo", "--progress", "json"]))
+"""
+"""Tells nothing more, so that nothing but the watch on the caller ends it."""
+
+
+@pytest.fixture
+def foster():
+    with foster_parent():
+        yield
+
+
+def test_an_engine_that_works_on_in_silence_ends(foster, tmp_path):
+    program = RUNS_ENGINE.format(command=[sys.executable, "-c", SILENT_COMMAND])
+    assert killed_at("Silent work", program, tmp_path, seconds=15) == INTERRUPTED
+
+
+@pytest.mark.parametrize("stage", ["Finding the lungs", "Mapping the", "Drawing the report"])
+def test_a_prediction_leaves_nothing(foster, chest_files, tmp_path, stage):
+    out = tmp_path / "results" / "of this CT"
+    arguments = ["predict", chest_files["ct"], "--model", chest_files["model"], "--out", str(out)]
+    program = RUNS_ENGINE.format(command=f"engineCommand({arguments!r})")
+    assert killed_at(stage, program, tmp_path) == INTERRUPTED
+    assert not out.parent.exists()
+
+
+def test_a_comparison_leaves_the_earlier_results(foster, chest_files, tmp_path):
+    out = tmp_path / "comparison"
+    out.mkdir()
+    (out / "result.json").write_text("earlier")
+    images = ["--prediction", chest_files["spect"], "--spect", chest_files["spect"], "--lungs", chest_files["lungs"]]
+    program = RUNS_ENGINE.format(command=f"engineCommand({['evaluate', *images, '--out', str(out)]!r})")
+    assert killed_at("Comparing", program, tmp_path) == INTERRUPTED
+    assert [path.name for path in out.iterdir()] == ["result.json"]
+    assert (out / "result.json").read_text() == "earlier"
