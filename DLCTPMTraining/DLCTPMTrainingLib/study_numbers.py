@@ -62,6 +62,17 @@ def values_of(
     return Values(columns[0].astype(float), columns[1], columns[2])
 
 
+def of_both(a: Values, b: Values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The values of those lungs or patients who have both, in one order, and the patients they belong to."""
+    first, second = ({(p, s): v for v, p, s in zip(f.values, f.patients, f.scopes, strict=True)} for f in (a, b))
+    both = [key for key in first if key in second]
+    return (
+        np.array([first[key] for key in both]),
+        np.array([second[key] for key in both]),
+        np.array([patient for patient, _ in both]),
+    )
+
+
 def predictions_of(figures: list[dict]) -> list[str]:
     """The model and every baseline, the model first."""
     names = dict.fromkeys(row["prediction"] for patient in figures for row in patient["rows"])
@@ -226,13 +237,10 @@ def _advantages(figures: list[dict], part: str, settings: StatisticsSettings) ->
     for baseline in predictions_of(figures)[1:]:
         result[baseline] = {}
         for metric in HEADLINE:
-            model, other = (
-                {(p, s): v for v, p, s in zip(f.values, f.patients, f.scopes, strict=True)}
-                for f in (values_of(figures, metric, name, part=part) for name in (MODEL, baseline))
+            model, other, patients = of_both(
+                *(values_of(figures, metric, name, part=part) for name in (MODEL, baseline))
             )
-            both = [key for key in model if key in other]
-            differences = np.array([model[key] - other[key] for key in both])
-            result[baseline][metric] = summary(differences, np.array([key[0] for key in both]), settings)
+            result[baseline][metric] = summary(model - other, patients, settings)
     return result
 
 

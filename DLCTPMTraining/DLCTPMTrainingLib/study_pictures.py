@@ -13,6 +13,7 @@ from DLCTPMTrainingLib import study_case_figures, study_figures, study_method_fi
 from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_evaluation import Mapped, map_patient
 from DLCTPMTrainingLib.study_numbers import PATIENT, values_of
+from DLCTPMTrainingLib.study_paired import paired_figure
 from DLCTPMTrainingLib.study_side_by_side import side_by_side_figure
 
 
@@ -57,6 +58,9 @@ def all_pictures(results: StudyResults, numbers: dict) -> list[Picture]:
                 lambda: study_case_figures.colour_views(_mapped(results, shown[0][1])), vector=False),
         Picture("side-by-side", "Mean over the lungs with 95 % intervals. Filled: the best on the validation folds.",
                 lambda: side_by_side_figure(numbers)),
+        Picture("paired-differences", "Paired differences between the networks, and of each from the best baseline: "
+                "mean over the patients with 95 % intervals. Filled: shown, with Holm's correction.",
+                lambda: paired_figure(numbers)),
         Picture("fig-4ab-curves", "Fig. 4(a, b): R and SSIM on the SPECT's grid by epoch. The test curve was "
                 "computed afterwards from saved weights and used for nothing.",
                 lambda: study_figures.curves(results)),

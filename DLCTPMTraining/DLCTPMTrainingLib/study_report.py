@@ -16,6 +16,7 @@ from DLCTPMTrainingLib.cohort_evaluation import as_csv
 from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_drawing import data_uri, styled, write_figure
 from DLCTPMTrainingLib.study_numbers import CORE, LUNG, WHOLE, numbers_of
+from DLCTPMTrainingLib.study_paired import TEST, VALIDATION, paired_comparisons, paired_table
 from DLCTPMTrainingLib.study_pictures import Picture, all_pictures
 from DLCTPMTrainingLib.study_report_template import TEMPLATE
 from DLCTPMTrainingLib.study_side_by_side import as_markdown, side_by_side, side_by_side_table
@@ -33,9 +34,11 @@ def write_results(results: StudyResults, progress: Progress = silent) -> Path:
         the path of ``report.html``.
     """
     folder = results.plan.out / "results"
-    numbers = numbers_of(results) | {"side_by_side": side_by_side(results)}
+    numbers = numbers_of(results)
+    numbers |= {"side_by_side": side_by_side(results), "paired": paired_comparisons(results)}
     headline = side_by_side_table(numbers, results.seconds)
-    tables = {table.name: table for table in [*all_tables(numbers), headline]}
+    paired = [paired_table(numbers, which) for which in (VALIDATION, TEST)]
+    tables = {table.name: table for table in [*all_tables(numbers), headline, *paired]}
     pictures = {picture.name: picture for picture in all_pictures(results, numbers)}
     with OutputFolder(folder, [f"{name}.{ending}" for name in OPTIONAL for ending in ("csv", "png", "svg")]) as out:
         pngs = {}
@@ -59,8 +62,9 @@ def write_results(results: StudyResults, progress: Progress = silent) -> Path:
 SECTIONS = {
     "Patients": ("fig-1-flow-chart", "table-1", "contact-sheet"),
     "Method": ("fig-2a-preprocessing", "fig-2b-network", "fig-3-colour-views", "search"),
-    "Results": ("side-by-side", "headline-per-lung", "headline-per-patient", "advantage", "paper", "fig-4ab-curves",
-                "fig-4cd-boxes", "outliers", "fig-5-cases", "fig-6-dsc", "tests", "folds"),
+    "Results": ("side-by-side", "paired-differences", "paired-validation", "paired-test", "headline-per-lung",
+                "headline-per-patient", "advantage", "paper", "fig-4ab-curves", "fig-4cd-boxes",
+                "outliers", "fig-5-cases", "fig-6-dsc", "tests", "folds"),
     "Beyond the paper": ("diagnoses", "joint-histogram", "calibration", "dsc-threshold", "bland-altman",
                          "percentages", "without", "sensitivity", "learning_curve", "learning-curve", "loss"),
 }  # fmt: skip

@@ -6,6 +6,7 @@ lungs is made over patients as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,6 +162,40 @@ def paired_test(a: np.ndarray, b: np.ndarray, margin: float) -> dict:
         "interval_90": [float(mean - reach), float(mean + reach)],
         "equivalent": bool(p_equivalence < 0.05),
     }
+
+
+def paired_difference(a: np.ndarray, b: np.ndarray, settings: StatisticsSettings) -> dict:
+    """How two predictions of the same patients differ.
+
+    Args:
+        a, b: one value each of the same patients in the same order.
+        settings: of the interval.
+
+    Returns:
+        ``pairs``, ``difference`` (mean of a − b), ``interval`` of it (bootstrap over the patients; None for fewer
+        than two), ``p`` of Wilcoxon's signed-rank test, two-sided (Wilcoxon 1945; None for fewer than two patients
+        or without any difference).
+    """
+    difference = np.asarray(a, float) - np.asarray(b, float)
+    n = len(difference)
+    some = n > 1 and bool(np.abs(difference).max() > _SAME)
+    return {
+        "pairs": n,
+        "difference": float(difference.mean()) if n else None,
+        "interval": cluster_interval(difference, np.arange(n), settings) if n > 1 else None,
+        "p": float(stats.wilcoxon(difference).pvalue) if some else None,
+    }
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """p-values corrected for their number (Holm 1979), in their order; a None stays and does not count."""
+    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, (p, place) in enumerate(known):
+        highest = max(highest, min(1.0, (len(known) - rank) * p))
+        corrected[place] = highest
+    return corrected
 
 
 def bland_altman(measured: np.ndarray, reference: np.ndarray) -> dict:

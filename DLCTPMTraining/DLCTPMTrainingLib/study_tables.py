@@ -171,10 +171,10 @@ def against_the_paper(numbers: dict) -> Table:
     for (which, metric), paper in TESTS_PAPER.items():
         if which == "validation":
             p = numbers["validation_against_test"][metric]["lungs"]["p"]
-            rows.append([f"{TITLES[metric]}, validation against test", _p(p), paper])
+            rows.append([f"{TITLES[metric]}, validation against test", p_text(p), paper])
         else:
             rows.append(
-                [f"{TITLES[metric]}, right against left", _p(numbers["right_against_left"][metric]["p"]), paper]
+                [f"{TITLES[metric]}, right against left", p_text(numbers["right_against_left"][metric]["p"]), paper]
             )
     for metric, paper in OUTLIERS_PAPER.items():
         cases = numbers["outliers"]["test"][metric]["cases"]
@@ -209,16 +209,16 @@ def tests(numbers: dict) -> Table:
         for unit, words in (("lungs", "Student's t, lungs (as the paper)"), ("patients", "Welch's t, patient means")):
             figure = figures[unit]
             rows.append([f"{TITLES[metric]}: validation against test", words, _signed(figure["difference"]),
-                         _t(figure), _p(figure["p"])])  # fmt: skip
+                         _t(figure), p_text(figure["p"])])  # fmt: skip
     for metric, figure in numbers["right_against_left"].items():
         rows.append([f"{TITLES[metric]}: right against left", f"paired t, {figure['pairs']} patients",
-                     _signed(figure["difference"]), _t(figure), _p(figure["p"])])  # fmt: skip
+                     _signed(figure["difference"]), _t(figure), p_text(figure["p"])])  # fmt: skip
         words = "not decided" if figure["equivalent"] is None else (
             "equivalent" if figure["equivalent"] else "equivalence not shown")  # fmt: skip
         interval = figure["interval_90"]
         shown = MISSING if interval is None else f"90 %: {interval[0]:+.3f} to {interval[1]:+.3f}".replace("-", "−")
         how = f"equivalence within ± {figure['margin']:g} (TOST): {words}"
-        rows.append([f"{TITLES[metric]}: right against left", how, shown, "", _p(figure["p_equivalence"])])
+        rows.append([f"{TITLES[metric]}: right against left", how, shown, "", p_text(figure["p_equivalence"])])
     columns = ["comparison", "test", "difference", "t (degrees of freedom)", "p"]
     note = "A large p is no proof of equality; the equivalence test is. Nothing is corrected for the number of tests."
     return Table("tests", "Tests", columns, rows, note=note)
@@ -362,7 +362,8 @@ def _t(figure: dict) -> str:
     return f"{figure['t']:.2f} ({figure['degrees']:.1f})".replace("-", "−")
 
 
-def _p(value: float | None) -> str:
+def p_text(value: float | None) -> str:
+    """A p-value as it is shown."""
     if value is None:
         return MISSING
     return "p < 0.0001" if value < 1e-4 else f"p = {value:.4f}"

@@ -9,6 +9,7 @@ from DLCTPMLib.report import BASELINE_NAMES, MISSING
 from DLCTPMLib.spect_comparison import MODEL
 from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_numbers import CORE, LUNG, WHOLE
+from DLCTPMTrainingLib.study_paired import paired_words
 from DLCTPMTrainingLib.study_side_by_side import side_by_side_words
 
 FULL_EPOCHS = 100
@@ -29,6 +30,7 @@ def verdicts(numbers: dict, simulated: bool) -> list[str]:
     sentences.append(f"R in the core is {_of(core['r_spearman'])}.")
     sentences.append(_on_acute_embolism(numbers))
     sentences += side_by_side_words(numbers["side_by_side"])
+    sentences += paired_words(numbers)
     if simulated:
         sentences.append(
             "All patients are simulated: no figure here may be set against a clinical one as if it were."
@@ -119,7 +121,9 @@ def methods(results: StudyResults) -> str:
         names = " and ".join(ARCHITECTURES[name].title for name in results.alternatives)
         sentences.append(
             f"{names} had the same split, folds, epochs, learning rate and widths; nothing was searched for them. "
-            "Each looked at the test set once, and the choice between them is made on the validation folds."
+            "Each looked at the test set once, and the choice between them is made on the validation folds alone. "
+            "Networks were compared by the means of each patient's lungs: bootstrap interval of the mean difference, "
+            "Wilcoxon's signed-rank test with Holm's correction over the comparisons of a metric."
         )
     if results.without is not None:
         sentences.append(

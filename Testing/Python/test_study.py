@@ -86,9 +86,10 @@ def rows_of_table(path: Path) -> list[dict]:
 def test_every_figure_and_table_of_the_paper_is_there(out):
     figures = ("fig-1-flow-chart", "fig-2a-preprocessing", "fig-2b-network", "fig-3-colour-views", "fig-4ab-curves",
                "fig-4cd-boxes", "fig-5-cases", "fig-6-dsc", "contact-sheet", "joint-histogram", "bland-altman",
-               "calibration", "dsc-threshold", "diagnoses", "loss")  # fmt: skip
+               "calibration", "dsc-threshold", "diagnoses", "loss", "paired-differences")  # fmt: skip
     tables = ("table-1", "headline-per-lung", "headline-per-patient", "paper", "advantage", "tests", "folds",
-              "outliers", "diagnoses", "percentages", "search", "without")  # fmt: skip
+              "outliers", "diagnoses", "percentages", "search", "without", "paired-validation",
+              "paired-test")  # fmt: skip
     assert all((out / f"{name}.png").stat().st_size > 3000 for name in figures)
     assert all((out / f"{name}.csv").is_file() for name in tables)
     assert sum(path.stat().st_size for path in out.glob("*.png")) < 5e6

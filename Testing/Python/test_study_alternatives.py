@@ -167,10 +167,27 @@ def test_the_best_is_chosen_by_validation_and_named(results, rows, out):
     html = (out / "report.html").read_text(encoding="utf-8")
     assert f"the {best} is the best on the validation folds" in html
     assert "it cannot be chosen by cross-validation" in html
+    assert "A choice between networks is made on the validation folds alone, never on the test set." in html
     assert "every map must fail there" in " ".join(html.split())
     text = (out / "side-by-side.md").read_text(encoding="utf-8")
     assert f"| {best} (best on validation) |" in text
     assert "*simulated*" in text
+
+
+def test_paired_differences_are_those_of_the_patients(results, out):
+    """By hand, from the evaluations' rows."""
+    table = list(csv.DictReader((out / "paired-test.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(table) == 4 * (3 + 3)  # two networks and the ensemble: each pair, each against a baseline
+    by_patient = {}
+    for name, figures in (("main", results.test), ("context", results.alternatives["context"].test)):
+        for patient in figures:
+            r = [row["r_spearman"] for row in patient["rows"]
+                 if (row["prediction"], row["part"]) == ("model", "whole") and row["scope"] != "lungs"]  # fmt: skip
+            by_patient.setdefault(patient["patient_id"], {})[name] = np.mean(r)
+    differences = [each["main"] - each["context"] for each in by_patient.values()]
+    assert table[0]["patients"] == str(len(differences))
+    found = float(table[0]["mean [95 % interval]"].split()[0].replace("−", "-"))
+    assert found == pytest.approx(np.mean(differences), abs=5.1e-4)
 
 
 def test_acute_embolism_has_a_column_of_its_own(results, rows, out):
