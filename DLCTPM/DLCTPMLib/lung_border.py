@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from DLCTPMLib.lung_cells import CellGrid, in_parallel
+from DLCTPMLib.lung_cells import CellGrid
 from DLCTPMLib.lung_parts import Box
+from DLCTPMLib.threads import in_parallel
 
 HELD = 0.6
 """A voxel that is not air is lung where the interpolated share of closed lung is above this."""

@@ -7,14 +7,12 @@ flipped or permuted gives the very same cells.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from DLCTPMLib.patient_axes import PatientAxes
+from DLCTPMLib.threads import in_parallel
 
 Offsets = list[tuple[int, int, int]]
 """Steps (z, y, x) from a cell to its neighbours."""
@@ -108,20 +106,6 @@ class CellGrid:
         return tuple(
             slice(c.start * f, min(c.stop * f, n)) for c, f, n in zip(cells, self.factors, self.voxels, strict=True)
         )
-
-
-def in_parallel(work: Callable[[range], None], layers: range) -> None:
-    """Do ``work`` on pieces of a range of layers, in threads: NumPy leaves the interpreter free meanwhile."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(cores, 4)
-    size = -(-len(layers) // (threads * 4)) or 1
-    pieces = [layers[start : start + size] for start in range(0, len(layers), size)]
-    if threads == 1 or len(pieces) < 2:
-        for piece in pieces:
-            work(piece)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, pieces))
 
 
 def ball(radius_mm: float, cell_mm: tuple[float, float, float], flat: bool = False) -> Offsets:

@@ -15,12 +15,15 @@ from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_box import LungBox
 from DLCTPMLib.lung_grid import LungGrid
 from DLCTPMLib.lungs import SIDES, side_masks
-from DLCTPMLib.memory import sparse_zeros
+from DLCTPMLib.meanwhile import meanwhile
+from DLCTPMLib.memory import sparse_zeros, touched_zeros
 from DLCTPMLib.patient_axes import PatientAxes, file_image, patient_array, upright_grid
 from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct, network_inputs
 from DLCTPMLib.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from DLCTPMLib.inference import Predictor
     from DLCTPMLib.model_bundle import ModelBundle
 
@@ -85,11 +88,18 @@ class Chest:
         self.grids = {side: LungGrid(box, mask, grid_shape) for side, (box, mask) in found.crops().items()}
         if not self.grids:
             raise InputError("the lung mask is empty: give a mask in which both lungs are labelled")
+        self._room: Future[np.ndarray] | None = None
 
     @property
     def warnings(self) -> list[str]:
         """Which lung is absent, if one is."""
         return [f"the mask has no {side}: it is not mapped" for side in SIDES if side not in self.grids]
+
+    def make_room(self) -> None:
+        """Get the memory of the next map while something else is done: that takes as long as filling it."""
+        if not self._tilted:
+            shape, boxes = self.axes.shape, [grid.box for grid in self.grids.values()]
+            self._room = meanwhile(lambda: touched_zeros(shape, boxes))
 
     def crop_of(self, side: str, image: sitk.Image, transform: sitk.Transform | None = None) -> np.ndarray:
         """Another image, linearly interpolated at the voxels of one lung's crop: float32 (z, y, x).
@@ -116,7 +126,8 @@ class Chest:
 
     def to_view(self, cells: dict[str, np.ndarray]) -> np.ndarray:
         """The same as a (z, y, x) array along the axes of the CT, for what needs no image."""
-        view = sparse_zeros(PatientAxes.of(self._ct).shape)
+        room, self._room = self._room, None
+        view = room.result() if room else sparse_zeros(PatientAxes.of(self._ct).shape)
         if self._tilted:
             for side, mask in zip(SIDES, side_masks(self._labels), strict=True):
                 if side in self.grids and mask.any():
@@ -180,17 +191,17 @@ def map_lungs(
     progress: Progress,
 ) -> dict[str, np.ndarray]:
     """Relative perfusion of each lung on the network's grid: down-sample, enhance, predict."""
+    chest.make_room()
+    progress("Preparing the lungs", 0.0)
+    with stopwatch("downsample"):
+        prepared = {side: (grid.down(chest.hu), grid.mask) for side, grid in chest.grids.items()}
+    with stopwatch("enhancement"):
+        images = {side: network_inputs(hu, mask, settings) for side, (hu, mask) in prepared.items()}
     cells = {}
-    for number, (side, grid) in enumerate(chest.grids.items()):
-        start = number / len(chest.grids)
-        progress(f"Preparing the {side}", 0.9 * start)
-        with stopwatch("downsample"):
-            hu, mask = grid.down(chest.hu), grid.mask
-        with stopwatch("enhancement"):
-            images = network_inputs(hu, mask, settings)
-        progress(f"Mapping the {side}", 0.9 * (start + 0.4 / len(chest.grids)))
+    for number, side in enumerate(images):
+        progress(f"Mapping the {side}", 0.2 + 0.7 * number / len(images))
         with stopwatch("network"):
-            cells[side] = predictor(images)
+            cells[side] = predictor(images[side])
     return cells
 
 

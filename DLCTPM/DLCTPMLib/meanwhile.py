@@ -1,10 +1,29 @@
-"""Modules that take long to import, imported while something else is done."""
+"""What takes long, done while something else is done."""
 
 from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+def meanwhile(work: Callable[[], Value]) -> Future[Value]:
+    """Begin some work in a thread and return at once; ``result()`` waits for it and raises what it raised."""
+    future: Future[Value] = Future()
+
+    def do() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # for whoever asks for the result
+            future.set_exception(error)
+
+    threading.Thread(target=do, name="meanwhile", daemon=True).start()
+    return future
 
 
 def import_meanwhile(*names: str) -> None:

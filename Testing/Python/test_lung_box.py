@@ -4,7 +4,6 @@ import SimpleITK as sitk
 from DLCTPMLib.chest_regions import ChestRegion
 from DLCTPMLib.lung_box import LungBox
 from DLCTPMLib.lungs import side_masks
-from DLCTPMLib.memory import sparse_zeros
 from DLCTPMLib.patient_axes import file_image
 
 
@@ -46,12 +45,3 @@ def test_a_lung_that_is_absent_has_no_crop():
     one = np.zeros((6, 5, 4), np.uint16)
     one[2:4, 1:3, 1] = 3
     assert list(LungBox.of(file_image(one, empty)).crops()) == ["left lung"]
-
-
-def test_sparse_zeros_are_zeros_that_can_be_written():
-    array = sparse_zeros((3, 4, 5))
-    assert array.dtype == np.float32
-    assert not array.any()
-    array[1, 2:, 3] = 2.5
-    assert array.sum() == 5
-    assert sparse_zeros((0, 4)).shape == (0, 4)
