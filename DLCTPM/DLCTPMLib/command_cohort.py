@@ -1,4 +1,8 @@
-"""``dlctpm cohort simulate`` and ``dlctpm cohort check``: virtual patients, and the faults of a cohort's table."""
+"""``dlctpm cohort simulate`` and ``dlctpm cohort check``: virtual patients, and the faults of a cohort's table.
+
+With ``--ct-folder`` the patients' CTs and lungs are real and only perfusion and SPECT are simulated; the cohort then
+holds a copy of each CT that it uses, and of where it came from no more than the file's name.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,9 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     if options.workers is not None and options.workers < 1:
         raise InputError(f"--workers {options.workers}: give 1 or more")
     workers = min(options.workers or os.cpu_count() or 1, options.patients)
+    if options.ct_folder is not None:
+        _run_on_real_cts(options, workers, progress)
+        return
     table = simulate_cohort(
         options.patients,
         options.seed,
@@ -32,6 +39,24 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     progress("Done", 1.0)
     dicom = f", with DICOM in {table.with_name('cohort_dicom.csv')}" if options.dicom else ""
     say(options, f"{options.patients} simulated patients, table in {table}{dicom}")
+
+
+def _run_on_real_cts(options: argparse.Namespace, workers: int, progress: Progress) -> None:
+    from DLCTPMTrainingLib.real_cohort import simulate_on_real_cts
+
+    if options.dicom:
+        raise InputError("--dicom is for virtual patients' CTs; leave it out with --ct-folder, whose CTs are real")
+    table = simulate_on_real_cts(
+        options.ct_folder,
+        options.patients,
+        options.seed,
+        options.out,
+        progress,
+        workers,
+        lambda settings: replace(settings, spect=options.spect),
+    )
+    progress("Done", 1.0)
+    say(options, f"{options.patients} patients with real CTs and simulated perfusion and SPECT, table in {table}")
 
 
 def check(options: argparse.Namespace, progress: Progress) -> None:

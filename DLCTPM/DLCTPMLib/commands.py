@@ -183,6 +183,12 @@ def _add_cohort(commands) -> None:
         default="osem",
         help="osem: acquired and reconstructed; analytic: blurred, quick (default: osem)",
     )
+    simulate.add_argument(
+        "--ct-folder",
+        metavar="CTS",
+        help="simulate on the real CTs of this folder, at most one patient on each: CT and lungs stay as they are "
+        "(the CT is copied into DIR, without names), perfusion and SPECT are simulated",
+    )
     simulate.add_argument("--dicom", action="store_true", help="also write each CT and SPECT as DICOM")
     simulate.add_argument("--workers", type=int, metavar="N", help="patients made at once (default: the cores)")
     check = _add(parts, "check", "Look for faults in a cohort's table and images.", "command_cohort:check")

@@ -70,7 +70,7 @@ def build_anatomy(shape: ChestShape, spacing_mm: float, margin_mm: tuple[float, 
     implicit = np.minimum(fields[RIGHT], fields[LEFT]) * s + uneven
     lung_mm = _first_order_distance(implicit.astype(np.float32), spacing_mm)
     surroundings = surroundings_hu(shape, grid, between, cages, domes, body(shape, z, y, x), rng)
-    lobe, fissure = _lobes(shape, grid, lung_mm, side, rng)
+    lobe, fissure = lobes_by_fissures(shape, grid, lung_mm, side, rng)
     points = {name: point * shape.scale for name, point in landmarks(shape).items()}
     return Anatomy(shape, grid, lung_mm, side, lobe, fissure, surroundings, points)
 
@@ -82,8 +82,14 @@ def _first_order_distance(implicit: np.ndarray, spacing_mm: float) -> np.ndarray
     return np.clip(implicit / np.clip(length, 0.35, 3.0), -25, 25).astype(np.float32)
 
 
-def _lobes(shape, grid, lung_mm, side, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Lobes by the oblique and horizontal fissures, placed so that each lobe has its share of the lung."""
+def lobes_by_fissures(
+    shape: ChestShape, grid: Grid, lung_mm: np.ndarray, side: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lobes by the oblique and horizontal fissures, placed so that each lobe has its share of the lung.
+
+    Returns:
+        ``Anatomy.lobe`` and ``Anatomy.fissure_mm``.
+    """
     z, y, x = grid.zyx
     wavy = RandomField(rng, 45.0 * shape.scale).on(grid) * np.float32(4.0)
     # The oblique fissure falls from about T4 at the back to the front third of the diaphragm.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 import os
 from collections.abc import Callable
@@ -77,7 +78,8 @@ def table_1_row(diagnosis: str) -> str:
     return "Others"
 
 
-def _largest_remainder(total: int, weights: list[int]) -> list[int]:
+def largest_remainder(total: int, weights: list[int]) -> list[int]:
+    """Whole numbers in the proportion of ``weights`` whose sum is ``total``."""
     quotas = [total * weight / sum(weights) for weight in weights]
     counts = [int(quota) for quota in quotas]
     order = sorted(range(len(weights)), key=lambda i: (counts[i] - quotas[i], i))
@@ -107,7 +109,7 @@ def plan_cohort(patients: int, seed: int) -> list:
     root = np.random.SeedSequence(seed)
     rng = np.random.default_rng(root.spawn(1)[0])
     diagnoses: list[str] = []
-    counts = _largest_remainder(patients, [count for count, _ in TABLE_1.values()])
+    counts = largest_remainder(patients, [count for count, _ in TABLE_1.values()])
     for count, (row, (_, names)) in zip(counts, TABLE_1.items(), strict=True):
         names = list(rng.permutation(names)) if row == "Others" else names
         diagnoses += [str(names[i % len(names)]) for i in range(count)]
@@ -154,13 +156,28 @@ def simulate_cohort(
     Returns:
         The path of ``cohort.csv``.
     """
-    out = Path(out)
     plan = plan_cohort(patients, seed)  # refuses nonsense before anything is written
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, not a folder; give another place for the cohort")
+    return make_cohort([adjust(settings) for settings in plan] if adjust else plan, out, progress, workers, dicom)
+
+
+def make_cohort(
+    plan: list, out: Path | str, progress: Progress = silent, workers: int = 1, dicom: bool = False
+) -> Path:
+    """Make the planned patients that are not there yet, then the table; see ``simulate_cohort``.
+
+    Args:
+        plan: the settings of each patient (``VirtualPatientSettings`` or alike).
+        out: folder, made if needed.
+        progress: told after each patient.
+        workers: processes.
+        dicom: whether to write CT and SPECT as DICOM too.
+
+    Returns:
+        The path of ``cohort.csv``.
+    """
+    out = Path(out)
+    check_place(out)
     out.mkdir(parents=True, exist_ok=True)
-    if adjust:
-        plan = [adjust(settings) for settings in plan]
     progress("virtual patients", 0.0)
     if workers <= 1:
         for done, settings in enumerate(plan, 1):
@@ -176,6 +193,12 @@ def simulate_cohort(
     return write_cohort_table(plan, out)
 
 
+def check_place(out: Path) -> None:
+    """Refuse a place for a cohort that is taken by a file."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, not a folder; give another place for the cohort")
+
+
 def _use_threads(number: int) -> None:
     """Share the cores between the processes: each using them all would be slower."""
     import SimpleITK as sitk
@@ -188,7 +211,7 @@ def _use_threads(number: int) -> None:
 def write_patient(settings, out: Path, dicom: bool = False) -> Path:
     """Make one virtual patient's folder under ``out`` unless it is there whole, with the same configuration."""
     folder = Path(out) / settings.patient_id
-    if not _is_there(folder, settings):
+    if kept_note(folder, settings) is None:
         _write_images(folder, settings)
     if dicom:
         from DLCTPMTrainingLib.cohort_dicom import write_patient_dicom
@@ -197,23 +220,23 @@ def write_patient(settings, out: Path, dicom: bool = False) -> Path:
     return folder
 
 
-def _is_there(folder: Path, settings) -> bool:
+def kept_note(folder: Path, settings) -> dict | None:
+    """What a patient's folder notes of it (``patient.json``) if it is there whole, as these settings make it."""
     note = folder / "patient.json"
     if not note.exists() or not all((folder / f"{name}.nrrd").exists() for name in IMAGES):
-        return False
+        return None
     try:
-        return json.loads(note.read_text(encoding="utf-8")).get("configuration_sha256") == settings.sha256
+        content = json.loads(note.read_text(encoding="utf-8"))
     except json.JSONDecodeError:
-        return False  # cut short by a crash: make the patient again
+        return None  # cut short by a crash: make the patient again
+    return content if content.get("configuration_sha256") == settings.sha256 else None
 
 
 def _write_images(folder: Path, settings) -> None:
     """Simulate a patient and write the images, then the note that says they are whole."""
     from SimpleITK import WriteImage
 
-    from DLCTPMTrainingLib.virtual_patient import simulate_patient
-
-    patient = simulate_patient(settings)
+    patient = settings.simulate()
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "patient.json"
     note.unlink(missing_ok=True)
@@ -224,16 +247,22 @@ def _write_images(folder: Path, settings) -> None:
 
 
 def write_cohort_table(plan: list, out: Path, dicom: bool = False) -> Path:
-    """Write ``cohort.csv`` for planned patients under ``out``; ``cohort_dicom.csv`` names CT and SPECT in DICOM."""
+    """Write ``cohort.csv`` for planned patients under ``out``; ``cohort_dicom.csv`` names CT and SPECT in DICOM.
+
+    Patients made on real CTs have further columns: their settings' ``columns``.
+    """
     files = {name: f"{name}.nrrd" for name in IMAGES} | (DICOM if dicom else {})
-    lines = [",".join(COLUMNS)]
+    rows = []
     for s in plan:
         paths = {name: f"{s.patient_id}/{file}" for name, file in files.items()}
         row = {"patient_id": s.patient_id, **paths, "diagnosis": s.diagnosis, "sex": s.sex, "age": str(s.age)}
-        row |= {"seed": str(s.seed), "simulated": "yes"}
-        lines.append(",".join(row[column] for column in COLUMNS))
+        rows.append(row | {"seed": str(s.seed), "simulated": "yes"} | getattr(s, "columns", {}))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys((*COLUMNS, *rows[0]))), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     path = Path(out) / ("cohort_dicom.csv" if dicom else "cohort.csv")
-    _write_text(path, "\n".join(lines) + "\n")
+    _write_text(path, text.getvalue())
     return path
 
 
@@ -385,6 +414,7 @@ def _row(path: Path, line: int, header: list[str], values: list[str]) -> CohortR
 
 __all__ = [
     "CohortRow",
+    "make_cohort",
     "plan_cohort",
     "read_cohort",
     "read_rows",

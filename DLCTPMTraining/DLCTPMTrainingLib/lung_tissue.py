@@ -111,11 +111,7 @@ def healthy_lung(
     back = float(y[np.flatnonzero(lung.any(axis=(0, 2)))[-1]])
     density += np.float32(rim) * np.exp(-(back - y) / 9)[None, :, None].astype(np.float32)
 
-    gradient_flow = draw(rng, "flow.gradient")
-    periphery = draw(rng, "flow.periphery")
-    depth = np.clip(-anatomy.lung_mm, 0, 25)
-    flow = 1 - np.float32(1 - periphery) * np.exp(-depth / np.float32(value("flow.periphery_mm")))
-    flow[anatomy.side == RIGHT] *= np.float32(draw(rng, "flow.right_to_left"))
+    flow, gradient_flow = resting_flow(anatomy, rng)
     count = len(arteries.terminals)
     state = LungState(
         anatomy=anatomy,
@@ -123,7 +119,7 @@ def healthy_lung(
         veins=veins,
         territory=territories(anatomy, arteries),
         density=np.maximum(density, np.float32(0.03)),
-        flow=flow.astype(np.float32),
+        flow=flow,
         terminal_flow=np.ones(count),
         silent_flow=np.ones(count),
         vessel_scale=np.ones(count),
@@ -133,6 +129,16 @@ def healthy_lung(
     )
     _findings_of_age(state, age, rng)
     return state
+
+
+def resting_flow(anatomy: Anatomy, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Flow per gram of a healthy lung at rest before gravity (core grid, float32), and its gravity gradient."""
+    gradient = draw(rng, "flow.gradient")
+    periphery = draw(rng, "flow.periphery")
+    depth = np.clip(-anatomy.lung_mm, 0, 25)
+    flow = 1 - np.float32(1 - periphery) * np.exp(-depth / np.float32(value("flow.periphery_mm")))
+    flow[anatomy.side == RIGHT] *= np.float32(draw(rng, "flow.right_to_left"))
+    return flow.astype(np.float32), gradient
 
 
 def emphysema(state: LungState, extent: float, pattern: str, rng: np.random.Generator) -> None:

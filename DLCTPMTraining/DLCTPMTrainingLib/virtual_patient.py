@@ -84,13 +84,26 @@ class VirtualPatientSettings:
     @property
     def sha256(self) -> str:
         """Hash of everything that decides the voxels: settings, parameter table, generator version."""
-        table = {name: [entry.kind, entry.low, entry.high] for name, entry in PARAMETERS.items()}
-        content = json.dumps([GENERATOR_VERSION, self.to_dict(), table], sort_keys=True)
+        content = json.dumps([GENERATOR_VERSION, self.to_dict(), parameter_table()], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def stream(self, name: str) -> np.random.Generator:
         """The random stream of a stage."""
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(STREAMS.index(name),)))
+        return random_stream(self.seed, name)
+
+    def simulate(self) -> VirtualPatient:
+        """The patient (``simulate_patient``): what a cohort asks of whatever it is planned from."""
+        return simulate_patient(self)
+
+
+def parameter_table() -> dict[str, list]:
+    """The values of the parameter table, as configuration hashes hold them."""
+    return {name: [entry.kind, entry.low, entry.high] for name, entry in PARAMETERS.items()}
+
+
+def random_stream(seed: int, name: str) -> np.random.Generator:
+    """The random stream of a stage (one of ``STREAMS``) of the patient with this seed."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(name),)))
 
 
 @dataclass
@@ -124,7 +137,7 @@ def simulate_patient(settings: VirtualPatientSettings) -> VirtualPatient:
         "lungs": ct_grid.image(rendered.labels, chest.offset_mm),
         "perfusion": core.image(chest.perfusion, chest.offset_mm),
     }
-    images["spect"], drawn = _scan(settings, chest, images["ct"], images["perfusion"])
+    images["spect"], drawn = scan(settings, chest, images["ct"], images["perfusion"])
     for image in images.values():
         image.SetMetaData("simulated", "yes: virtual patient, not a person; research use only")
         image.SetMetaData("patient_id", settings.patient_id)
@@ -175,10 +188,18 @@ class _Chest:
         return cls(state, vessels, perfusion(state, vessels, flow, output), body, margin, offset)
 
 
-def _scan(
-    settings: VirtualPatientSettings, chest: _Chest, ct: sitk.Image, perfusion: sitk.Image
-) -> tuple[sitk.Image, dict]:
-    """The SPECT stage: its own settings, its own stream, only the truth from the stages before."""
+def scan(settings, chest, ct: sitk.Image, perfusion: sitk.Image) -> tuple[sitk.Image, dict]:
+    """The SPECT stage: its own settings, its own stream, only the truth from the stages before.
+
+    Args:
+        settings: ``VirtualPatientSettings``, or the ``RealCtPatientSettings`` of a patient made on a real CT.
+        chest: the truth: ``state``, ``perfusion``, ``body`` and ``offset_mm`` on the core grid.
+        ct: HU.
+        perfusion: ``chest.perfusion`` as an image.
+
+    Returns:
+        The SPECT, and what was drawn for it.
+    """
     stream = settings.stream("spect")
     level = "spect.high_ph" if settings.diagnosis == "pulmonary hypertension" else "spect.high_other"
     high_value = draw(stream, level)
