@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import slicer
-import vtk
 from slicer import (
     vtkMRMLLabelMapVolumeNode,
     vtkMRMLLinearTransformNode,
@@ -22,9 +21,9 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
+
+from DLCTPMSlicerLib.module_widget import ModuleWidget
 
 #
 # DLCTPM
@@ -134,84 +133,24 @@ class DLCTPMParameterNode:
 #
 
 
-class DLCTPMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class DLCTPMWidget(ModuleWidget):
     """The panel; each part of it lives in a ``DLCTPMSlicerLib.panel_…`` file."""
 
-    def __init__(self, parent=None) -> None:
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._guiTag = None
+    def makeLogic(self):
+        """The module's logic."""
+        return DLCTPMLogic()
 
-    def setup(self) -> None:
-        """Called once, when the user opens the module the first time."""
-        ScriptedLoadableModuleWidget.setup(self)
+    def makePanel(self):
+        """What is behind the widgets."""
         from DLCTPMSlicerLib.panel import Panel
 
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/DLCTPM.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
-        self.logic = DLCTPMLogic()
-        self.panel = Panel(self.ui, self.logic)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
-        self.initializeParameterNode()
-
-    def cleanup(self) -> None:
-        """Called before the panel goes: nothing may keep running or observing."""
-        self.setParameterNode(None)
-        self.removeObservers()
-        self.panel.close()
-
-    def enter(self) -> None:
-        """Called each time the user opens this module."""
-        self.initializeParameterNode()
-        self.panel.refreshChoices()
-
-    def exit(self) -> None:
-        """Called each time the user opens a different module: a running prediction goes on."""
-        self.setParameterNode(None)
-
-    def onSceneStartClose(self, _caller, _event) -> None:
-        """The scene is about to be closed."""
-        self.setParameterNode(None)
-
-    def onSceneEndClose(self, _caller, _event) -> None:
-        """The scene was closed."""
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-
-    def onSceneEndImport(self, _caller, _event) -> None:
-        """A scene was read: node references are only now complete, and no event says so."""
-        if self.parent.isEntered:
-            self.setParameterNode(None)
-            self.initializeParameterNode()
+        return Panel(self.ui, self.logic)
 
     def initializeParameterNode(self) -> None:
         """Make sure that there is a parameter node, observed, with a CT chosen if there is one."""
-        self.setParameterNode(self.logic.getParameterNode())
+        super().initializeParameterNode()
         if not self._parameterNode.ctVolume:
             self._parameterNode.ctVolume = self.panel.firstCt()
-
-    def setParameterNode(self, parameterNode) -> None:
-        """Bind the widgets to a parameter node, or to none."""
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterModified)
-        self._parameterNode = parameterNode
-        self.panel.setParameters(parameterNode)
-        if parameterNode:
-            self._guiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterModified)
-            self.onParameterModified()
-
-    def onParameterModified(self, _caller=None, _event=None) -> None:
-        """Something was chosen."""
-        self.panel.update()
 
 
 #
@@ -244,14 +183,9 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
 
     def startSegmentation(self, ct, **callbacks):
         """Start finding the lungs; the job delivers a segmentation node."""
-        from DLCTPMSlicerLib import prediction
-        from DLCTPMSlicerLib.engine_job import EngineJob
+        from DLCTPMSlicerLib import jobs
 
-        return EngineJob(
-            lambda folder: prediction.segmentationArguments(ct, folder),
-            lambda folder: prediction.segmentationNode(ct, folder),
-            **callbacks,
-        ).start()
+        return jobs.startSegmentation(ct, **callbacks)
 
     def segmentLungs(self, ct: vtkMRMLScalarVolumeNode) -> vtkMRMLSegmentationNode:
         """Find the lungs of a CT with the engine and wait: a segmentation, one segment a region."""
@@ -259,14 +193,9 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
 
     def startPrediction(self, ct, lungs=None, model="", device="auto", threshold=0.66, **callbacks):
         """Start mapping perfusion; the job delivers ``PredictionNodes``. Arguments as for ``predict``."""
-        from DLCTPMSlicerLib import prediction
-        from DLCTPMSlicerLib.engine_job import EngineJob
+        from DLCTPMSlicerLib import jobs
 
-        return EngineJob(
-            lambda folder: prediction.predictionArguments(ct, lungs, model, device, threshold, folder),
-            lambda folder: prediction.predictionNodes(ct, folder),
-            **callbacks,
-        ).start()
+        return jobs.startPrediction(ct, lungs, model, device, threshold, **callbacks)
 
     def predict(
         self,
@@ -292,14 +221,9 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
 
     def startRegistration(self, ct, spect, kind="rigid", lungs=None, **callbacks):
         """Start registering with the engine; the job delivers the transform node, which is put on the SPECT."""
-        from DLCTPMSlicerLib import spect_steps
-        from DLCTPMSlicerLib.engine_job import EngineJob
+        from DLCTPMSlicerLib import jobs
 
-        return EngineJob(
-            lambda folder: spect_steps.registrationArguments(ct, spect, lungs, kind, folder),
-            lambda folder: spect_steps.registrationTransform(spect, folder),
-            **callbacks,
-        ).start()
+        return jobs.startRegistration(ct, spect, kind, lungs, **callbacks)
 
     def registerSpect(
         self,
@@ -337,14 +261,9 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
 
     def startEvaluation(self, perfusion, spect, ct=None, model="", threshold=0.66, **callbacks):
         """Start comparing with a SPECT; the job delivers the metrics table node."""
-        from DLCTPMSlicerLib import spect_steps
-        from DLCTPMSlicerLib.engine_job import EngineJob
+        from DLCTPMSlicerLib import jobs
 
-        return EngineJob(
-            lambda folder: spect_steps.evaluationArguments(perfusion, spect, ct, model, threshold, folder),
-            lambda folder: spect_steps.evaluationTable(perfusion, spect, folder),
-            **callbacks,
-        ).start()
+        return jobs.startEvaluation(perfusion, spect, ct, model, threshold, **callbacks)
 
     def evaluate(
         self,

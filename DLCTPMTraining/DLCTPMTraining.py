@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import slicer
-import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Decimals, SingleStep, WithinRange, parameterNodeWrapper
@@ -13,9 +12,9 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
+
+from DLCTPMSlicerLib.module_widget import ModuleWidget
 
 #
 # DLCTPMTraining
@@ -160,82 +159,19 @@ class DLCTPMTrainingParameterNode:
 #
 
 
-class DLCTPMTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel; each part of it lives in a ``DLCTPMTrainingSlicerLib.panel…`` file."""
+class DLCTPMTrainingWidget(ModuleWidget):
+    """The panel; each part of it lives in a ``DLCTPMTrainingSlicerLib.panel…`` file. A training needs no node of the
+    scene: it goes on when the scene is closed."""
 
-    def __init__(self, parent=None) -> None:
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._guiTag = None
+    def makeLogic(self):
+        """The module's logic."""
+        return DLCTPMTrainingLogic()
 
-    def setup(self) -> None:
-        """Called once, when the user opens the module the first time."""
-        ScriptedLoadableModuleWidget.setup(self)
+    def makePanel(self):
+        """What is behind the widgets."""
         from DLCTPMTrainingSlicerLib.panel import TrainingPanel
 
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/DLCTPMTraining.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
-        self.logic = DLCTPMTrainingLogic()
-        self.panel = TrainingPanel(self.ui, self.logic)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
-        self.initializeParameterNode()
-
-    def cleanup(self) -> None:
-        """Called before the panel goes: nothing may keep running or observing."""
-        self.setParameterNode(None)
-        self.removeObservers()
-        self.panel.close()
-
-    def enter(self) -> None:
-        """Called each time the user opens this module."""
-        self.initializeParameterNode()
-        self.panel.refreshChoices()
-
-    def exit(self) -> None:
-        """Called each time the user opens a different module: a running training goes on."""
-        self.setParameterNode(None)
-
-    def onSceneStartClose(self, _caller, _event) -> None:
-        """The scene is about to be closed; a running training goes on, it needs no node."""
-        self.setParameterNode(None)
-
-    def onSceneEndClose(self, _caller, _event) -> None:
-        """The scene was closed."""
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-
-    def onSceneEndImport(self, _caller, _event) -> None:
-        """A scene was read: node references are only now complete, and no event says so."""
-        if self.parent.isEntered:
-            self.setParameterNode(None)
-            self.initializeParameterNode()
-
-    def initializeParameterNode(self) -> None:
-        """Make sure that there is a parameter node, observed."""
-        self.setParameterNode(self.logic.getParameterNode())
-
-    def setParameterNode(self, parameterNode) -> None:
-        """Bind the widgets to a parameter node, or to none."""
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterModified)
-        self._parameterNode = parameterNode
-        self.panel.setParameters(parameterNode)
-        if parameterNode:
-            self._guiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterModified)
-            self.onParameterModified()
-
-    def onParameterModified(self, _caller=None, _event=None) -> None:
-        """Something was chosen."""
-        self.panel.update()
+        return TrainingPanel(self.ui, self.logic)
 
 
 #
