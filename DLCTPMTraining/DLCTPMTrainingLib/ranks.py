@@ -114,6 +114,11 @@ ALONE = Ranks()
 """One process, as without ``torchrun``."""
 
 
+def processes_of_torchrun() -> int:
+    """How many processes ``torchrun`` started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
 @contextmanager
 def ranks_of_torchrun(device: torch.device) -> Iterator[Ranks]:
     """Join the processes that ``torchrun`` started, or be alone.
@@ -124,7 +129,7 @@ def ranks_of_torchrun(device: torch.device) -> Iterator[Ranks]:
     Raises:
         InputError: if there are more processes than GPUs, or another process stopped.
     """
-    count = int(os.environ.get("WORLD_SIZE", 1))
+    count = processes_of_torchrun()
     if count == 1:
         yield ALONE
         return

@@ -32,6 +32,7 @@ from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.progress import Progress, Tell, silent, untold
 from DLCTPMTrainingLib.cohort import CohortRow
 from DLCTPMTrainingLib.cohort_training import TrainingPlan, write_bundle
+from DLCTPMTrainingLib.ranks import processes_of_torchrun
 from DLCTPMTrainingLib.study_case_figures import contact_sheet
 from DLCTPMTrainingLib.study_check import CohortCheck, check_cohort
 from DLCTPMTrainingLib.study_drawing import styled, write_figure
@@ -118,7 +119,8 @@ def run_study(plan: StudyPlan, progress: Progress = silent, tell: Tell = untold)
     ``tell`` is told ``cohort`` once it is accepted, and every ``epoch`` with the name of its ``run``.
 
     Raises:
-        InputError: the cohort has faults (each with its line), or the folder holds another study.
+        InputError: the cohort has faults (each with its line), the folder holds another study, or ``torchrun``
+            started several processes.
     """
     with threads_of(plan):
         return _Study(plan, progress, tell).run()
@@ -138,6 +140,12 @@ class _Study(StagedWorkbench):
     """The stages in their order."""
 
     def __init__(self, plan: StudyPlan, progress: Progress, tell: Tell = untold):
+        if (processes := processes_of_torchrun()) > 1:
+            raise InputError(
+                f"{plan.out}: torchrun started {processes} processes, and each would run this whole study over the "
+                "same folder; start dlctpm study without torchrun (--jobs runs several fits at once), or train one "
+                "model on several GPUs by torchrun with dlctpm train"
+            )
         super().__init__(plan, progress, tell)
         self.meter = Meter(progress, self._work())
 

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from dicom_samples import write_ct_series
 from small_chest import ORIGIN, SPACING, chest_ct, lung_labels, perfusion_spect
 
+from DLCTPMLib.commands import BAD_INPUT, main
 from DLCTPMLib.errors import InputError
 from DLCTPMTrainingLib import study_preparation
 from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
@@ -287,3 +288,20 @@ def test_a_thumbnail_is_held_as_radiologists_do(images, tmp_path):
     moved_down = thumbnails(chest_ct(), lung_labels(), moved(perfusion_spect(), 0, 0, -60), None)
     rows = np.arange(len(spect))[:, None]
     assert (moved_down["spect"] * rows).sum() / moved_down["spect"].sum() > (spect * rows).sum() / spect.sum() + 10
+
+
+@pytest.mark.parametrize("more", [(), ("--check",)])
+def test_a_study_under_torchrun_is_refused_in_one_sentence(tmp_path, monkeypatch, capsys, more):
+    """Each process would run the whole study over the same folder. The first one tells it for all."""
+    options = ["study", str(tmp_path / "cohort.csv"), "--out", str(tmp_path / "study"), "--progress", "none"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    told = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert main([*options, *more]) == BAD_INPUT
+        told.append(capsys.readouterr().err)
+    assert told[0].count("\n") == 1
+    for words in ("torchrun started 2 processes", "--jobs", "dlctpm train"):
+        assert words in told[0]
+    assert told[1] == ""
+    assert not (tmp_path / "study").exists()
