@@ -14,6 +14,9 @@ from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.progress import Progress, teller, within
 from DLCTPMLib.run_file import keeping
 
+LATER = ("alternatives", "without", "sensitivity", "learning_curve")
+"""Options that may be added to a study that was begun, since they change none of its main numbers."""
+
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Run a study, or continue one that was cut off, and write its report."""
@@ -26,7 +29,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         progress("Done", 1.0)
         say(options, "\n".join([*check.warnings, f"Nothing was trained; look at {sheet}, then run without --check"]))
         return
-    told = keeping(options, "study.json", teller(progress))
+    told = keeping(options, "study.json", teller(progress), LATER)
     results = run_study(plan_of(options), within(progress, 0, 0.95), told)
     report = write_results(results, within(progress, 0.95, 1))
     text = f"Report in {report}; the model in {results.model}"

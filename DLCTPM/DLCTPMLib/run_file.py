@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from DLCTPMLib.errors import InputError
@@ -15,26 +16,32 @@ _NOT_KEPT = ("command", "runs", "progress", "out", "device", "cohort", "check")
 _PATHS = ("test",)
 
 
-def keeping(options: argparse.Namespace, begun: str, tell: Tell) -> Tell:
+def keeping(options: argparse.Namespace, begun: str, tell: Tell, later: Sequence[str] = ()) -> Tell:
     """The same ``tell``, which also keeps the options in the run's folder when the cohort has been accepted.
 
     Args:
         options: of the command, as argparse gives them.
-        begun: a file in the run's folder; where it is there, the run was begun before and its options stay.
+        begun: a file in the run's folder; where it is there now, the run was begun before and its options stay.
         tell: who is told.
+        later: options that a run may be given when it is continued; of these the last command's are kept.
     """
     out = Path(options.out)
+    begun_before = (out / begun).is_file()
 
     def keep_and_tell(**values: object) -> None:
-        if "cohort" in values and not (out / begun).is_file():
-            write_run(out, options, values["cohort"])
+        if "cohort" in values and (later or not begun_before):
+            write_run(out, options, values["cohort"], later if begun_before else None)
         tell(**values)
 
     return keep_and_tell
 
 
-def write_run(out: Path, options: argparse.Namespace, about: dict) -> None:
-    """Write ``run.json``: the command, the cohort, what is known ``about`` it, and the options that were given."""
+def write_run(out: Path, options: argparse.Namespace, about: dict, later: Sequence[str] | None = None) -> None:
+    """Write ``run.json``: the command, the cohort, what is known ``about`` it, and the options that were given.
+
+    With ``later``, the names of some options, only those change in a file that is there; where it is missing or
+    damaged it is written anew.
+    """
     given = {
         name: str(Path(value).absolute()) if name in _PATHS else value
         for name, value in vars(options).items()
@@ -46,6 +53,14 @@ def write_run(out: Path, options: argparse.Namespace, about: dict) -> None:
         "about": about,
         "options": given,
     }
+    if later is not None:
+        try:
+            run = read_run(out)
+        except InputError:
+            pass  # a killed command may have left none
+        else:
+            kept = {name: value for name, value in run["options"].items() if name not in later}
+            run["options"] = kept | {name: value for name, value in given.items() if name in later}
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / RUN_FILE) as partial:
         partial.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")

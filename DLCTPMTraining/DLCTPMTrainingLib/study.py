@@ -116,7 +116,8 @@ class StudyResults:
 def run_study(plan: StudyPlan, progress: Progress = silent, tell: Tell = untold) -> StudyResults:
     """Run a study, or go on where a cut-off one stopped; everything but the results' tables and figures.
 
-    ``tell`` is told ``cohort`` once it is accepted, and every ``epoch`` with the name of its ``run``.
+    ``tell`` is told ``cohort`` once it and the settings are accepted, and every ``epoch`` with the name of its
+    ``run``.
 
     Raises:
         InputError: the cohort has faults (each with its line), the folder holds another study, or ``torchrun``
@@ -209,8 +210,8 @@ class _Study(StagedWorkbench):
         """Everything before the first training."""
         check = check_cohort(self.rows, self.plan.split, self.meter.part(len(self.rows)))
         check.refuse(self.plan.cohort)
-        self.tell(cohort={"patients": len(self.rows), "simulated": sum(row.simulated for row in self.rows)})
         self._begin()
+        self.tell(cohort={"patients": len(self.rows), "simulated": sum(row.simulated for row in self.rows)})
         sheet = self.out / CONTACT_SHEET
         if self.split and not sheet.is_file():  # the split is checked or drawn before the images are worked on
             self.prepare_beside()

@@ -10,6 +10,7 @@ import torch
 from skimage.metrics import structural_similarity
 from test_training import CPU, NETWORK, settings, some_samples
 
+from DLCTPMLib.command_study import LATER
 from DLCTPMLib.commands import build_parser
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.progress import JsonLines, silent, teller
@@ -81,6 +82,40 @@ def test_options_of_a_run_that_was_begun_stay(tmp_path):
     options = parse("train", "cohort.csv", "--out", tmp_path)
     keeping(options, "checkpoint.pt", lambda **values: None)(cohort={})
     assert not (tmp_path / "run.json").exists()
+
+
+def a_study(folder, *more):
+    return parse("study", "cohort.csv", "--out", folder, "--epochs", 3, *more)
+
+
+def keep(options):
+    """What the command does once cohort and settings are accepted."""
+    keeping(options, "study.json", lambda **values: None, LATER)(cohort={"patients": 6})
+
+
+def test_alternatives_that_are_added_to_a_begun_study_are_kept(tmp_path):
+    keep(a_study(tmp_path))
+    assert read_run(tmp_path)["options"]["epochs"] == 3
+    (tmp_path / "study.json").touch()
+    keep(a_study(tmp_path, "--alternatives", "unet", "--jobs", 2, "--threads", 1))
+    first = read_run(tmp_path)["options"]
+    assert first["alternatives"] == "unet"
+    assert "jobs" not in first  # the others stay as the study was begun
+    keep(a_study(tmp_path, "--alternatives", "unet,context", "--learning-curve"))
+    again = parse(*arguments_of(read_run(tmp_path), tmp_path))
+    assert (again.alternatives, again.learning_curve, again.epochs) == ("unet,context", True, 3)
+    keep(a_study(tmp_path))  # and left out again: the study itself says whether it may be
+    assert "alternatives" not in read_run(tmp_path)["options"]
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_a_begun_study_without_a_whole_run_file_gets_one(tmp_path, content):
+    """As after ``--check``, which begins the study and trains nothing."""
+    (tmp_path / "study.json").touch()
+    if content:
+        (tmp_path / "run.json").write_text(content)
+    keep(a_study(tmp_path, "--alternatives", "unet"))
+    assert read_run(tmp_path)["options"]["epochs"] == 3
 
 
 @pytest.mark.parametrize(("content", "words"), [(None, "there is no run"), ("{", "cannot be read"), ("[]", "cannot")])
