@@ -34,6 +34,12 @@ REAL_ANATOMY_VERSION = 1
 REAL = "no: the CT and lungs of a real person, as they are; perfusion and SPECT beside them are simulated"
 SIMULATED = "yes: simulated on a real CT, not measured; research use only"
 """What the files say of themselves."""
+_INSTEAD = {
+    "give a lung mask with --lungs": "put a lung mask beside it",
+    "say so with --lungs-values, ": "",
+    "choose one with --series NUMBER or UID": "leave one of them there",
+}
+"""Options of other commands in messages, and what to do in a folder of CTs."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +169,11 @@ def read_chest(source: RealCt) -> tuple[Scan, Lungs, list[dict]]:
         read = read_ct(source.path)
         found = [read_lungs(path, read.image) for path in source.labels] or [segment_lungs(read.image)]
     except InputError as error:
-        raise InputError(_told(str(error), source)) from error
+        sentence = _told(str(error), source)
+        for option, here in _INSTEAD.items():
+            sentence = sentence.replace(option, here)
+        named = sentence if source.name in sentence else f"{source.name}: {sentence}"
+        raise InputError(named) from error
     lungs = max(found, key=lambda one: len(np.unique(sitk.GetArrayViewFromImage(one.labels)[::3, ::3, ::3])))
     if not all(side.any() for side in side_masks(lungs.labels)):
         raise InputError(f"{source.name}: only one lung was found; give a CT of both, or a label map beside it")

@@ -1,0 +1,392 @@
+"""Patients made on real CTs: the CT stays, the perfusion follows it, one CT is one patient, nobody is named.
+
+The 'real' CT is a virtual patient's, written as any scanner's file would be; what it is made from is the truth.
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from dicom_samples import write_ct_series
+
+from DLCTPMLib.chest_regions import LEFT, RIGHT, is_region
+from DLCTPMLib.commands import BAD_INPUT, DONE, main
+from DLCTPMLib.errors import InputError
+from DLCTPMLib.image_files import read_ct
+from DLCTPMLib.lung_segmentation import segment_lungs
+from DLCTPMLib.patient_axes import patient_array
+from DLCTPMTrainingLib.cohort import read_cohort
+from DLCTPMTrainingLib.diseases import DISEASES
+from DLCTPMTrainingLib.real_anatomy import real_chest
+from DLCTPMTrainingLib.real_cohort import plan_on_real_cts, simulate_on_real_cts
+from DLCTPMTrainingLib.real_ct_folder import RealCt, find_real_cts
+from DLCTPMTrainingLib.real_patient import RealCtPatientSettings, content_sha256
+from DLCTPMTrainingLib.real_perfusion import ADDED, AS_SHOWN, arteries_of, measured_lung
+from DLCTPMTrainingLib.virtual_patient import VirtualPatientSettings, simulate_patient
+
+SPACING_MM = 5.0
+
+
+def a_chest(seed=1, diagnosis="healthy"):
+    """CT, labels with lobes, and hila (LPS, mm) of a virtual patient, with nothing that says so."""
+    settings = VirtualPatientSettings(
+        "SYNTH-0001", seed, diagnosis, ct_spacing_mm=(SPACING_MM,) * 3, core_spacing_mm=SPACING_MM
+    )
+    patient = simulate_patient(settings)
+    for image in (patient.ct, patient.lungs):
+        for key in image.GetMetaDataKeys():
+            image.EraseMetaData(key)
+    return patient
+
+
+@pytest.fixture(scope="module")
+def chest():
+    return a_chest()
+
+
+@pytest.fixture(scope="module")
+def cts(tmp_path_factory, chest):
+    """Two people's CTs: one as NRRD with its lobes beside it, one as a DICOM series full of names."""
+    folder = tmp_path_factory.mktemp("cts")
+    sitk.WriteImage(chest.ct, str(folder / "anna.nrrd"), True)
+    sitk.WriteImage(chest.lungs, str(folder / "anna_lungs.nrrd"), True)
+    other = a_chest(2, "lung cancer").ct
+    origin = other.GetOrigin()
+    write_ct_series(
+        folder / "bert", np.maximum(sitk.GetArrayFromImage(other), -1024), (SPACING_MM,) * 3, origin=origin
+    )
+    (folder / "notes.txt").write_text("two CTs")
+    return folder
+
+
+def quick(settings):
+    return replace(settings, spect="analytic", core_spacing_mm=SPACING_MM)
+
+
+@pytest.fixture(scope="module")
+def cohort(cts, tmp_path_factory):
+    out = tmp_path_factory.mktemp("cohort") / "out"
+    simulate_on_real_cts(cts, 2, 5, out, adjust=quick)
+    return out
+
+
+def perfused(ct, labels, diagnosis=AS_SHOWN, seed=3):
+    """The lung as measured on a CT with a diagnosis added, and flow × density of each voxel (gravity left out)."""
+    real = real_chest(ct, labels, SPACING_MM, np.random.default_rng(seed))
+    arteries = arteries_of(real, np.random.default_rng(seed))
+    state = measured_lung(real, arteries, np.random.default_rng(seed))
+    if ADDED[diagnosis]:
+        ADDED[diagnosis](state, np.random.default_rng(seed))
+    flow = state.flow * state.of_terminal(state.terminal_flow * state.silent_flow)
+    return state, flow * state.density * (state.anatomy.lung_mm < 0)
+
+
+# ---------------------------------------------------------------------------------------------- the cohort
+
+
+def test_the_ct_of_a_patient_is_the_real_one_voxel_by_voxel(cohort, cts, chest):
+    first, second = read_cohort(cohort / "cohort.csv")
+    for row, source in ((first, cts / "anna.nrrd"), (second, cts / "bert")):
+        kept, real = sitk.ReadImage(str(row.ct)), read_ct(source).image
+        np.testing.assert_array_equal(sitk.GetArrayViewFromImage(kept), sitk.GetArrayViewFromImage(real))
+        assert kept.GetOrigin() == pytest.approx(real.GetOrigin())
+        assert kept.GetSpacing() == pytest.approx(real.GetSpacing())
+    labels = sitk.GetArrayFromImage(chest.lungs)
+    lobes = np.where(is_region(labels, LEFT | RIGHT), labels & 255, 0)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(first.lungs))), lobes)
+
+
+def test_table_and_notes_say_what_is_real_and_what_is_simulated(cohort):
+    rows = read_cohort(cohort / "cohort.csv")
+    assert [row.patient_id for row in rows] == ["SYNTH-CT-0001", "SYNTH-CT-0002"]
+    assert all(row.simulated for row in rows)
+    assert [row.other["anatomy"] for row in rows] == ["real", "real"]
+    assert [row.other["ct_source"] for row in rows] == ["anna.nrrd", "bert"]
+    for row, lungs in zip(rows, ("anna_lungs.nrrd", "segmented from the CT"), strict=True):
+        note = json.loads((row.ct.parent / "patient.json").read_text())
+        assert note["simulated"] is True
+        assert "perfusion and SPECT" in note["what_is_simulated"]
+        assert note["anatomy"]["real"] is True
+        assert note["anatomy"]["lungs"] == lungs
+        for image in (row.ct, row.lungs, row.spect, row.perfusion):
+            said = sitk.ReadImage(str(image)).GetMetaData("simulated")
+            assert "simulated" in said
+            assert said.startswith("no" if image in (row.ct, row.lungs) else "yes")
+
+
+def test_nobody_s_name_and_no_path_travels_into_the_cohort(cohort, cts):
+    names = [str(pydicom.dcmread(next((cts / "bert").iterdir()))[tag].value) for tag in ("PatientName", "PatientID")]
+    for file in cohort.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert not any(name.encode() in content for name in (*names, "Roe^Richard", str(cts)))
+
+
+def test_a_second_run_leaves_everything_and_a_changed_ct_is_made_again(cohort, cts, chest, tmp_path):
+    spects = [cohort / f"SYNTH-CT-000{i}" / "spect.nrrd" for i in (1, 2)]
+    before = [(path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()) for path in spects]
+    simulate_on_real_cts(cts, 2, 5, cohort, adjust=quick)
+    assert [path.stat().st_mtime_ns for path in spects] == [stamp for stamp, _ in before]
+    spects[0].unlink()
+    simulate_on_real_cts(cts, 2, 5, cohort, adjust=quick)
+    assert hashlib.sha256(spects[0].read_bytes()).hexdigest() == before[0][1]  # the same seed, the same patient
+    assert spects[1].stat().st_mtime_ns == before[1][0]
+    one = RealCt("a.nrrd", tmp_path / "a.nrrd")
+    hashes = set()
+    for image in (chest.ct, chest.ct + 1):
+        sitk.WriteImage(image, str(one.path))
+        hashes.add(RealCtPatientSettings("SYNTH-CT-0001", 1, one, content_sha256(one), AS_SHOWN).sha256)
+    assert len(hashes) == 2
+
+
+def test_the_mix_is_of_diagnoses_that_leave_the_ct_alone(tmp_path):
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(b"a CT")
+    plan = plan_on_real_cts([RealCt(f"{i}.nrrd", path) for i in range(73)], 73, 1)
+    counts = {name: sum(s.diagnosis == name for s in plan) for name in ADDED}
+    assert counts == {"pulmonary hypertension": 25, "acute pulmonary embolism": 12, AS_SHOWN: 36}
+    assert {*ADDED} - {AS_SHOWN} <= {*DISEASES}
+    assert [s.diagnosis for s in plan] != [s.diagnosis for s in plan_on_real_cts([s.ct for s in plan], 73, 2)]
+    with pytest.raises(InputError, match="cannot be simulated on a real CT"):
+        replace(plan[0], diagnosis="lung cancer")
+
+
+# ---------------------------------------------------------------------------------------------- refusals
+
+
+def ask(folder, out, patients=2, *more):
+    places = ["--ct-folder", str(folder), "--out", str(out), "--progress", "none"]
+    return main(
+        ["cohort", "simulate", "--patients", str(patients), "--seed", "5", "--spect", "analytic", *places, *more]
+    )
+
+
+def test_more_patients_than_cts_are_refused_in_one_line(cts, tmp_path, capsys):
+    assert ask(cts, tmp_path / "out", 3) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "holds 2 CTs, too few for 3 patients" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_ct_that_cannot_be_used_is_named_before_anything_is_written(cts, chest, tmp_path, capsys):
+    folder, out = tmp_path / "cts", tmp_path / "out"
+    folder.mkdir()
+    sitk.WriteImage(chest.ct, str(folder / "good.nrrd"))
+    (folder / "broken.nii").write_bytes(b"no image")
+    sitk.WriteImage(chest.ct * 0 - 1000, str(folder / "nothing.nrrd"))
+    sitk.WriteImage(chest.lungs, str(folder / "other.nrrd"))
+    assert ask(folder, out, 4, "--workers", "1") == BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "3 of the 4 CTs" in said
+    assert all(name in said for name in ("broken.nii", "nothing.nrrd: no lungs", "other.nrrd: has no value"))
+    assert "--lungs" not in said  # an option of another command
+    assert "good" not in said
+    assert not out.exists()
+
+
+def test_one_ct_in_two_files_is_one_patient(cts, chest, tmp_path, capsys):
+    write_ct_series(tmp_path / "cts" / "z", np.maximum(sitk.GetArrayFromImage(chest.ct), -1024), (SPACING_MM,) * 3)
+    sitk.WriteImage(sitk.Clamp(chest.ct, lowerBound=-1024), str(tmp_path / "cts" / "a.nrrd"))
+    assert ask(tmp_path / "cts", tmp_path / "out", 2, "--workers", "1") == BAD_INPUT
+    assert "z is the same CT as a.nrrd" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_virtual_patient_s_ct_is_not_taken_for_a_real_one(chest, tmp_path, capsys):
+    ct = sitk.Image(chest.ct)
+    ct.SetMetaData("simulated", "yes: virtual patient, not a person; research use only")
+    (tmp_path / "cts" / "SYNTH-0001").mkdir(parents=True)
+    sitk.WriteImage(ct, str(tmp_path / "cts" / "SYNTH-0001" / "ct.nrrd"))
+    assert ask(tmp_path / "cts", tmp_path / "out", 1) == BAD_INPUT
+    assert "SYNTH-0001/ct.nrrd: is a virtual patient's CT" in capsys.readouterr().err
+
+
+def test_a_place_among_the_cts_and_dicom_are_refused(cts, tmp_path):
+    assert ask(cts, cts / "out") == BAD_INPUT
+    assert ask(cts, tmp_path / "out", 1, "--dicom") == BAD_INPUT
+    assert ask(tmp_path / "nowhere", tmp_path / "out") == BAD_INPUT
+
+
+# ---------------------------------------------------------------------------------------------- finding CTs
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["b.nrrd", "a.nii.gz", "readme.md"], {"a.nii.gz": [], "b.nrrd": []}),
+        (["p7.nrrd", "p7_lungs.nrrd", "p8.nrrd"], {"p7.nrrd": ["p7_lungs.nrrd"], "p8.nrrd": []}),
+        (["p7.nrrd", "p7.seg.nrrd"], {"p7.nrrd": ["p7.seg.nrrd"]}),
+        (["lung_001.nrrd", "lung_001_mask.nrrd"], {"lung_001.nrrd": ["lung_001_mask.nrrd"]}),
+        (["x/ct-64.nrrd", "x/lm-64.nrrd", "x/LICENSE.txt"], {"x/ct-64.nrrd": ["lm-64.nrrd"]}),
+        (
+            ["S1/ct.nrrd", "S1/lungs.nrrd", "S1/spect.nrrd", "S1/patient.json"],
+            {"S1/ct.nrrd": ["lungs.nrrd"]},
+        ),
+        (["x/IM0001", "x/IM0002", "x/lungs.nrrd"], {"x": ["lungs.nrrd"]}),
+        (["x/IM0001", "x_lungs.nii"], {"x": ["x_lungs.nii"]}),
+        (["x.zip", "x_labels.nrrd", ".hidden.nrrd", "empty/readme.txt"], {"x.zip": ["x_labels.nrrd"]}),
+    ],
+)
+def test_cts_and_their_label_maps_are_found_by_name(tmp_path, files, expected):
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(b"")
+    found = find_real_cts(tmp_path)
+    assert {ct.name: [label.name for label in ct.labels] for ct in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ([], "holds no CT"),
+        (["x/a.nrrd", "x/b.nrrd"], "one must be the CT"),
+        (["x/spect.nrrd", "x/t1.nrrd"], "ct.nrrd"),
+    ],
+)
+def test_a_folder_that_does_not_tell_its_cts_is_refused(tmp_path, files, said):
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(b"")
+    with pytest.raises(InputError, match=said):
+        find_real_cts(tmp_path)
+
+
+def test_loose_dicom_slices_are_refused(tmp_path):
+    write_ct_series(tmp_path, np.zeros((8, 6, 6), np.int16))
+    with pytest.raises(InputError, match="single DICOM slices"):
+        find_real_cts(tmp_path)
+
+
+def test_of_several_label_maps_the_one_that_tells_most_is_taken(chest, tmp_path):
+    from DLCTPMTrainingLib.real_patient import read_chest
+
+    whole = sitk.Cast(chest.lungs > 0, sitk.sitkUInt16)
+    paths = [tmp_path / name for name in ("ct.nrrd", "lungs.nrrd", "mask.nrrd")]
+    for path, image in zip(paths, (chest.ct, whole, chest.lungs), strict=True):
+        sitk.WriteImage(image, str(path))
+    _, lungs, _ = read_chest(RealCt("ct.nrrd", paths[0], paths[1:]))
+    assert lungs.source == "mask.nrrd"
+
+
+# ---------------------------------------------------------------------------------------------- the lung
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_hila_and_lobes_lie_where_the_patient_was_made_with_them(chest, known):
+    labels = chest.lungs if known else segment_lungs(chest.ct).labels
+    real = real_chest(chest.ct, labels, SPACING_MM, np.random.default_rng(1))
+    assert set(real.measured["lobes"].values()) == {"labelled" if known else "estimated"}
+    truth = sitk.GetArrayFromImage(
+        sitk.Resample(
+            chest.lungs,
+            real.anatomy.grid.image(np.zeros(real.anatomy.grid.shape, np.uint8), real.offset_mm),
+            sitk.Transform(),
+            sitk.sitkNearestNeighbor,
+        )
+    )
+    both = np.isin(truth, range(4, 9)) & real.anatomy.lung
+    agreed = np.mean(truth[both] == real.anatomy.lobe[both])
+    assert agreed > (0.97 if known else 0.7)
+    right, left = (real.anatomy.points[f"{side} hilum"] for side in ("right", "left"))
+    assert right[0] < -20 < 20 < left[0]  # LPS: the patient's right is at low x
+
+
+def test_the_ct_s_orientation_on_file_changes_nothing(chest):
+    _, usual = perfused(chest.ct, chest.lungs)
+    _, turned = perfused(*(sitk.DICOMOrient(image, "RAI") for image in (chest.ct, chest.lungs)))
+    np.testing.assert_allclose(turned, usual, atol=1e-5)
+
+
+def painted(ct, labels, hu, radius_mm=22.0):
+    """The CT with a ball in the middle of the right lung, and the ball."""
+    right = is_region(patient_array(labels), RIGHT)
+    z, y, x = (np.argwhere(right).mean(axis=0)).astype(int)
+    grid = np.indices(right.shape) - np.array([z, y, x + 4])[:, None, None, None]
+    ball = (np.sqrt((grid**2).sum(axis=0)) * SPACING_MM < radius_mm) & right
+    array = sitk.GetArrayFromImage(ct)
+    array[ball] = hu
+    image = sitk.GetImageFromArray(array)
+    image.CopyInformation(ct)
+    mask = sitk.GetImageFromArray(ball.astype(np.uint8))
+    mask.CopyInformation(ct)
+    return image, mask
+
+
+@pytest.mark.parametrize(
+    ("hu", "least", "most"), [(-985, 0.0, 0.2), (-30, 0.05, 0.75)], ids=["emphysema", "consolidation"]
+)
+def test_disease_that_the_ct_shows_lowers_the_perfusion_there(chest, hu, least, most):
+    diseased, ball = painted(chest.ct, chest.lungs, hu)
+    _, before = perfused(chest.ct, chest.lungs)
+    state, after = perfused(diseased, chest.lungs)
+    grid = state.anatomy.grid
+    frame = real_chest(chest.ct, chest.lungs, SPACING_MM, np.random.default_rng(3))
+    core = sitk.Resample(
+        sitk.BinaryErode(ball, [1] * 3),
+        grid.image(np.zeros(grid.shape, np.uint8), frame.offset_mm),
+        sitk.Transform(),
+        sitk.sitkNearestNeighbor,
+    )
+    there = (sitk.GetArrayFromImage(core) > 0) & (before > 0)
+    assert there.sum() > 30
+    assert least < after[there].sum() / before[there].sum() < most
+    far = (state.anatomy.side > 0) & (before > 0)
+    np.testing.assert_allclose(after[far].sum() / before[far].sum(), 1, atol=0.02)
+
+
+def test_acute_embolism_leaves_wedges_inside_lobes_and_the_density_as_measured(chest):
+    plain, shown = perfused(chest.ct, chest.lungs)
+    state, embolised = perfused(chest.ct, chest.lungs, "acute pulmonary embolism")
+    np.testing.assert_array_equal(state.density, plain.density)
+    inside = shown > 0
+    ratio = embolised[inside] / shown[inside]
+    assert 0.1 < np.mean(ratio < 0.9) < 0.6
+    np.testing.assert_allclose(ratio[ratio > 0.9], 1, rtol=1e-5)
+    lobe_of_feeding = state.arteries.lobe[state.territory[inside]]
+    np.testing.assert_array_equal(state.anatomy.lobe[inside], lobe_of_feeding)
+    blocked = np.flatnonzero(state.silent_flow < 1)
+    wedges = np.split(blocked, np.flatnonzero(np.diff(state.silent_flow[blocked]) != 0) + 1)
+    assert len(wedges) > 1
+    assert all(len(np.unique(state.arteries.lobe[wedge])) == 1 for wedge in wedges)
+
+
+def test_hypertension_is_in_the_flow_alone(chest):
+    plain, _ = perfused(chest.ct, chest.lungs)
+    for seed in range(6):  # some with mosaic perfusion
+        state, _ = perfused(chest.ct, chest.lungs, "pulmonary hypertension", seed)
+        np.testing.assert_array_equal(state.density, plain.density)
+        assert state.findings[-1].startswith("pulmonary hypertension in the flow alone")
+
+
+def test_perfusion_rises_towards_the_back_and_lies_in_the_lungs(cohort):
+    for row in read_cohort(cohort / "cohort.csv"):
+        perfusion = sitk.ReadImage(str(row.perfusion))
+        labels = sitk.Resample(sitk.ReadImage(str(row.lungs)), perfusion, sitk.Transform(), sitk.sitkNearestNeighbor)
+        flow, lung = sitk.GetArrayFromImage(perfusion), sitk.GetArrayFromImage(labels) > 0
+        assert flow[~lung].sum() < 0.1 * flow.sum()  # the border, resampled
+        means = [flow[:, part][lung[:, part]].mean() for part in np.array_split(np.flatnonzero(lung.any((0, 2))), 3)]
+        assert means[2] > 1.3 * means[0]
+
+
+@pytest.mark.long
+def test_real_cts_of_several_kinds_make_a_cohort(real_data, tmp_path):
+    found = find_real_cts(real_data)
+    assert len(found) >= 4
+    out = tmp_path / "out"
+    simulate_on_real_cts(real_data, len(found), 7, out, workers=2, adjust=quick)
+    for row in read_cohort(out / "cohort.csv"):
+        flow = sitk.GetArrayFromImage(sitk.ReadImage(str(row.perfusion)))
+        assert flow.max() > 0
+        assert row.other["ct_source"] in {ct.name for ct in found}
+
+
+def test_the_command_makes_the_cohort(cts, tmp_path, capsys):
+    assert ask(cts, tmp_path / "out", 1, "--workers", "1") == DONE
+    assert "1 patients with real CTs and simulated perfusion and SPECT" in capsys.readouterr().out
+    assert [row.patient_id for row in read_cohort(tmp_path / "out" / "cohort.csv")] == ["SYNTH-CT-0001"]
