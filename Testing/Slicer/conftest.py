@@ -2,14 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from slicer_process import FOLDERS, REPOSITORY
+from training_steps import BAD, EPOCHS, GOOD, HEADER, MAKE_COHORT, QUICK, TRAINING_MODULE
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY / "Testing" / "SlicerStandIn"), str(REPOSITORY / "DLCTPM")]
+sys.path[:0] = FOLDERS
 
 pytest.importorskip("slicer", reason="the Slicer tests need the Python package slicer-core")
 pytest.importorskip("PySide6", reason="the Slicer tests need the Python package PySide6-Essentials")
@@ -51,15 +53,15 @@ def chest_files(tmp_path_factory) -> dict[str, str]:
     """CT, lungs, SPECT and an untrained model as files, made in a process of its own: no torch in this one."""
     folder = tmp_path_factory.mktemp("chest")
     code = "import json, sys, small_chest; print(json.dumps(small_chest.write_inputs(small_chest.Path(sys.argv[1]))))"
+    return json.loads(_with_small_chest(code, folder).splitlines()[-1])
+
+
+def _with_small_chest(code: str, folder: Path) -> str:
+    """What a program prints that may import ``small_chest`` and gets the folder."""
     paths = [REPOSITORY / "Testing" / "Python", REPOSITORY / "DLCTPM"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    command = [sys.executable, "-c", code, str(folder)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture
@@ -145,3 +147,79 @@ def mapped(mapped_scene, panel):
 
     slicer.util.loadScene(str(mapped_scene))
     return panel
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Put a small program in the engine's place; gives the list of the arguments that it was asked with."""
+    from DLCTPMSlicerLib import engine_job
+
+    asked = []
+
+    def become(program):
+        def command(arguments):
+            asked.append(arguments)
+            return [sys.executable, "-c", program]
+
+        monkeypatch.setattr(engine_job, "engineCommand", command)
+        return asked
+
+    return become
+
+
+@pytest.fixture(scope="session")
+def cohort_folder(tmp_path_factory) -> Path:
+    """Four small chests with SPECT, a good table and a bad one, made in a process of its own."""
+    folder = tmp_path_factory.mktemp("training-cohort")
+    _with_small_chest(MAKE_COHORT, folder)
+    for name, lines in (("cohort.csv", GOOD), ("bad.csv", BAD)):
+        (folder / name).write_text("\n".join([HEADER, *lines]) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def models(slicer_app):
+    """An empty folder of models that were trained here."""
+    from DLCTPMSlicerLib.models import installedFolder
+
+    shutil.rmtree(installedFolder(), ignore_errors=True)
+    yield installedFolder
+    shutil.rmtree(installedFolder(), ignore_errors=True)
+
+
+@pytest.fixture
+def training(module, no_device_search):
+    """The module "CT Perfusion Training", loaded beside the other one; its panel is not open yet."""
+    from stand_in.modules import ScriptedModule
+
+    loaded = ScriptedModule.load(TRAINING_MODULE)
+    yield loaded
+    if "DLCTPMTraining" in sys.modules:
+        loaded.unload()
+
+
+@pytest.fixture
+def training_panel(training, models):
+    """The open panel of that module."""
+    training.widgetRepresentation().enter()
+    return training.widgetRepresentation().self()
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(slicer_session, cohort_folder, tmp_path_factory):
+    """A small training by the logic alone, never cut off, its model not put into the list."""
+    from stand_in.modules import ScriptedModule
+
+    from DLCTPMSlicerLib.models import installedFolder
+
+    module = ScriptedModule.load(TRAINING_MODULE)
+    import DLCTPMTraining
+
+    out = tmp_path_factory.mktemp("uninterrupted") / "run"
+    table = cohort_folder / "cohort.csv"
+    result = DLCTPMTraining.DLCTPMTrainingLogic().train(table, out, install=False, name="tiny", device="cpu", **QUICK)
+    assert result.model is None
+    assert not installedFolder().exists()
+    assert len(result.run.record.fits[""]) == EPOCHS
+    module.unload()
+    return out

@@ -5,14 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
-
-
-def click_and_wait(button, panel, seconds=900):
-    from stand_in.probes import wait_until
-
-    assert button.enabled, button.toolTip
-    button.click()
-    wait_until(lambda: not panel.panel.activity.busy, seconds, panel.ui.statusLabel.text)
+from panel_steps import click, until
 
 
 def lung_masks(perfusion):
@@ -31,7 +24,7 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
 
     ui, parameters = panel.ui, panel._parameterNode
     ui.ctSelector.setCurrentNode(chest_ct)
-    click_and_wait(ui.predictButton, panel)
+    click(panel, ui.predictButton)
     perfusion = parameters.perfusionVolume
     said = ui.statusLabel.text.splitlines()
     assert said[0] == "Perfusion mapped. Research use only."
@@ -60,7 +53,7 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     ui.spectSelector.setCurrentNode(spect)
     assert [ui.registrationComboBox.itemText(i) for i in range(3)] == ["None", "Rigid", "Affine"]
     ui.registrationComboBox.currentIndex = 0
-    click_and_wait(ui.evaluateButton, panel)
+    click(panel, ui.evaluateButton)
     assert ui.statusLabel.text.splitlines()[0] == "Compared with the SPECT. Research use only."
     assert ui.statusLabel.text.splitlines()[1 : len(doubts) + 1] == [f"Note: {text}" for text in doubts]
     columns = [ui.metricsTable.horizontalHeaderItem(c).text() for c in range(ui.metricsTable.columnCount)]
@@ -239,8 +232,6 @@ def test_region_table_at_another_threshold_is_the_engines(mapped, logic, tmp_pat
 
 
 def test_region_table_follows_the_slider_without_blocking_it(mapped):
-    from stand_in.probes import wait_until
-
     from DLCTPMSlicerLib.regions import regionTable
 
     perfusion = mapped._parameterNode.perfusionVolume
@@ -248,7 +239,7 @@ def test_region_table_follows_the_slider_without_blocking_it(mapped):
     for threshold in (0.5, 0.45):
         mapped.ui.thresholdSlider.value = threshold
         expected = f"{regionTable(perfusion, lungs, threshold)['lungs']['high_ml']:.0f}"
-        wait_until(lambda text=expected: mapped.ui.regionsTable.item(0, 4).text() == text, 300, "the table")
+        until(lambda text=expected: mapped.ui.regionsTable.item(0, 4).text() == text, 300, "the table")
 
 
 def test_lungs_on_another_grid_are_measured_too(mapped):

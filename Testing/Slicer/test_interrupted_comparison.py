@@ -1,8 +1,7 @@
 """Whatever interrupts a registration or a comparison with a SPECT, with the real engine: the panel recovers."""
 
 import pytest
-
-LIMIT_S = 900
+from panel_steps import process_of, temporary_folders, until_idle
 
 
 @pytest.fixture
@@ -27,21 +26,6 @@ def at_first_report(panel, act):
 
     panel.panel.activity.progress = watch
     return stages
-
-
-def until_idle(panel):
-    from stand_in.probes import settle, wait_until
-
-    wait_until(lambda: not panel.panel.activity.busy, LIMIT_S, "the panel to be idle")
-    settle()
-
-
-def temporary_folders():
-    from pathlib import Path
-
-    import slicer
-
-    return list(Path(slicer.app.temporaryPath).glob("dlctpm-*"))
 
 
 @pytest.mark.parametrize(("work", "registers"), [("registerButton", True), ("evaluateButton", False)])
@@ -111,7 +95,7 @@ def test_scene_closed_meanwhile(comparing, work):
     ui.registrationComboBox.currentIndex = 1 if work == "registerButton" else 0
 
     def close():
-        processes.append(comparing.panel.runner.job._process._process)
+        processes.append(process_of(comparing))
         slicer.mrmlScene.Clear(0)
 
     at_first_report(comparing, close)

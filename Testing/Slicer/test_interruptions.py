@@ -6,21 +6,10 @@ import sys
 import weakref
 
 import pytest
+from panel_steps import FAILS, process_of, temporary_folders, until, until_idle
 
 SLEEPS = 'import time; print(\'{"stage": "Network", "fraction": 0.4}\', flush=True); time.sleep(60)'
-FAILS = "import sys; print('error: ct.nrrd: this is not a CT; give a CT.', file=sys.stderr); sys.exit(2)"
 WRITES_NOTHING = "pass"
-
-
-@pytest.fixture
-def engine(monkeypatch):
-    """Put a small program in the engine's place."""
-    from DLCTPMSlicerLib import engine_job
-
-    def become(program):
-        monkeypatch.setattr(engine_job, "engineCommand", lambda arguments: [sys.executable, "-c", program])
-
-    return become
 
 
 @pytest.fixture
@@ -31,26 +20,10 @@ def ready(panel, chest_ct):
 
 
 def start(panel):
-    from stand_in.probes import wait_until
-
     panel.ui.predictButton.click()
-    wait_until(lambda: panel.ui.statusLabel.text.startswith("Network"), 30, "the first progress report")
+    until(lambda: panel.ui.statusLabel.text.startswith("Network"), 30, "the first progress report")
     assert panel.ui.cancelButton.enabled
     assert not panel.ui.predictButton.enabled
-
-
-def until_idle(panel, seconds=30):
-    from stand_in.probes import wait_until
-
-    wait_until(lambda: not panel.panel.activity.busy, seconds, "the panel to be idle")
-
-
-def temporary_folders():
-    from pathlib import Path
-
-    import slicer
-
-    return list(Path(slicer.app.temporaryPath).glob("dlctpm-*"))
 
 
 def test_cancel_leaves_the_scene_as_before(ready, engine):
@@ -106,7 +79,7 @@ def test_cancel_at_each_stage_of_the_real_engine(ready, stage):
     ready.panel.activity.progress = watch
     with nothing_left_behind():
         ready.ui.predictButton.click()
-        until_idle(ready, 900)
+        until_idle(ready)
         settle()
     assert any(name.startswith(stage) for name in seen), seen
     assert ready.ui.statusLabel.text == "Cancelled; the scene is as before."
@@ -123,7 +96,7 @@ def test_a_killed_child_is_told_and_leaves_nothing(ready, engine):
     engine(SLEEPS)
     with nothing_left_behind():
         start(ready)
-        os.kill(ready.panel.runner.job._process._process.pid, signal.SIGKILL)
+        os.kill(process_of(ready).pid, signal.SIGKILL)
         until_idle(ready)
     assert "ended unexpectedly" in ready.ui.statusLabel.text
     assert temporary_folders() == []
@@ -138,7 +111,7 @@ def test_two_predictions_in_a_row_give_two_maps_that_keep_their_own(ready):
     maps, censuses = [], [scene_census()]
     for _ in range(2):
         ready.ui.predictButton.click()
-        until_idle(ready, 900)
+        until_idle(ready)
         maps.append(ready._parameterNode.perfusionVolume)
         censuses.append(scene_census())
     first, second = maps
@@ -160,7 +133,7 @@ def test_map_or_spect_removed_during_an_evaluation(ready, engine, chest_files, l
     from stand_in.probes import settle
 
     ready.ui.predictButton.click()
-    until_idle(ready, 900)
+    until_idle(ready)
     spect = slicer.util.loadVolume(chest_files["spect"], {"name": "SPECT", "show": False})
     ready.ui.spectSelector.setCurrentNode(spect)
     ready.ui.registrationComboBox.currentIndex = 0
@@ -213,7 +186,7 @@ def test_panel_closed_during_a_prediction(module_path, chest_ct, engine, no_devi
         module.widgetRepresentation().enter()
         panel = module.widgetRepresentation().self()
         start(panel)
-        process = panel.panel.runner.job._process._process
+        process = process_of(panel)
         reference = weakref.ref(panel)
         del panel
         module.unload()
@@ -229,7 +202,7 @@ def test_reload_during_a_prediction(ready, engine):
     engine(SLEEPS)
     with nothing_left_behind():
         start(ready)
-        process = ready.panel.runner.job._process._process
+        process = process_of(ready)
         ready.onReload()
     assert process.poll() is not None
     reloaded = slicer.modules.DLCTPMWidget

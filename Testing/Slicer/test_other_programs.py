@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-IDLE_S = 30
+from panel_steps import click, until_idle
 
 
 @pytest.fixture
@@ -71,14 +70,6 @@ def choose_program(panel, name):
     index = combo.findText(name)
     assert combo.model().item(index).flags() & qt.Qt.ItemIsEnabled
     combo.currentIndex = index
-
-
-def click(panel, button):
-    from stand_in.probes import wait_until
-
-    assert button.enabled, button.toolTip
-    button.click()
-    wait_until(lambda: not panel.panel.activity.busy, IDLE_S, panel.ui.statusLabel.text)
 
 
 def test_cip_is_asked_by_its_own_parameters_and_its_lungs_are_looked_at_first(ready, cip):
@@ -259,9 +250,7 @@ def test_the_spect_stays_where_it_was_if_brainsfit_does_not_finish(with_spect, m
         if ending == "cancelled":
             settle()
             with_spect.ui.cancelButton.click()
-        from stand_in.probes import wait_until
-
-        wait_until(lambda: not with_spect.panel.activity.busy, IDLE_S)
+        until_idle(with_spect)
         module.nodes.clear()
     assert with_spect._parameterNode.spectVolume.GetParentTransformNode().GetName() == "earlier"
     said = {"fails": "BRAINSFit failed: Samples map outside moving image buffer", "cancelled": "Cancelled;"}[ending]
