@@ -12,7 +12,6 @@ import numpy as np
 
 from DLCTPMLib.lung_cells import CellGrid
 from DLCTPMLib.lung_parts import Box
-from DLCTPMLib.threads import in_parallel
 
 HELD = 0.6
 """A voxel that is not air is lung where the interpolated share of closed lung is above this."""
@@ -45,45 +44,71 @@ def draw_lungs(
         slice(int(i[0]), int(i[-1]) + 1)
         for i in (np.flatnonzero(lung.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1)))
     )
-    side = np.where(held[0] >= held[1], np.uint8(1), np.uint8(2)) * lung
-    solid = np.zeros(side.shape, np.uint8)
+    solid = np.zeros(lung.shape, np.uint8)
     for index in (0, 1):
         inner = closed[index].copy()
         for axis in range(3):
             inner &= _both_neighbours(inner, axis)
         solid[inner] = index + 1
-    padded = [np.pad(h, 1, mode="edge") for h in held]
-    weights = _interpolation(grid.factors)
+    fields = [_Field(share, grid.factors) for share in held]
+    border = lung & (solid == 0)
+    reach = (fields[0].reach + np.uint8(2) * fields[1].reach) * border  # 1 the right lung, 2 the left one, 3 both
+    side = np.where(held[0] >= held[1], np.uint8(1), np.uint8(2))
     rows, columns = box[1:]
     whole = grid.voxel_box(box)
     out = np.empty([voxels.stop - voxels.start for voxels in whole], np.uint8)
     _, fy, fx = grid.factors
 
-    def draw(layers: range) -> None:
-        for layer in layers:
-            voxels = grid.voxel_box((slice(layer, layer + 1), rows, columns))
-            inside = solid[layer, rows, columns]
-            at = np.argwhere(lung[layer, rows, columns] & (inside == 0))
-            shape = (voxels[0].stop - voxels[0].start, inside.shape[0], fy, inside.shape[1], fx)
-            drawn = np.empty(shape, np.uint8)
-            drawn[:] = inside[:, None, :, None]
-            if len(at):
-                found = is_air(*voxels)
-                full = np.zeros((shape[0], shape[1] * fy, shape[3] * fx), bool)
-                full[:, : found.shape[1], : found.shape[2]] = found
-                found = full.reshape(shape).transpose(1, 3, 0, 2, 4)[at[:, 0], at[:, 1]]
-                at_all = np.add(at, (rows.start, columns.start))
-                right, left = (share[:, : shape[0]] for share in _shares(padded, at_all, layer, weights, grid))
-                own = side[layer][at_all[:, 0], at_all[:, 1]][:, None, None, None]
-                pick = np.where(right == left, own, np.where(right > left, np.uint8(1), np.uint8(2)))
-                found |= np.maximum(right, left) > HELD
-                drawn.transpose(1, 3, 0, 2, 4)[at[:, 0], at[:, 1]] = pick * found
-            target = out[voxels[0].start - whole[0].start : voxels[0].stop - whole[0].start]
-            drawn = drawn.reshape(shape[0], shape[1] * fy, shape[3] * fx)
-            target[:] = drawn[:, : target.shape[1], : target.shape[2]]
-
-    in_parallel(draw, range(box[0].start, box[0].stop))
+    for layer in range(box[0].start, box[0].stop):
+        voxels = grid.voxel_box((slice(layer, layer + 1), rows, columns))
+        target = out[voxels[0].start - whole[0].start : voxels[0].stop - whole[0].start]
+        inside = solid[layer, rows, columns]
+        by_cell = (len(target), inside.shape[0], fy, inside.shape[1], fx)
+        drawn = np.empty((len(target), inside.shape[0] * fy, inside.shape[1] * fx), np.uint8)
+        drawn[:] = inside.repeat(fy, axis=0).repeat(fx, axis=1)
+        found = np.zeros(drawn.shape, bool)
+        found[:, : target.shape[1], : target.shape[2]] = is_air(*voxels)
+        cells, found = (array.reshape(by_cell).transpose(1, 3, 0, 2, 4) for array in (drawn, found))
+        for lungs in (1, 2, 3):
+            at = np.nonzero(reach[layer, rows, columns] == lungs)
+            if not len(at[0]):
+                continue
+            y, x = at[0] + rows.start, at[1] + columns.start
+            right, left = (
+                field.shares(layer, y, x)[:, : len(target)] if lungs & bit else 0.0
+                for bit, field in zip((1, 2), fields, strict=True)
+            )
+            own = np.uint8(lungs)
+            if lungs == 3:
+                higher = np.where(right > left, np.uint8(1), np.uint8(2))
+                own = np.where(right == left, side[layer, y, x][:, None, None, None], higher)
+            cells[at] = (found[at] | (np.maximum(right, left) > HELD)) * own
+        target[:] = drawn[:, : target.shape[1], : target.shape[2]]
     return whole, out
+
+
+class _Field:
+    """The share of one lung in every cell, interpolated between the cells' centres."""
+
+    def __init__(self, share: np.ndarray, factors: tuple[int, int, int]):
+        padded = np.pad(share, 1, mode="edge")
+        self._flat, self._shape, self._factors = padded.ravel(), padded.shape, factors
+        self._around = np.ravel_multi_index((_NEIGHBOURS + 1).T, padded.shape)  # from a cell's first neighbour
+        self._weights = _interpolation(factors)
+
+    @property
+    def reach(self) -> np.ndarray:
+        """The cells in which it may lie above 0: uint8, 0 or 1."""
+        full = (self._flat > 0).reshape(self._shape)
+        for axis in range(3):
+            full = np.moveaxis(full, axis, 0)
+            full = np.moveaxis(full[:-2] | full[1:-1] | full[2:], 0, axis)
+        return full.view(np.uint8)
+
+    def shares(self, layer: int, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Its values in the voxels of some cells of a layer, float32 (cells, z, y, x)."""
+        first = np.ravel_multi_index((np.full_like(y, layer), y, x), self._shape)
+        return (self._flat[first[:, None] + self._around] @ self._weights).reshape(-1, *self._factors)
 
 
 def _both_neighbours(mask: np.ndarray, axis: int) -> np.ndarray:
@@ -103,12 +128,3 @@ def _interpolation(factors: tuple[int, int, int]) -> np.ndarray:
         tables.append(np.stack([np.maximum(-t, 0), 1 - np.abs(t), np.maximum(t, 0)]))
     weights = np.einsum("az,by,cx->abczyx", *tables)
     return weights.reshape(27, -1).astype(np.float32)
-
-
-def _shares(
-    padded: list[np.ndarray], at: np.ndarray, layer: int, weights: np.ndarray, grid: CellGrid
-) -> list[np.ndarray]:
-    """Interpolated shares in every voxel of some cells of a layer, one array (cells, z, y, x) a lung."""
-    z, y, x = _NEIGHBOURS.T
-    index = (layer + 1 + z)[None, :], at[:, :1] + 1 + y, at[:, 1:] + 1 + x
-    return [(field[index] @ weights).reshape(-1, *grid.factors) for field in padded]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from DLCTPMLib.patient_axes import PatientAxes
-from DLCTPMLib.threads import in_parallel
 
 Offsets = list[tuple[int, int, int]]
 """Steps (z, y, x) from a cell to its neighbours."""
@@ -84,21 +83,18 @@ class CellGrid:
         capacity = self.capacity()
         small = np.uint8 if np.prod(self.factors) < 256 else np.uint32
 
-        def count(layers: range) -> None:
-            counts = np.zeros((ny * fy, nx * fx), small)
-            for layer in layers:
-                slab = self.slab(layer)
-                part = view[slab]
-                part = part[min(step - 1, len(part) - 1) // 2 :: step]
-                hits = np.empty(part.shape, bool)
-                condition(part, hits)
-                np.add.reduce(hits.view(np.uint8), axis=0, dtype=small, out=counts[:height, :width])
-                rows = np.add.reduce(counts.reshape(ny, fy, nx * fx), axis=1, dtype=small)
-                cells = sum(rows[:, x::fx] for x in range(fx))  # reduce is slow where it sums so few
-                held = capacity[layer] * np.float32(len(part) / (slab.stop - slab.start))
-                np.divide(cells, held, out=out[layer], casting="unsafe")
-
-        in_parallel(count, range(self.shape[0]))
+        counts = np.zeros((ny * fy, nx * fx), small)
+        for layer in range(self.shape[0]):
+            slab = self.slab(layer)
+            part = view[slab]
+            part = part[min(step - 1, len(part) - 1) // 2 :: step]
+            hits = np.empty(part.shape, bool)
+            condition(part, hits)
+            np.add.reduce(hits.view(np.uint8), axis=0, dtype=small, out=counts[:height, :width])
+            rows = np.add.reduce(counts.reshape(ny, fy, nx * fx), axis=1, dtype=small)
+            cells = sum(rows[:, x::fx] for x in range(fx))  # reduce is slow where it sums so few
+            held = capacity[layer] * np.float32(len(part) / (slab.stop - slab.start))
+            np.divide(cells, held, out=out[layer], casting="unsafe")
         return out
 
     def voxel_box(self, cells: tuple[slice, slice, slice]) -> tuple[slice, slice, slice]:

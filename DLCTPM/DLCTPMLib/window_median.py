@@ -14,7 +14,6 @@ from itertools import product
 import numpy as np
 
 from DLCTPMLib.boxes import bounding_box
-from DLCTPMLib.threads import in_parallel
 
 TILE = (32, 32, 64)
 """Cells of a tile; its windows' marks are some 100 kB."""
@@ -33,18 +32,13 @@ def window_median(values: np.ndarray, size: int) -> np.ndarray:
     lowest = values.min()
     out = np.full_like(values, lowest)
     above = _Windows(padded, size).above(lowest)
-    corners = list(product(*(range(0, n, t) for n, t in zip(values.shape, TILE, strict=True))))
-
-    def fill(tiles: range) -> None:
-        for corner in corners[tiles.start : tiles.stop]:
-            tile = tuple(slice(c, c + t) for c, t in zip(corner, TILE, strict=True))
-            box = bounding_box(above[tile])
-            if box is not None:
-                cells = tuple(slice(c + b.start, c + b.stop) for c, b in zip(corner, box, strict=True))
-                windows = padded[tuple(slice(c.start, c.stop + size - 1) for c in cells)]
-                out[cells] = _Windows(windows, size).medians()
-
-    in_parallel(fill, range(len(corners)))
+    for corner in product(*(range(0, n, t) for n, t in zip(values.shape, TILE, strict=True))):
+        tile = tuple(slice(c, c + t) for c, t in zip(corner, TILE, strict=True))
+        box = bounding_box(above[tile])
+        if box is None:
+            continue
+        cells = tuple(slice(c + b.start, c + b.stop) for c, b in zip(corner, box, strict=True))
+        out[cells] = _Windows(padded[tuple(slice(c.start, c.stop + size - 1) for c in cells)], size).medians()
     return out
 
 

@@ -1,4 +1,4 @@
-"""Memory that is got, and work that is done, beside other work."""
+"""Memory that is got while other work is done."""
 
 import mmap
 import resource
@@ -10,7 +10,6 @@ import pytest
 
 from DLCTPMLib.meanwhile import meanwhile
 from DLCTPMLib.memory import sparse_zeros, touched_zeros
-from DLCTPMLib.threads import in_parallel
 
 
 def test_sparse_zeros_are_zeros_that_can_be_written():
@@ -47,24 +46,3 @@ def test_what_is_done_meanwhile_gives_its_result_or_its_error():
     assert waiting.result(10)
     with pytest.raises(ZeroDivisionError):
         meanwhile(lambda: 1 // 0).result(10)
-
-
-@pytest.mark.parametrize("items", [range(0), range(1), range(3, 40)])
-def test_work_in_parallel_does_every_item_once(items):
-    done = np.zeros(40, int)
-
-    def work(piece: range) -> None:
-        for item in piece:
-            done[item] += 1
-
-    in_parallel(work, items)
-    assert np.array_equal(np.flatnonzero(done), np.array(items, int))
-    assert done.max(initial=0) <= 1
-
-
-def test_an_error_in_a_thread_reaches_the_caller():
-    def work(piece: range) -> None:
-        raise ValueError(piece.start)
-
-    with pytest.raises(ValueError, match="0"):
-        in_parallel(work, range(20))
