@@ -8,103 +8,83 @@ Without a display, only ``--screenshot`` makes sense. This is not Slicer: see RE
 """
 
 import argparse
-import os
-import sys
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY / "Testing" / "SlicerStandIn"), str(REPOSITORY / "DLCTPM")]
+import slicer
+import vtk
+from panel_window import PanelWindow, Picture, begin, load_module, wait_until_idle
 
 VIEW_SIZE = (500, 540)
+PANEL_WIDTH = 520
 REFRESH_MS = 150
+PLACES = {"Red": (0, 0), "Green": (1, 0), "Yellow": (1, 1)}
+PLACE_3D = (0, 1)
 
 
-def make_window(running, panel_widget):
-    """The panel on the left, four views on the right; the views are drawn again when the scene changes."""
-    import qt
-    import slicer
-    import vtk
-    from stand_in.views import to_qimage
+class SlicePicture(Picture):
+    """A slice view; the wheel moves through the slices."""
 
-    class ViewLabel(qt.QLabel):
-        """A view's picture; the wheel moves through the slices."""
+    def __init__(self, widget):
+        super().__init__(widget.sliceView(), VIEW_SIZE)
+        self._logic = widget.sliceLogic()
 
-        def __init__(self, view, slice_logic=None):
-            super().__init__()
-            self._view, self._slice_logic = view, slice_logic
-            self.setFixedSize(*VIEW_SIZE)
+    def wheelEvent(self, event):
+        step = 1 if event.angleDelta().y() > 0 else -1
+        spacing = self._logic.GetLowestVolumeSliceSpacing()[2]
+        self._logic.SetSliceOffset(self._logic.GetSliceOffset() + step * spacing)
 
-        def draw(self):
-            self.setPixmap(qt.QPixmap.fromImage(to_qimage(self._view.picture())))
 
-        def wheelEvent(self, event):
-            if self._slice_logic is not None:
-                step = 1 if event.angleDelta().y() > 0 else -1
-                spacing = self._slice_logic.GetLowestVolumeSliceSpacing()[2]
-                self._slice_logic.SetSliceOffset(self._slice_logic.GetSliceOffset() + step * spacing)
+class SceneWatch:
+    """Whether anything that the views show has changed since it was last asked."""
 
-    window = qt.QWidget()
-    window.setWindowTitle("CT Perfusion Mapping on the Slicer stand-in (research use only)")
-    layout = qt.QHBoxLayout(window)
-    scroll = qt.QScrollArea()
-    scroll.setWidget(panel_widget)
-    scroll.setWidgetResizable(True)
-    scroll.setFixedWidth(520)
-    layout.addWidget(scroll)
-    grid = qt.QGridLayout()
-    grid.setSpacing(4)
-    layout.addLayout(grid)
-    labels = []
-    places = (("Red", 0, 0), ("View", 0, 1), ("Green", 1, 0), ("Yellow", 1, 1))
-    for name, row, column in places:
-        if name == "View":
-            label = ViewLabel(running.layout.threeDWidget(0).threeDView())
-        else:
-            widget = running.layout.sliceWidget(name)
-            label = ViewLabel(widget.sliceView(), widget.sliceLogic())
-        labels.append(label)
-        grid.addWidget(label, row, column)
+    def __init__(self, slice_logics):
+        self._changed, self._watched = True, set()
+        for logic in slice_logics:
+            logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._mark)
+        slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeAddedEvent, self._watch)
 
-    dirty, watched = [True], set()
+    def __call__(self):
+        changed, self._changed = self._changed, False
+        return changed
 
-    def mark(_caller, _event):
-        dirty[0] = True
+    def _mark(self, _caller, _event):
+        self._changed = True
 
-    def watch(_scene, _event):
-        for node in slicer.util.getNodesByClass("vtkMRMLDisplayNode") + slicer.util.getNodesByClass(
-            "vtkMRMLSliceNode"
-        ):
-            if node not in watched:
-                watched.add(node)
-                node.AddObserver(vtk.vtkCommand.ModifiedEvent, mark)
-        dirty[0] = True
+    def _watch(self, _scene, _event):
+        for class_name in ("vtkMRMLDisplayNode", "vtkMRMLSliceNode"):
+            for node in slicer.util.getNodesByClass(class_name):
+                if node not in self._watched:
+                    self._watched.add(node)
+                    node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._mark)
+        self._changed = True
 
-    def draw():
-        if dirty[0]:
-            dirty[0] = False
-            for label in labels:
-                label.draw()
 
-    for logic in (running.layout.sliceWidget(name).sliceLogic() for name in running.layout.sliceViewNames()):
-        logic.AddObserver(vtk.vtkCommand.ModifiedEvent, mark)
-    slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeAddedEvent, watch)
-    timer = qt.QTimer(window)
-    timer.timeout.connect(draw)
-    timer.start(REFRESH_MS)
-    window.redraw = lambda: [label.draw() for label in labels]
-    return window
+def make_window(layout, panel_widget):
+    """The panel, three slice views and a 3D view."""
+    slices = {name: layout.sliceWidget(name) for name in PLACES}
+    pictures = {PLACES[name]: SlicePicture(widget) for name, widget in slices.items()}
+    pictures[PLACE_3D] = Picture(layout.threeDWidget(0).threeDView(), VIEW_SIZE)
+    watch = SceneWatch([widget.sliceLogic() for widget in slices.values()])
+    return PanelWindow("CT Perfusion Mapping", panel_widget, PANEL_WIDTH, pictures, watch, REFRESH_MS)
 
 
 def load(options):
     """The CT and SPECT that were named, or a virtual patient's."""
-    import slicer
-
     from DLCTPMSlicerLib.sample_data import loadVirtualPatient
 
     if options.ct is None:
         return loadVirtualPatient()
     ct = slicer.util.loadVolume(options.ct)
     return ct, slicer.util.loadVolume(options.spect, {"show": False}) if options.spect else None
+
+
+def predict_and_compare(panel):
+    """Click through the work."""
+    panel.ui.predictButton.click()
+    wait_until_idle(panel, "the prediction")
+    if panel.ui.spectSelector.currentNode() is not None:
+        panel.ui.spectSection.collapsed = False
+        panel.ui.evaluateButton.click()
+        wait_until_idle(panel, "the evaluation")
 
 
 def main():
@@ -114,24 +94,10 @@ def main():
     parser.add_argument("--model-folder", help="a folder with model bundles; the first one is used")
     parser.add_argument("--screenshot", help="predict, write this picture, and leave")
     options = parser.parse_args()
-    if options.screenshot is None and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        sys.exit("There is no display to open a window on; use --screenshot PICTURE.png")
-    if options.screenshot is None:
-        os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
-
-    from stand_in.views import rendering_problem
-
-    if rendering_problem():
-        sys.exit(rendering_problem())
-    from stand_in.start import start
-
-    running = start(view_size=VIEW_SIZE)
-    from stand_in.modules import ScriptedModule
-    from stand_in.probes import settle, wait_until
-
-    module = ScriptedModule.load(REPOSITORY / "DLCTPM" / "DLCTPM.py")
+    running = begin(options.screenshot, view_size=VIEW_SIZE)
+    module = load_module("DLCTPM")
     widget = module.widgetRepresentation()
-    window = make_window(running, widget)
+    window = make_window(running.layout, widget)
     widget.enter()
     panel = widget.self()
     if options.model_folder:
@@ -144,19 +110,8 @@ def main():
     if options.screenshot is None:
         running.app.exec()
         return
-    panel.ui.predictButton.click()
-    wait_until(lambda: not panel.panel.activity.busy, 600, "the prediction")
-    if spect is not None:
-        panel.ui.spectSection.collapsed = False
-        panel.ui.evaluateButton.click()
-        wait_until(lambda: not panel.panel.activity.busy, 600, "the evaluation")
-    settle()
-    window.redraw()
-    settle()
-    window.resize(1560, 1110)
-    settle()
-    if not window.grab().save(options.screenshot):
-        sys.exit(f"{options.screenshot} cannot be written")
+    predict_and_compare(panel)
+    window.photograph(options.screenshot, 1560, 1110)
     module.unload()
 
 

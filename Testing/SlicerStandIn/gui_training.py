@@ -8,63 +8,53 @@ that is there is shown as it is. No display is needed. This is not Slicer: see R
 """
 
 import argparse
-import os
-import sys
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY / name) for name in ("Testing/SlicerStandIn", "DLCTPM", "DLCTPMTraining")]
+import slicer
+from panel_window import PanelWindow, Picture, begin, load_module, wait_until_idle
 
 PLOT_SIZE = (860, 470)
+PANEL_WIDTH = 560
 REFRESH_MS = 500
 
 
-def make_window(panel_widget):
-    """The panel on the left, the two charts on the right, drawn again while the network trains."""
-    import qt
-    import slicer
-    from stand_in.plot_view import PlotView
-    from stand_in.views import to_qimage
+class ChartPicture(Picture):
+    """The scene's first or second chart, once it is there."""
 
-    window = qt.QWidget()
-    window.setWindowTitle("CT Perfusion Training on the Slicer stand-in (research use only)")
-    layout = qt.QHBoxLayout(window)
-    scroll = qt.QScrollArea()
-    scroll.setWidget(panel_widget)
-    scroll.setWidgetResizable(True)
-    scroll.setFixedWidth(560)
-    layout.addWidget(scroll)
-    column = qt.QVBoxLayout()
-    layout.addLayout(column)
-    views = [PlotView(plot_view_node(f"Training{number}"), PLOT_SIZE) for number in range(2)]
-    labels = [qt.QLabel() for _ in views]
-    for label in labels:
-        label.setFixedSize(*PLOT_SIZE)
-        label.setStyleSheet("background: white")
-        column.addWidget(label)
+    def __init__(self, number):
+        from stand_in.plot_view import PlotView
 
-    def draw():
+        node = slicer.vtkMRMLPlotViewNode()
+        for say in (node.SetName, node.SetLayoutName, node.SetSingletonTag):
+            say(f"Training{number}")
+        super().__init__(PlotView(slicer.mrmlScene.AddNode(node), PLOT_SIZE), PLOT_SIZE)
+        self._number = number
+
+    def draw(self):
         charts = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
-        for view, label, chart in zip(views, labels, charts, strict=False):
-            view.mrmlPlotViewNode().SetPlotChartNodeID(chart.GetID())
-            label.setPixmap(qt.QPixmap.fromImage(to_qimage(view.picture())))
-
-    timer = qt.QTimer(window)
-    timer.timeout.connect(draw)
-    timer.start(REFRESH_MS)
-    window.redraw = draw
-    return window
+        if self._number < len(charts):
+            self.view.mrmlPlotViewNode().SetPlotChartNodeID(charts[self._number].GetID())
+            super().draw()
 
 
-def plot_view_node(name):
-    """A plot view node of the scene."""
-    import slicer
+def make_window(panel_widget):
+    """The panel and the two charts, drawn again and again: the network may be training."""
+    charts = {(number, 0): ChartPicture(number) for number in range(2)}
+    return PanelWindow("CT Perfusion Training", panel_widget, PANEL_WIDTH, charts, lambda: True, REFRESH_MS)
 
-    node = slicer.vtkMRMLPlotViewNode()
-    node.SetName(name)
-    node.SetLayoutName(name)
-    node.SetSingletonTag(name)
-    return slicer.mrmlScene.AddNode(node)
+
+def train_where_nothing_is_there(panel, epochs):
+    """Check the cohort and train a small network, unless the folder holds a run; then bring up the plots."""
+    ui = panel.ui
+    if ui.trainButton.enabled:
+        ui.checkButton.click()
+        wait_until_idle(panel, "the check")
+        ui.modelNameLineEdit.text = "our-site"
+        ui.epochsSpinBox.value = epochs
+        ui.widthComboBox.currentIndex, ui.gridComboBox.currentIndex = 0, 2
+        ui.plateauCheckBox.checked = False
+        ui.trainButton.click()
+        wait_until_idle(panel, "the training")
+    ui.scorePlotButton.click()
 
 
 def main():
@@ -74,24 +64,11 @@ def main():
     parser.add_argument("--epochs", type=int, default=20, help="with --screenshot (default 20)")
     parser.add_argument("--screenshot", help="check, train, write this picture, and leave")
     options = parser.parse_args()
-    if options.screenshot is None and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        sys.exit("There is no display to open a window on; use --screenshot PICTURE.png")
     if options.screenshot and not (options.cohort and options.out):
         parser.error("--screenshot needs a cohort and --out")
-    if options.screenshot is None:
-        os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
-
-    from stand_in.views import rendering_problem
-
-    if rendering_problem():
-        sys.exit(rendering_problem())
-    from stand_in.start import start
-
-    running = start()
-    from stand_in.modules import ScriptedModule
-
-    ScriptedModule.load(REPOSITORY / "DLCTPM" / "DLCTPM.py")
-    module = ScriptedModule.load(REPOSITORY / "DLCTPMTraining" / "DLCTPMTraining.py")
+    running = begin(options.screenshot)
+    load_module("DLCTPM")
+    module = load_module("DLCTPMTraining")
     widget = module.widgetRepresentation()
     window = make_window(widget)
     widget.enter()
@@ -102,31 +79,9 @@ def main():
     if options.screenshot is None:
         running.app.exec()
     else:
-        take_screenshot(window, panel, options)
+        train_where_nothing_is_there(panel, options.epochs)
+        window.photograph(options.screenshot, 1460, 1010)
     module.unload()
-
-
-def take_screenshot(window, panel, options):
-    """Check, train where no run is there yet, plot, and write the picture."""
-    from stand_in.probes import settle, wait_until
-
-    ui = panel.ui
-    if ui.trainButton.enabled:
-        ui.checkButton.click()
-        wait_until(lambda: not panel.panel.activity.busy, 900, "the check")
-        ui.modelNameLineEdit.text = "our-site"
-        ui.epochsSpinBox.value = options.epochs
-        ui.widthComboBox.currentIndex, ui.gridComboBox.currentIndex = 0, 2
-        ui.plateauCheckBox.checked = False
-        ui.trainButton.click()
-        wait_until(lambda: not panel.panel.activity.busy, 1800, "the training")
-    ui.scorePlotButton.click()
-    settle()
-    window.resize(1460, 1010)
-    window.redraw()
-    settle()
-    if not window.grab().save(options.screenshot):
-        sys.exit(f"{options.screenshot} cannot be written")
 
 
 if __name__ == "__main__":
