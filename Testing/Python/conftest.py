@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,15 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("no real chest CT beside this checkout (shared/data)")
     return REAL_DATA
+
+
+@pytest.fixture(scope="module")
+def out(results) -> Path:
+    """The folder of tables, figures and report of ``results``, the study that a test file has run."""
+    return results.plan.out / "results"
+
+
+@pytest.fixture(scope="module")
+def numbers(out) -> dict:
+    """The numbers of that study as its file has them."""
+    return json.loads((out / "numbers.json").read_text(encoding="utf-8"))

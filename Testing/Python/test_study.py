@@ -1,6 +1,5 @@
 """A whole study of twelve virtual patients, coarse and quick, from the table to the report."""
 
-import csv
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_study import NETWORK, a_plan, rows_of_table
 from test_training import some_samples
 
 from DLCTPMLib.arnn import Arnn, ArnnSettings
@@ -30,7 +30,7 @@ from DLCTPMTrainingLib.study_method_figures import network_blocks
 from DLCTPMTrainingLib.study_numbers import characteristics, values_of
 from DLCTPMTrainingLib.study_preparation import prepare_patient
 from DLCTPMTrainingLib.study_report import write_results
-from DLCTPMTrainingLib.study_settings import Candidate, SearchSettings, SplitSettings, StudyPlan
+from DLCTPMTrainingLib.study_settings import Candidate, SearchSettings, SplitSettings
 from DLCTPMTrainingLib.study_words import verdicts
 from DLCTPMTrainingLib.training import TrainingSettings
 
@@ -46,18 +46,6 @@ def cohort(tmp_path_factory):
     return simulate_cohort(12, 3, tmp_path_factory.mktemp("cohort"), adjust=coarse)
 
 
-def a_plan(cohort, out, **changes) -> StudyPlan:
-    defaults = {
-        "network": ArnnSettings(channels=(4, 4, 6, 6), kernel=3),
-        "training": TrainingSettings(epochs=2, precision="fp32", learning_rate=1e-2),
-        "preprocessing": PreprocessingSettings(grid_shape=(32, 16, 16), median_size=4, uniform_size=3),
-        "search": SearchSettings(learning_rates=(1e-2, 1e-4), budget=2),
-        "register": "none",
-        "device": "cpu",
-    }
-    return StudyPlan(cohort=cohort, out=out, **{**defaults, **changes})
-
-
 @pytest.fixture(scope="module")
 def results(cohort, tmp_path_factory):
     """A finished study; its report lies in ``results.plan.out / "results"``."""
@@ -67,20 +55,6 @@ def results(cohort, tmp_path_factory):
     found = run_study(plan)
     write_results(found)
     return found
-
-
-@pytest.fixture(scope="module")
-def out(results) -> Path:
-    return results.plan.out / "results"
-
-
-@pytest.fixture(scope="module")
-def numbers(out) -> dict:
-    return json.loads((out / "numbers.json").read_text(encoding="utf-8"))
-
-
-def rows_of_table(path: Path) -> list[dict]:
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 def test_every_figure_and_table_of_the_paper_is_there(out):
@@ -321,7 +295,7 @@ def test_a_study_cut_off_again_and_again_ends_with_the_same_numbers(cohort, tmp_
 
 def test_a_death_between_checkpoint_and_copy_loses_no_epoch(tmp_path, monkeypatch):
     choice = Candidate(
-        ArnnSettings(channels=(4, 4, 6, 6), kernel=3),
+        NETWORK,
         TrainingSettings(epochs=3, precision="fp32"),
         PreprocessingSettings(),
     )

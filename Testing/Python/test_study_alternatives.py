@@ -4,16 +4,20 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import small_study
 import torch
 from PIL import Image
 from small_chest import chest_ct, lung_labels, perfusion_spect
+from small_study import NETWORK, rows_of_table
 
 from DLCTPMLib.arnn import Arnn, ArnnSettings
+from DLCTPMLib.commands import BAD_INPUT, main
 from DLCTPMLib.context_network import ContextSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.model_bundle import load_bundle
@@ -26,10 +30,10 @@ from DLCTPMTrainingLib.study_export import export_docs, small_png
 from DLCTPMTrainingLib.study_fits import Fit
 from DLCTPMTrainingLib.study_numbers import values_of
 from DLCTPMTrainingLib.study_report import write_results
-from DLCTPMTrainingLib.study_settings import Candidate, SearchSettings, SplitSettings, StudyPlan
+from DLCTPMTrainingLib.study_settings import Candidate, SplitSettings
 from DLCTPMTrainingLib.training import TrainingSettings
 
-NETWORK = ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
+a_plan = partial(small_study.a_plan, split=SplitSettings(folds=2), threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -57,20 +61,6 @@ def cohort(tmp_path_factory) -> Path:
     return folder / "cohort.csv"
 
 
-def a_plan(cohort, out, **changes) -> StudyPlan:
-    defaults = {
-        "network": NETWORK,
-        "training": TrainingSettings(epochs=2, precision="fp32", learning_rate=1e-2),
-        "preprocessing": PreprocessingSettings(grid_shape=(32, 16, 16), median_size=4, uniform_size=3),
-        "split": SplitSettings(folds=2),
-        "search": SearchSettings(learning_rates=(1e-2, 1e-4), budget=2),
-        "register": "none",
-        "device": "cpu",
-        "threads": 1,
-    }
-    return StudyPlan(cohort=cohort, out=out, **{**defaults, **changes})
-
-
 @pytest.fixture(scope="module")
 def results(cohort, tmp_path_factory):
     """A study with one alternative, one fit after the other."""
@@ -80,13 +70,8 @@ def results(cohort, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def out(results) -> Path:
-    return results.plan.out / "results"
-
-
-@pytest.fixture(scope="module")
-def rows(out) -> dict:
-    return json.loads((out / "numbers.json").read_text(encoding="utf-8"))["side_by_side"]["rows"]
+def rows(numbers) -> dict:
+    return numbers["side_by_side"]["rows"]
 
 
 def test_two_jobs_give_the_numbers_of_one(cohort, results, tmp_path):
@@ -176,7 +161,7 @@ def test_the_best_is_chosen_by_validation_and_named(results, rows, out):
 
 def test_paired_differences_are_those_of_the_patients(results, out):
     """By hand, from the evaluations' rows."""
-    table = list(csv.DictReader((out / "paired-test.csv").read_text(encoding="utf-8").splitlines()))
+    table = rows_of_table(out / "paired-test.csv")
     assert len(table) == 4 * (3 + 3)  # two networks and the ensemble: each pair, each against a baseline
     by_patient = {}
     for name, figures in (("main", results.test), ("context", results.alternatives["context"].test)):
@@ -208,6 +193,17 @@ def test_an_alternative_that_was_not_tested_may_be_left_out_again(results, cohor
         study = _Study(a_plan(cohort, out), silent)
         study._begin()
         assert study.plan.alternatives == (("context",) if tested else ())
+
+
+def test_a_refused_study_leaves_the_options_of_its_run(cohort, results, tmp_path, capsys):
+    """Other settings with another alternative: neither may stand in the file that continues the study."""
+    shutil.copytree(results.plan.out, tmp_path / "study", ignore=shutil.ignore_patterns("folds", "final"))
+    kept = '{"command": "study", "cohort": "x", "about": {}, "options": {}}'
+    (tmp_path / "study" / "run.json").write_text(kept)
+    options = ["--folds", "2", "--epochs", "9", "--alternatives", "unet", "--register", "none", "--progress", "none"]
+    assert main(["study", str(cohort), "--out", str(tmp_path / "study"), *options]) == BAD_INPUT
+    assert "begun with other settings" in capsys.readouterr().err
+    assert (tmp_path / "study" / "run.json").read_text() == kept
 
 
 def test_an_alternative_that_diverges_is_reported_and_stops_nothing(cohort, results, tmp_path, monkeypatch):
