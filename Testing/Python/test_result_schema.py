@@ -1,0 +1,111 @@
+"""``Resources/Schemas/result.schema.json`` against what the commands really write."""
+
+import json
+from copy import deepcopy
+
+import pytest
+from json_schema import SchemaCheck
+from small_chest import write_inputs
+
+from DLCTPMLib.commands import DONE, main
+from DLCTPMLib.resources import resource_folder
+from DLCTPMLib.result_file import SCHEMA_VERSION
+
+CHECK = SchemaCheck(json.loads((resource_folder() / "Schemas" / "result.schema.json").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> dict[str, dict]:
+    """The results of a prediction alone, of one with its SPECT, and of evaluations."""
+    files = write_inputs(tmp_path_factory.mktemp("inputs"))
+    folder = tmp_path_factory.mktemp("results")
+    predict = ["predict", files["ct"], "--model", files["model"], "--lungs", files["lungs"], "--device", "cpu"]
+    evaluate = ["evaluate", "--prediction", str(folder / "alone" / "perfusion.nrrd"), "--lungs", files["lungs"]]
+    evaluate += ["--spect", files["spect"]]
+    commands = {
+        "alone": predict,
+        "with SPECT": [*predict, "--spect", files["spect"], "--hir-scope", "lung"],
+        "evaluation": evaluate,
+        "evaluation with CT": [*evaluate, "--ct", files["ct"], "--model", files["model"]],
+        "evaluation with result": [*evaluate, "--ct", files["ct"], "--result", str(folder / "alone/result.json")],
+    }
+    results = {}
+    for name, command in commands.items():
+        assert main([*command, "--out", str(folder / name), "--progress", "none"]) == DONE
+        results[name] = json.loads((folder / name / "result.json").read_text(encoding="utf-8"))
+    return results
+
+
+KINDS = ("alone", "with SPECT", "evaluation", "evaluation with CT", "evaluation with result")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_commands_write_follows_the_schema(written, kind):
+    assert CHECK.faults(written[kind]) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_key_is_described(written, kind):
+    assert CHECK.undescribed(written[kind]) == set()
+
+
+def test_the_schema_is_of_the_version_that_is_written():
+    assert CHECK.schema["properties"]["schema_version"]["const"] == SCHEMA_VERSION
+
+
+def changed(result: dict, *place: str, to: object = None) -> dict:
+    """A copy with one value changed, or left out where nothing is given."""
+    result = deepcopy(result)
+    part = result
+    for name in place[:-1]:
+        part = part[name]
+    if to is None:
+        del part[place[-1]]
+    else:
+        part[place[-1]] = to
+    return result
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("schema_version",), 2),
+        (("software",), None),
+        (("regions", "left lung"), None),
+        (("regions", "right lung", "mean"), 1.2),
+        (("regions", "right upper third", "volume_ml"), "12 ml"),
+        (("quality", 0, "status"), "fine"),
+        (("model", "sha256"), "abc"),
+        (("timings_s", "network"), -1),
+        (("simulated",), 1),
+        (("input", "direction"), [1, 0, 0]),
+        (("input", "spect", "spacing"), None),
+        (("agreement",), None),  # a registration without it
+        (("agreement", "lungs", "core", "kappa"), None),
+        (("agreement", "left lung", "baselines", "geometry", "dsc_low"), 1.01),
+        (("agreement", "lungs", "hir", "left lung"), "high"),
+        (("agreement", "lungs", "other_hir_scope", "hir_scope"), "voxel"),
+        (("settings", "agreement", "threshold"), 1.0),
+    ],
+)
+def test_a_broken_result_is_told(written, place, value):
+    assert CHECK.faults(changed(written["with SPECT"], *place, to=value))
+
+
+def test_a_result_that_is_neither_of_a_prediction_nor_of_an_evaluation_is_told(written):
+    assert CHECK.faults(changed(written["alone"], "regions"))
+
+
+def test_keys_that_came_later_break_nothing_but_are_noticed(written):
+    newer = changed(written["alone"], "uncertainty", to={"passes": 20})
+    assert CHECK.faults(newer) == []
+    assert CHECK.undescribed(newer) == {".uncertainty", ".uncertainty.passes"}
+
+
+def test_the_schema_itself_and_our_check_agree_with_the_package(written):
+    jsonschema = pytest.importorskip("jsonschema", reason="the package jsonschema is not installed")
+    jsonschema.Draft202012Validator.check_schema(CHECK.schema)
+    theirs = jsonschema.Draft202012Validator(CHECK.schema)
+    for result in written.values():
+        assert theirs.is_valid(result)
+    assert not theirs.is_valid(changed(written["with SPECT"], "regions", "right lung", "mean", to=1.2))
