@@ -26,6 +26,8 @@ TABLES = (
     "side-by-side.csv",
     "paired-validation.csv",
     "paired-test.csv",
+    "sensitivity.csv",
+    "learning_curve.csv",
     "headline-per-lung.csv",
     "headline-per-patient.csv",
     "table-1.csv",

@@ -204,20 +204,3 @@ def by_diagnosis(numbers: dict) -> Figure:
     figure.legend(handles=handles, loc="outside right center")
     axis.invert_yaxis()
     return figure
-
-
-def variants(found: dict, title: str) -> Figure:
-    """R, SSIM and DSC of variants trained on the first fold, as dots with their intervals."""
-    names = ("r_spearman", "ssim", "dsc_high", "dsc_low")
-    figure, axes = panels(len(names), width=2.7, height=0.9 + 0.32 * max(len(found), 4))
-    for axis, metric in zip(axes, names, strict=True):
-        for place, figures in enumerate(found.values()):
-            value = figures[metric]
-            if value["mean"] is not None:
-                axis.plot([value["mean"]], [place], "o", color=PURPLE, markersize=4)
-                if value["interval"]:
-                    axis.plot(value["interval"], [place, place], color=PURPLE, linewidth=1)
-        axis.set(title=TITLES[metric], ylim=(len(found) - 0.5, -0.5))
-        axis.set_yticks(range(len(found)), list(found) if axis is axes[0] else [""] * len(found), fontsize=7)
-    axes[0].set_ylabel(title)
-    return figure

@@ -126,8 +126,6 @@ def numbers_of(results: StudyResults) -> dict:
         "calibration": calibration(test),
         "thresholds": thresholds(test),
         "search": [{name: trial[name] for name in ("label", "epochs", "r", "mean")} for trial in results.trials],
-        "sensitivity": _variants(results.sensitivity, settings),
-        "learning_curve": _variants(results.learning_curve, settings),
         "statistics": settings.to_dict(),
     }
 
@@ -304,9 +302,3 @@ def _without(results: StudyResults, settings: StatisticsSettings) -> dict | None
         "diagnosis": results.plan.without,
         **{name: {m: _summary(of, m, settings) for m in HEADLINE} for name, of in groups.items()},
     }
-
-
-def _variants(variants: dict[str, list[dict]] | None, settings: StatisticsSettings) -> dict | None:
-    if variants is None:
-        return None
-    return {name: {m: _summary(of, m, settings) for m in HEADLINE} for name, of in variants.items()}

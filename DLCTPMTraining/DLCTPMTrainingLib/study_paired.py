@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from DLCTPMLib.networks import ARCHITECTURES
-from DLCTPMLib.report import BASELINE_NAMES, MISSING
+from DLCTPMLib.report import BASELINE_NAMES
 from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_drawing import GRAY, PURPLE, panels
 from DLCTPMTrainingLib.study_numbers import CORE, WHOLE, of_both, predictions_of, values_of
 from DLCTPMTrainingLib.study_statistics import StatisticsSettings, holm, paired_difference, patient_means
-from DLCTPMTrainingLib.study_tables import Table, p_text
+from DLCTPMTrainingLib.study_tables import Table, difference_text, p_text
 
 VALIDATION, TEST = "validation", "test"
 COMPARED = {
@@ -123,7 +123,7 @@ def paired_table(numbers: dict, which: str) -> Table:
             if found["shown"]:
                 shown.append(len(rows))
             rows.append(
-                [_words(found), title, str(found["pairs"]), _difference(found), p_text(found["p"]),
+                [_words(found), title, str(found["pairs"]), difference_text(found), p_text(found["p"]),
                  p_text(found["p_holm"]), found["verdict"]]
             )  # fmt: skip
     where = "validation folds" if which == VALIDATION else "test set"
@@ -162,7 +162,7 @@ def paired_words(numbers: dict) -> list[str]:
     sentences = []
     for which, where in ((VALIDATION, "the validation folds"), (TEST, "the test set")):
         rivals = [
-            f"{_difference(each)} against the {each['second']} ({each['verdict']})"
+            f"{difference_text(each)} against the {each['second']} ({each['verdict']})"
             for each in (_seen_from(best, each) for each in numbers["paired"][which]["r"])
             if each["first"] == best and not each["baseline"]
         ]
@@ -224,13 +224,3 @@ def _words(comparison: dict) -> str:
     if comparison["baseline"]:
         second = f"best baseline, {second.removeprefix('baseline: ')}"
     return f"{comparison['first']} less {second}"
-
-
-def _difference(comparison: dict) -> str:
-    if comparison["difference"] is None:
-        return MISSING
-    text = f"{comparison['difference']:+.3f}"
-    if comparison["interval"]:
-        low, high = comparison["interval"]
-        text += f" [{low:+.3f}, {high:+.3f}]"
-    return text.replace("-", "−")

@@ -15,6 +15,7 @@ from DLCTPMTrainingLib.study_evaluation import Mapped, map_patient
 from DLCTPMTrainingLib.study_numbers import PATIENT, values_of
 from DLCTPMTrainingLib.study_paired import paired_figure
 from DLCTPMTrainingLib.study_side_by_side import side_by_side_figure
+from DLCTPMTrainingLib.study_variants import LEARNING_CURVE, SENSITIVITY, learning_figure, sensitivity_figure
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,15 @@ def all_pictures(results: StudyResults, numbers: dict) -> list[Picture]:
         Picture("loss", "Binary cross-entropy less the entropy of the soft targets, below which it cannot fall.",
                 lambda: study_figures.losses(results), narrow=True),
     ]  # fmt: skip
-    for name, title in (("sensitivity", "variant"), ("learning_curve", "training patients")):
-        if numbers[name]:
-            pictures.append(
-                Picture(
-                    name.replace("_", "-"),
-                    f"{name.replace('_', ' ').capitalize()}, first validation fold; bars: 95 % intervals.",
-                    lambda name=name, title=title: study_figures.variants(numbers[name], title),
-                )
-            )
+    if numbers[SENSITIVITY]:
+        caption = "What one other choice of preprocessing changes, first validation fold; bars: 95 % intervals."
+        pictures.append(Picture("sensitivity", caption, lambda: sensitivity_figure(numbers[SENSITIVITY])))
+    if numbers[LEARNING_CURVE]:
+        caption = (
+            "Learning curve, first validation fold; bars: 95 % intervals of the difference from all patients. "
+            "Dashed: the best baseline."
+        )
+        pictures.append(Picture("learning_curve", caption, lambda: learning_figure(numbers[LEARNING_CURVE])))
     return pictures
 
 

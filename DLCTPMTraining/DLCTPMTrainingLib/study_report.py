@@ -21,9 +21,10 @@ from DLCTPMTrainingLib.study_pictures import Picture, all_pictures
 from DLCTPMTrainingLib.study_report_template import TEMPLATE
 from DLCTPMTrainingLib.study_side_by_side import as_markdown, side_by_side, side_by_side_table
 from DLCTPMTrainingLib.study_tables import Table, all_tables
+from DLCTPMTrainingLib.study_variants import variants, variants_tables
 from DLCTPMTrainingLib.study_words import methods, reduced, verdicts
 
-OPTIONAL = ("search", "without", "sensitivity", "learning_curve", "learning-curve")
+OPTIONAL = ("search", "without", "sensitivity", "learning_curve")
 """Tables and figures that not every study has; those of an earlier run are removed."""
 
 
@@ -35,10 +36,10 @@ def write_results(results: StudyResults, progress: Progress = silent) -> Path:
     """
     folder = results.plan.out / "results"
     numbers = numbers_of(results)
-    numbers |= {"side_by_side": side_by_side(results), "paired": paired_comparisons(results)}
+    numbers |= {"side_by_side": side_by_side(results), "paired": paired_comparisons(results), **variants(results)}
     headline = side_by_side_table(numbers, results.seconds)
     paired = [paired_table(numbers, which) for which in (VALIDATION, TEST)]
-    tables = {table.name: table for table in [*all_tables(numbers), headline, *paired]}
+    tables = {table.name: table for table in [*all_tables(numbers), headline, *paired, *variants_tables(numbers)]}
     pictures = {picture.name: picture for picture in all_pictures(results, numbers)}
     with OutputFolder(folder, [f"{name}.{ending}" for name in OPTIONAL for ending in ("csv", "png", "svg")]) as out:
         pngs = {}
@@ -66,7 +67,7 @@ SECTIONS = {
                 "headline-per-patient", "advantage", "paper", "fig-4ab-curves", "fig-4cd-boxes",
                 "outliers", "fig-5-cases", "fig-6-dsc", "tests", "folds"),
     "Beyond the paper": ("diagnoses", "joint-histogram", "calibration", "dsc-threshold", "bland-altman",
-                         "percentages", "without", "sensitivity", "learning_curve", "learning-curve", "loss"),
+                         "percentages", "without", "sensitivity", "learning_curve", "loss"),
 }  # fmt: skip
 """The report's chapters; a name stands for the table and for the figure of that name."""
 

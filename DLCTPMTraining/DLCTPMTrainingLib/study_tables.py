@@ -89,15 +89,6 @@ def all_tables(numbers: dict) -> list[Table]:
         tables.append(search(numbers))
     if numbers["without"]:
         tables.append(without(numbers))
-    for name, title, note in (
-        ("sensitivity", "Sensitivity to the preprocessing", "First validation fold; every variant trained anew with "
-         "the search's epochs. R does not depend on the HIR; SSIM and DSC do."),
-        ("learning_curve", "Learning curve", "First validation fold by number of training patients, the same number "
-         "of training steps each."),
-    ):  # fmt: skip
-        if numbers[name]:
-            columns = [name.replace("_", " "), "lungs", *(TITLES[m] for m in HEADLINE)]
-            tables.append(Table(name, title, columns, [_row(k, v) for k, v in numbers[name].items()], note=note))
     return tables
 
 
@@ -160,14 +151,17 @@ def against_the_paper(numbers: dict) -> Table:
     model = numbers["test"][LUNG][MODEL][WHOLE]
     validation = numbers["validation"][LUNG][MODEL][WHOLE]
     rows = [
-        [f"{TITLES[m]}, test", _of(model[m]), PAPER["test"][m]] for m in ("r_spearman", "ssim", "dsc_high", "dsc_low")
+        [f"{TITLES[m]}, test", summary_text(model[m]), PAPER["test"][m]]
+        for m in ("r_spearman", "ssim", "dsc_high", "dsc_low")
     ]
     rows += [[f"{TITLES[m]}, range", _range(model[m]), paper] for m, paper in RANGE_PAPER.items()]
     rows += [
         [f"test lungs with {TITLES[m]} above {limit}", f"{model[m]['above'][limit]:.0f} %", paper]
         for (m, limit), paper in ABOVE_PAPER.items()
     ]
-    rows += [[f"{TITLES[m]}, validation", _of(validation[m]), paper] for m, paper in PAPER["validation"].items()]
+    rows += [
+        [f"{TITLES[m]}, validation", summary_text(validation[m]), paper] for m, paper in PAPER["validation"].items()
+    ]
     for (which, metric), paper in TESTS_PAPER.items():
         if which == "validation":
             p = numbers["validation_against_test"][metric]["lungs"]["p"]
@@ -182,7 +176,7 @@ def against_the_paper(numbers: dict) -> Table:
     if numbers["without"]:
         retrained = numbers["without"]["retrained"]
         rows += [
-            [f"{TITLES[m]}, trained without {numbers['without']['diagnosis']}", _of(retrained[m]), paper]
+            [f"{TITLES[m]}, trained without {numbers['without']['diagnosis']}", summary_text(retrained[m]), paper]
             for m, paper in PAPER["without"].items()
         ]
     return Table("paper", "Figures of the paper", ["", "this study", "paper"], rows)
@@ -195,7 +189,7 @@ def advantage(numbers: dict) -> Table:
         for name, figures in numbers["advantage"][part].items():
             rows.append(
                 [f"{BASELINE_NAMES.get(name, name)}{words}", str(figures["r_spearman"]["n"])]
-                + [_of(figures[m], signed=True) for m in HEADLINE]
+                + [summary_text(figures[m], signed=True) for m in HEADLINE]
             )
     columns = ["model less", "lungs", *(TITLES[m] for m in HEADLINE)]
     note = "Mean of the differences lung by lung ± SD [95 % interval, bootstrap over patients]; test set."
@@ -255,8 +249,8 @@ def diagnoses(numbers: dict) -> Table:
             if figures[MODEL]["r_spearman"]["n"]:
                 model = figures[MODEL]
                 rows.append([name, part, str(model["r_spearman"]["patients"]), str(model["r_spearman"]["n"])]
-                            + [_of(model[m], interval=False) for m in HEADLINE]
-                            + [_of(figures["geometry"]["r_spearman"], interval=False)])  # fmt: skip
+                            + [summary_text(model[m], interval=False) for m in HEADLINE]
+                            + [summary_text(figures["geometry"]["r_spearman"], interval=False)])  # fmt: skip
     columns = ["diagnosis", "set", "patients", "lungs", *(TITLES[m] for m in HEADLINE), "R of geometry"]
     return Table("diagnoses", "By diagnosis", columns, rows)
 
@@ -308,22 +302,23 @@ def _headline_row(name: str, figures: dict | None) -> list[str]:
     whole, core = figures[WHOLE], figures[CORE]
     cells = [whole["r_spearman"], core["r_spearman"], whole["ssim"], core["ssim"]]
     cells += [whole[m] for m in ("dsc_high", "dsc_low", "kappa")]
-    return [name, str(whole["ssim"]["n"]), *map(_of, cells)]
+    return [name, str(whole["ssim"]["n"]), *map(summary_text, cells)]
 
 
 def _other_hir_row(found: dict) -> list[str]:
     """The same maps against the SPECT divided by the HIR of the scope that was not chosen."""
     words = "each lung's own HIR" if found["hir_scope"] == "lung" else "the patient's HIR"
-    cells = [_of(found["r_spearman"]), MISSING, _of(found["ssim"]), MISSING]
-    cells += [_of(found[m]) for m in ("dsc_high", "dsc_low", "kappa")]
+    cells = [summary_text(found["r_spearman"]), MISSING, summary_text(found["ssim"]), MISSING]
+    cells += [summary_text(found[m]) for m in ("dsc_high", "dsc_low", "kappa")]
     return [f"– SPECT divided by {words}, test set", str(found["ssim"]["n"]), *cells]
 
 
 def _row(name: str, figures: dict) -> list[str]:
-    return [str(name), str(figures["ssim"]["n"]), *(_of(figures[m]) for m in HEADLINE)]
+    return [str(name), str(figures["ssim"]["n"]), *(summary_text(figures[m]) for m in HEADLINE)]
 
 
-def _of(found: dict, interval: bool = True, signed: bool = False) -> str:
+def summary_text(found: dict, interval: bool = True, signed: bool = False) -> str:
+    """Mean ± SD [95 % interval] of what ``summary`` gives."""
     if found["mean"] is None:
         return MISSING
     form = "+.3f" if signed else ".3f"
@@ -367,3 +362,14 @@ def p_text(value: float | None) -> str:
     if value is None:
         return MISSING
     return "p < 0.0001" if value < 1e-4 else f"p = {value:.4f}"
+
+
+def difference_text(found: dict) -> str:
+    """Mean [95 % interval] of what ``paired_difference`` gives, signed."""
+    if found["difference"] is None:
+        return MISSING
+    text = f"{found['difference']:+.3f}"
+    if found["interval"]:
+        low, high = found["interval"]
+        text += f" [{low:+.3f}, {high:+.3f}]"
+    return text.replace("-", "−")

@@ -11,6 +11,7 @@ from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_numbers import CORE, LUNG, WHOLE
 from DLCTPMTrainingLib.study_paired import paired_words
 from DLCTPMTrainingLib.study_side_by_side import side_by_side_words
+from DLCTPMTrainingLib.study_variants import variants_words
 
 FULL_EPOCHS = 100
 """A study whose final fit has fewer epochs, or a smaller network or grid than the paper's, is called reduced."""
@@ -31,6 +32,7 @@ def verdicts(numbers: dict, simulated: bool) -> list[str]:
     sentences.append(_on_acute_embolism(numbers))
     sentences += side_by_side_words(numbers["side_by_side"])
     sentences += paired_words(numbers)
+    sentences += variants_words(numbers)
     if simulated:
         sentences.append(
             "All patients are simulated: no figure here may be set against a clinical one as if it were."
