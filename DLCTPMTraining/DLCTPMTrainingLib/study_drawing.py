@@ -17,7 +17,7 @@ BLUE, ORANGE, GREEN, PURPLE, RED, GRAY = "#0072b2", "#e69f00", "#009e73", "#7b2d
 FOLD_COLOURS = ("#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#999933", "#882255", "#44aa99", "#aa4499")
 DPI = 130
 
-SIMULATED = "SIMULATED: virtual patients, not persons – research use only"
+SIMULATED = "SIMULATED perfusion and SPECT, of no person – research use only"
 RESEARCH = "Research use only"
 
 _STYLE = {

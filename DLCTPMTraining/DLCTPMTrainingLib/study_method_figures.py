@@ -35,7 +35,7 @@ def flow_chart(results: StudyResults) -> Figure:
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set(xlim=(0, 10), ylim=(-0.3, 6.2))
     axis.set_axis_off()
-    what = "virtual patients" if results.simulated else "patients with SPECT/CT"
+    what = "simulated patients" if results.simulated else "patients with SPECT/CT"
     _text_box(axis, 5, 5.5, f"{n} {what}\n{2 * n} lungs", 3.4)
     _text_box(axis, 3.2, 3.9, f"training set: {learning} patients ({100 * learning / n:.0f} %)\nin folds of "
               f"{', '.join(str(len(fold)) for fold in split.folds)}", 3.6)  # fmt: skip

@@ -28,8 +28,8 @@ figure.narrow { max-width: 640px; }
 <p class="banner research">{{ research_use_only }}</p>
 {% if simulated %}
 <p class="banner simulated">
-Simulated: patients, images and every number here are virtual. They show that the chain works; they say nothing about
-how well perfusion of real patients is mapped.</p>
+Simulated: perfusion and SPECT were computed, not measured, so that every number here is virtual. They show that the
+chain works; they say nothing about how well perfusion of real patients is mapped.</p>
 {% endif %}
 {% if reduced %}
 <p class="banner attention"><b>Reduced study.</b> {{ reduced }}</p>

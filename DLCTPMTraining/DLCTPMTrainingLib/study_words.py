@@ -35,7 +35,7 @@ def verdicts(numbers: dict, simulated: bool) -> list[str]:
     sentences += variants_words(numbers)
     if simulated:
         sentences.append(
-            "All patients are simulated: no figure here may be set against a clinical one as if it were."
+            "All perfusion here is simulated: no figure may be set against a clinical one as if it were."
         )
     return sentences
 
@@ -108,7 +108,7 @@ def methods(results: StudyResults) -> str:
         else f"No settings were searched ({chosen.label})."
     )
     sentences = [
-        f"{len(results.rows)} {'virtual ' * results.simulated}patients were divided by patient into "
+        f"{len(results.rows)} {'simulated ' * results.simulated}patients were divided by patient into "
         f"{len(split.training)} for training, in {len(split.folds)} folds, and {len(split.test)} for testing "
         f"(seed {plan.split.seed}).",
         f"The SPECT was {registration}.",

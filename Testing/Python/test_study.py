@@ -74,7 +74,7 @@ def test_every_output_says_that_it_is_simulated(out, results):
     assert html.count("(simulated)") >= 11  # every table
     assert "say nothing about\nhow well perfusion of real patients is mapped" in html
     for svg in out.glob("*.svg"):
-        assert "SIMULATED: virtual patients" in svg.read_text(encoding="utf-8"), svg
+        assert "SIMULATED perfusion and SPECT" in svg.read_text(encoding="utf-8"), svg
     for table in out.glob("*.csv"):
         assert all(row["this study is simulated"] == "yes" for row in rows_of_table(table)), table
     assert load_bundle(results.model).metadata["simulated"] is True
