@@ -35,6 +35,7 @@ def end_with_caller() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a Slicer started with "&" in a script ignores Ctrl-C
     threading.Thread(target=_watch, args=(watched,), name="caller", daemon=True).start()
 
 

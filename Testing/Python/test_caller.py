@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -67,6 +68,17 @@ def test_the_end_of_the_input_is_ctrl_c():
     out, errors = child.communicate(timeout=30)  # closes the child's standard input
     assert out == "tidied up\n"
     assert errors.endswith("KeyboardInterrupt\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows hands no ignored signals on")
+def test_also_where_ctrl_c_is_ignored_as_by_what_a_script_starts_in_the_background():
+    here = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the child
+    try:
+        child = started(WORKS.format(seconds=60))
+    finally:
+        signal.signal(signal.SIGINT, here)
+    assert child.stdout.readline() == "begun\n"
+    assert child.communicate(timeout=30)[0] == "tidied up\n"
 
 
 @pytest.mark.parametrize("stdin", ["/dev/null", "closed pipe", "terminal"])
