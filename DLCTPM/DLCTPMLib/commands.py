@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Iterator
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
-from DLCTPMLib.caller import INTERRUPTED, end_with_caller
+from DLCTPMLib.caller import INTERRUPTED, clear_up_after_caller, end_with_caller
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.progress import JsonLines, TerminalBar, silent
 
@@ -315,12 +315,10 @@ def main(argv: list[str] | None = None) -> int:
             options = build_parser().parse_args(argv)
             _run(options)
     except KeyboardInterrupt:
-        _tell("interrupted")
-        return INTERRUPTED
+        return _interrupted()
     except Exception as error:
         if interrupted:  # some libraries turn the interruption into an error of their own
-            _tell("interrupted")
-            return INTERRUPTED
+            return _interrupted()
         sentence = _sentence(error)
         if sentence is None:
             traceback.print_exc()
@@ -329,6 +327,12 @@ def main(argv: list[str] | None = None) -> int:
             _tell(f"error: {' '.join(sentence.split())}")
         return BAD_INPUT
     return DONE
+
+
+def _interrupted() -> int:
+    _tell("interrupted")
+    clear_up_after_caller()
+    return INTERRUPTED
 
 
 def _run(options: argparse.Namespace) -> None:

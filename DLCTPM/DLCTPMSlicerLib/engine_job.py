@@ -12,6 +12,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from DLCTPMLib.caller import REMOVED_WITH_CALLER
 from DLCTPMSlicerLib.engine_command import MODULE_FOLDER, engineCommand, engineEnvironment
 from DLCTPMSlicerLib.engine_process import EngineProcess, EngineProgress, EngineResult, Outcome
 from DLCTPMSlicerLib.node_files import NodeError
@@ -89,8 +90,9 @@ class EngineJob:
                 JobResult(Outcome.FAILED, _("Files for the engine cannot be written: {reason}").format(reason=error))
             )
             return self
+        environment = engineEnvironment() | {REMOVED_WITH_CALLER: str(self._folder)}
         self._process = EngineProcess(
-            engineCommand(arguments), engineEnvironment(), str(MODULE_FOLDER), self._onProgress, self._ended
+            engineCommand(arguments), environment, str(MODULE_FOLDER), self._onProgress, self._ended
         )
         self._process.start()
         return self

@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from DLCTPMLib.caller import ENDS_WITH_INPUT
+from DLCTPMLib.caller import ENDS_WITH_INPUT, REMOVED_WITH_CALLER
 
 WORKS = """
-import sys, time
+import signal, sys, time
 from DLCTPMLib.caller import end_with_caller
+signal.signal(signal.SIGINT, signal.default_int_handler)
 end_with_caller()
 try:
     print("begun", flush=True)
@@ -22,8 +23,9 @@ finally:
     print("tidied up", flush=True)
 """
 WILL_NOT_STOP = """
-import multiprocessing, time
+import multiprocessing, signal, time
 from DLCTPMLib import caller
+signal.signal(signal.SIGINT, signal.default_int_handler)
 caller.GRACE_S = 0.3
 caller.end_with_caller()
 worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
@@ -42,6 +44,16 @@ from DLCTPMLib.caller import ENDS_WITH_INPUT, end_with_caller
 end_with_caller()
 code = f"import os, sys; print(repr(sys.stdin.read()), {ENDS_WITH_INPUT!r} in os.environ)"
 subprocess.run([sys.executable, "-c", code], check=True)
+"""
+ENGINE = """
+import time
+import DLCTPMLib.command_demo as demo
+def run(options, progress):
+    print("begun", flush=True)
+    {work}
+demo.run = run
+from DLCTPMLib.commands import main
+raise SystemExit(main(["demo", "--progress", "json"]))
 """
 COUNTS = """
 import itertools, time
@@ -70,15 +82,59 @@ def test_the_end_of_the_input_is_ctrl_c():
     assert errors.endswith("KeyboardInterrupt\n")
 
 
+def engine_that(works: str, **started_with) -> subprocess.Popen:
+    """The engine's own roof over some work of the command ``demo``."""
+    return started(ENGINE.format(work=works), **started_with)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows hands no ignored signals on")
 def test_also_where_ctrl_c_is_ignored_as_by_what_a_script_starts_in_the_background():
     here = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the child
     try:
-        child = started(WORKS.format(seconds=60))
+        child = engine_that("time.sleep(60)")
     finally:
         signal.signal(signal.SIGINT, here)
     assert child.stdout.readline() == "begun\n"
-    assert child.communicate(timeout=30)[0] == "tidied up\n"
+    assert child.communicate(timeout=30)[1] == "interrupted\n"
+    assert child.returncode == 130
+
+
+def test_a_library_that_makes_an_error_of_the_interruption_does_not_hide_it():
+    child = engine_that("""
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        raise RuntimeError("a thread pool was broken") from None""")
+    assert child.stdout.readline() == "begun\n"
+    assert child.communicate(timeout=30)[1] == "interrupted\n"
+    assert child.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("end", "stays"), [("caller gone", False), ("done", True), ("cancelled", True), ("nobody reads", False)]
+)
+def test_the_callers_folder_is_removed_where_the_caller_has_ended_and_only_there(tmp_path, monkeypatch, end, stays):
+    if end == "cancelled" and os.name == "nt":
+        pytest.skip("Windows cannot interrupt one process")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "ct.nrrd").write_text("a person's")
+    monkeypatch.setenv(REMOVED_WITH_CALLER, str(folder))
+    work = "[progress('step', 0.1 + 0 * time.sleep(0.01)) for _ in range(3000)]"
+    child = engine_that("pass" if end == "done" else work)
+    assert child.stdout.readline() == "begun\n"
+    if end == "cancelled":
+        child.send_signal(signal.SIGINT)
+    if end in ("cancelled", "done"):
+        child.wait(timeout=30)  # the caller is there, and holds the pipe, until the end
+    if end == "nobody reads":
+        child.stdout.close()
+        child.stdin.close()
+        child.wait(timeout=30)
+    else:
+        child.communicate(timeout=30)
+    assert child.returncode == (0 if end == "done" else 130)
+    assert folder.exists() == stays
 
 
 @pytest.mark.parametrize("stdin", ["/dev/null", "closed pipe", "terminal"])

@@ -17,6 +17,16 @@ process.start()
 tell_engine(process._process)
 process.wait()
 """
+RUNS_JOB = """
+from pathlib import Path
+from DLCTPMSlicerLib.engine_job import EngineJob
+def prepare(folder):
+    (folder / "ct.nrrd").write_bytes(Path({ct!r}).read_bytes())
+    return ["predict", str(folder / "ct.nrrd"), "--model", {model!r}, "--out", str(folder / "results")]
+job = EngineJob(prepare, lambda folder: None, onProgress=tell_stage).start()
+tell_engine(job._process._process)
+job.wait()
+"""
 SILENT_COMMAND = """
 import sys, time
 import DLCTPMLib.command_demo as demo
@@ -59,3 +69,9 @@ def test_a_comparison_leaves_the_earlier_results(foster, chest_files, tmp_path):
     assert killed_at("Comparing", program, tmp_path) == INTERRUPTED
     assert [path.name for path in out.iterdir()] == ["result.json"]
     assert (out / "result.json").read_text() == "earlier"
+
+
+def test_no_copy_of_a_ct_stays_in_slicers_temporary_folder(foster, chest_files, tmp_path):
+    program = RUNS_JOB.format(ct=chest_files["ct"], model=chest_files["model"])
+    assert killed_at("Finding the lungs", program, tmp_path) == INTERRUPTED
+    assert not list(tmp_path.rglob("ct.nrrd"))
