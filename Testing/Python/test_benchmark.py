@@ -16,7 +16,13 @@ KEYS = {"reference_s", "ours_s", "ratio", "reference_peak_mb", "ours_peak_mb", "
 def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("benchmark")
     small = BenchmarkSettings(
-        spacing_mm=(4.0, 4.0, 4.0), matrix=None, slices=None, repeats=1, compared_slices=(40, 80), slicer=False
+        spacing_mm=(4.0, 4.0, 4.0),
+        matrix=None,
+        slices=None,
+        repeats=1,
+        turns=1,
+        compared_slices=(40, 80),
+        slicer=False,
     )
     run_benchmark(small, out)
     return json.loads((out / "benchmark.json").read_text())
@@ -27,6 +33,12 @@ def test_every_stage_is_measured_on_both_sides(report):
     assert all(set(stage) >= KEYS for stage in report["stages"].values())
     assert report["simulated"] is True
     assert all(stage in table(report) for stage in STAGES)
+
+
+def test_the_ratio_to_the_network_is_that_of_its_two_times(report):
+    beside = report["total_beside_network"]
+    assert beside["ratio"] == pytest.approx(beside["total_s"] / beside["network_s"], abs=0.01)
+    assert f"{beside['ratio']:.2f} ({beside['total_s']:.2f} s over" in table(report)
 
 
 @pytest.mark.parametrize(
