@@ -34,7 +34,10 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     report = write_results(results, within(progress, 0.95, 1))
     text = f"Report in {report}; the model in {results.model}"
     if options.export_docs:
-        text += f"; for a repository, {export_docs(report.parent, Path(options.export_docs))}"
+        exported = export_docs(report.parent, Path(options.export_docs))
+        text += f"; for a repository, {exported}"
+        if results.origin.warning:
+            text += f"\nwarning: {exported}: {results.origin.warning}"
     progress("Done", 1.0)
     say(options, text)
 

@@ -290,6 +290,11 @@ class CohortRow:
     line: int = 0
     other: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def real_ct(self) -> bool:
+        """Whether perfusion and SPECT were simulated on the CT of a real person."""
+        return self.simulated and self.other.get("anatomy", "").lower() == "real"
+
 
 def read_cohort(path: Path | str) -> list[CohortRow]:
     """Read and check a cohort table.

@@ -49,7 +49,8 @@ def train_cohort(plan: TrainingPlan, progress: Progress = silent, tell: Tell = u
         results = evaluate_cohort(test_rows, load_bundle(folder), plan.device, within(progress, 0.9, 0.99))
         write_evaluation(results, plan.out)
         history = read_history(plan.out)
-        write_bundle(plan, ready.patients, ready.samples, list(ready.learning), network, history, results)
+        learning = list(ready.learning)
+        write_bundle(plan, ready.patients, ready.samples, learning, network, history, results, test_rows)
     progress("Model written", 1.0)
     return folder
 
@@ -72,7 +73,7 @@ def prepared(plan: TrainingPlan, progress: Progress = silent, tell: Tell = untol
     rows = read_cohort(plan.cohort)
     if plan.test:
         _unseen(read_cohort(plan.test), rows, plan)
-    patients = [PatientFacts(row.patient_id, row.diagnosis, row.simulated) for row in rows]
+    patients = [PatientFacts(row.patient_id, row.diagnosis, row.simulated, row.real_ct) for row in rows]
     learning, watching = split_patients([row.patient_id for row in rows], plan.validation_share, plan.training.seed)
     settings = {
         "name": plan.name,

@@ -25,6 +25,7 @@ class PatientFacts:
     patient_id: str
     diagnosis: str = ""
     simulated: bool = False
+    real_ct: bool = False
 
 
 @dataclass(frozen=True)

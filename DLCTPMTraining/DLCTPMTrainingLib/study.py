@@ -32,6 +32,7 @@ from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.progress import Progress, Tell, silent, untold
 from DLCTPMTrainingLib.cohort import CohortRow
 from DLCTPMTrainingLib.cohort_training import TrainingPlan, write_bundle
+from DLCTPMTrainingLib.patient_origin import Origin
 from DLCTPMTrainingLib.ranks import processes_of_torchrun
 from DLCTPMTrainingLib.study_case_figures import contact_sheet
 from DLCTPMTrainingLib.study_check import CohortCheck, check_cohort
@@ -109,8 +110,13 @@ class StudyResults:
 
     @property
     def simulated(self) -> bool:
-        """Whether any patient is virtual; then every output says so."""
-        return any(row.simulated for row in self.rows)
+        """Whether any patient is simulated; then every output says so."""
+        return self.origin.simulated > 0
+
+    @property
+    def origin(self) -> Origin:
+        """How many patients are virtual, simulated on real CTs, or measured."""
+        return Origin.of(self.rows)
 
 
 def run_study(plan: StudyPlan, progress: Progress = silent, tell: Tell = untold) -> StudyResults:
@@ -217,8 +223,7 @@ class _Study(StagedWorkbench):
             self.prepare_beside()
             with styled():
                 figure = contact_sheet(self.patients)
-            simulated = any(row.simulated for row in self.rows)
-            write_figure(figure, self.out, sheet.stem, simulated, vector=False)
+            write_figure(figure, self.out, sheet.stem, Origin.of(self.rows), vector=False)
         return check
 
     def _begin(self) -> None:

@@ -11,14 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from DLCTPMLib.output_folder import whole_file
+from DLCTPMTrainingLib.patient_origin import Origin
 
 BLUE, ORANGE, GREEN, PURPLE, RED, GRAY = "#0072b2", "#e69f00", "#009e73", "#7b2d6e", "#b3262e", "#6b7683"
 """Okabe and Ito's colours where they carry meaning: blue low, orange high function, purple the model."""
 FOLD_COLOURS = ("#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#999933", "#882255", "#44aa99", "#aa4499")
 DPI = 130
-
-SIMULATED = "SIMULATED perfusion and SPECT, of no person – research use only"
-RESEARCH = "Research use only"
 
 _STYLE = {
     "font.size": 8.5,
@@ -49,16 +47,16 @@ def panels(count: int, width: float = 4.2, height: float = 3.4) -> tuple[Figure,
     return figure, list(axes)
 
 
-def write_figure(figure: Figure, folder: Path, name: str, simulated: bool, vector: bool = True) -> bytes:
-    """Stamp a figure and write it as PNG and, where that is small, as SVG. Returns the PNG."""
+def write_figure(figure: Figure, folder: Path, name: str, origin: Origin, vector: bool = True) -> bytes:
+    """Stamp a figure with whom it shows and write it as PNG and, where that is small, as SVG. Returns the PNG."""
     figure.text(
         0.995,
         0.006,
-        SIMULATED if simulated else RESEARCH,
+        origin.stamp,
         ha="right",
         va="bottom",
         fontsize=6.5,
-        color=RED if simulated else GRAY,
+        color=RED if origin.simulated else GRAY,
     )
     FigureCanvasAgg(figure)
     with styled():

@@ -35,8 +35,8 @@ def flow_chart(results: StudyResults) -> Figure:
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set(xlim=(0, 10), ylim=(-0.3, 6.2))
     axis.set_axis_off()
-    what = "simulated patients" if results.simulated else "patients with SPECT/CT"
-    _text_box(axis, 5, 5.5, f"{n} {what}\n{2 * n} lungs", 3.4)
+    what = results.origin.kind() if results.simulated else "patients with SPECT/CT"
+    _text_box(axis, 5, 5.5, f"{n} {what}\n{2 * n} lungs", max(3.4, 0.1 * len(what)))
     _text_box(axis, 3.2, 3.9, f"training set: {learning} patients ({100 * learning / n:.0f} %)\nin folds of "
               f"{', '.join(str(len(fold)) for fold in split.folds)}", 3.6)  # fmt: skip
     _text_box(axis, 8.0, 3.9, f"test set: {n - learning} patients\n({100 - 100 * learning / n:.0f} %)", 2.8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -92,6 +92,7 @@ def numbers_of(results: StudyResults) -> dict:
     test = results.test
     return {
         "simulated": results.simulated,
+        "origin": asdict(results.origin),
         "patients": {
             "all": len(results.rows),
             "training": len(results.split.training),

@@ -34,7 +34,7 @@ def write_results(results: StudyResults, progress: Progress = silent) -> Path:
     Returns:
         the path of ``report.html``.
     """
-    folder = results.plan.out / "results"
+    folder, origin = results.plan.out / "results", results.origin
     numbers = numbers_of(results)
     numbers |= {"side_by_side": side_by_side(results), "paired": paired_comparisons(results), **variants(results)}
     headline = side_by_side_table(numbers, results.seconds)
@@ -47,13 +47,13 @@ def write_results(results: StudyResults, progress: Progress = silent) -> Path:
             progress(f"Drawing {name}", number / len(pictures))
             with styled():
                 figure = picture.draw()
-            pngs[name] = write_figure(figure, out.work, name, results.simulated, picture.vector)
+            pngs[name] = write_figure(figure, out.work, name, origin, picture.vector)
         for name, table in tables.items():
-            (out.work / f"{name}.csv").write_text(_stamped(table.as_csv(), results.simulated), encoding="utf-8")
+            (out.work / f"{name}.csv").write_text(_stamped(table.as_csv(), origin.tag), encoding="utf-8")
         for name, figures in (("test", [results.test]), ("validation", results.validation)):
             rows = [row for fold in figures for patient in fold for row in patient["rows"]]
-            (out.work / f"{name}-rows.csv").write_text(_stamped(as_csv(rows), results.simulated), encoding="utf-8")
-        (out.work / "side-by-side.md").write_text(as_markdown(headline, results.simulated), encoding="utf-8")
+            (out.work / f"{name}-rows.csv").write_text(_stamped(as_csv(rows), origin.tag), encoding="utf-8")
+        (out.work / "side-by-side.md").write_text(as_markdown(headline, origin), encoding="utf-8")
         text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
         (out.work / "numbers.json").write_text(text + "\n", encoding="utf-8")
         (out.work / "report.html").write_text(_html(results, numbers, tables, pictures, pngs), encoding="utf-8")
@@ -100,10 +100,10 @@ def _html(
         title=f"{results.plan.name} {results.plan.version}, {Path(results.plan.cohort).name}",
         software=f"DL-CTPM {__version__}",
         research_use_only=RESEARCH_USE_ONLY,
-        simulated=results.simulated,
+        origin=results.origin,
         reduced=reduced(results),
         cards=_cards(numbers),
-        verdicts=verdicts(numbers, results.simulated),
+        verdicts=verdicts(numbers, results.origin),
         sections=sections,
         warnings=[*results.check.warnings, *registered],
         methods=methods(results),
@@ -140,12 +140,13 @@ def _cards(numbers: dict) -> list[dict]:
     return [{"value": value, "label": label} for value, label in cards]
 
 
-def _stamped(text: str, simulated: bool) -> str:
-    """A column that says so in every line, where this study's patients are virtual (the paper's are not)."""
-    if not simulated:
+def _stamped(text: str, tag: str) -> str:
+    """A column that says so in every line, where this study's patients are simulated (the paper's are not)."""
+    if not tag:
         return text
+    value = "yes" if tag == "simulated" else tag
     first, *lines = text.splitlines()
-    return "\n".join([f"{first},this study is simulated", *(f"{line},yes" for line in lines)]) + "\n"
+    return "\n".join([f"{first},this study is simulated", *(f"{line},{value}" for line in lines)]) + "\n"
 
 
 def _mean(found: dict) -> str:

@@ -26,10 +26,11 @@ figure.narrow { max-width: 640px; }
 <h1>CT perfusion mapping: study</h1>
 <p class="soft">{{ title }} · {{ software }}</p>
 <p class="banner research">{{ research_use_only }}</p>
-{% if simulated %}
-<p class="banner simulated">
-Simulated: perfusion and SPECT were computed, not measured, so that every number here is virtual. They show that the
-chain works; they say nothing about how well perfusion of real patients is mapped.</p>
+{% if origin.banner %}
+<p class="banner simulated">{{ origin.banner }}</p>
+{% endif %}
+{% if origin.warning %}
+<p class="banner attention">{{ origin.warning }}</p>
 {% endif %}
 {% if reduced %}
 <p class="banner attention"><b>Reduced study.</b> {{ reduced }}</p>
@@ -49,7 +50,7 @@ chain works; they say nothing about how well perfusion of real patients is mappe
 {% for part in section.parts %}
 {% if part.kind == "table" %}
 <div class="scroll"><table>
-<caption>{{ part.table.title }}{% if simulated %} <b>(simulated)</b>{% endif %}</caption>
+<caption>{{ part.table.title }}{% if origin.tag %} <b>({{ origin.tag }})</b>{% endif %}</caption>
 <thead><tr>{% for name in part.table.columns %}<th>{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in part.table.rows %}<tr{% if loop.index0 in part.table.emphasis %} class="model"{% endif %}>
@@ -78,7 +79,7 @@ chain works; they say nothing about how well perfusion of real patients is mappe
 {% endfor %}</tbody></table></div>
 {% endfor %}</div>
 
-<footer>{{ software }} · {{ research_use_only }}{% if simulated %} · simulated patients{% endif %}</footer>
+<footer>{{ software }} · {{ research_use_only }}{% if origin.simulated %} · {{ origin.kind() }}{% endif %}</footer>
 </main>
 </body>
 </html>

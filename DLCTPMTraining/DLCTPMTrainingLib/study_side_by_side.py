@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from DLCTPMLib.networks import ARCHITECTURES, NetworkSettings, build_network
 from DLCTPMLib.report import BASELINE_NAMES, MISSING
 from DLCTPMLib.spect_comparison import MODEL
+from DLCTPMTrainingLib.patient_origin import Origin
 from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_drawing import GRAY, GREEN, PURPLE, panels
 from DLCTPMTrainingLib.study_numbers import CORE, WHOLE, is_acute_embolism, predictions_of, values_of
@@ -147,9 +148,9 @@ NOTE = (
 )
 
 
-def as_markdown(table: Table, simulated: bool) -> str:
+def as_markdown(table: Table, origin: Origin) -> str:
     """A table for a README."""
-    title = f"**{table.title}**" + (" (*simulated* patients)" if simulated else "")
+    title = f"**{table.title}**" + (f" ({origin.kind('*simulated*')})" if origin.simulated else "")
     lines = [table.columns, ["---"] * len(table.columns), *table.rows]
     text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     return f"{title}\n\n{text}\n\n{table.note}\n"

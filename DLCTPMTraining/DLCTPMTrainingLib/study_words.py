@@ -7,6 +7,7 @@ from DLCTPMLib.networks import ARCHITECTURES
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.report import BASELINE_NAMES, MISSING
 from DLCTPMLib.spect_comparison import MODEL
+from DLCTPMTrainingLib.patient_origin import Origin
 from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_numbers import CORE, LUNG, WHOLE
 from DLCTPMTrainingLib.study_paired import paired_words
@@ -17,7 +18,7 @@ FULL_EPOCHS = 100
 """A study whose final fit has fewer epochs, or a smaller network or grid than the paper's, is called reduced."""
 
 
-def verdicts(numbers: dict, simulated: bool) -> list[str]:
+def verdicts(numbers: dict, origin: Origin) -> list[str]:
     """What the numbers come to, in sentences that name their figures."""
     model = numbers["test"][LUNG][MODEL]
     whole, core = model[WHOLE], model[CORE]
@@ -33,10 +34,10 @@ def verdicts(numbers: dict, simulated: bool) -> list[str]:
     sentences += side_by_side_words(numbers["side_by_side"])
     sentences += paired_words(numbers)
     sentences += variants_words(numbers)
-    if simulated:
-        sentences.append(
-            "All perfusion here is simulated: no figure may be set against a clinical one as if it were."
-        )
+    if origin.simulated:
+        some = f"Perfusion of {origin.simulated} of {origin.count} patients"
+        whose = some if origin.measured else "All perfusion here"
+        sentences.append(f"{whose} is simulated: no figure may be set against a clinical one as if it were.")
     return sentences
 
 
@@ -108,7 +109,7 @@ def methods(results: StudyResults) -> str:
         else f"No settings were searched ({chosen.label})."
     )
     sentences = [
-        f"{len(results.rows)} {'simulated ' * results.simulated}patients were divided by patient into "
+        f"{len(results.rows)} {results.origin.kind()} were divided by patient into "
         f"{len(split.training)} for training, in {len(split.folds)} folds, and {len(split.test)} for testing "
         f"(seed {plan.split.seed}).",
         f"The SPECT was {registration}.",

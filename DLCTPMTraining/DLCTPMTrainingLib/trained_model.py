@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,9 @@ from DLCTPMLib.model_bundle import save_bundle
 from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.networks import ARCHITECTURES, network_dict
 from DLCTPMTrainingLib.lung_samples import FULL_SCALE, Samples
+from DLCTPMTrainingLib.patient_origin import HasOrigin, Origin
 from DLCTPMTrainingLib.sample_set import PatientFacts
 from DLCTPMTrainingLib.training_plan import TrainingPlan
-
-SIMULATED_USE = "Trained on simulated patients only; shows the workflow; not for any use on patients."
-RESEARCH_USE = "Research use only; not for diagnosis or treatment decisions."
 
 
 def read_history(run: Path) -> list[dict]:
@@ -40,6 +39,7 @@ def write_bundle(
     network: PerfusionNetwork,
     history: list[dict],
     test_results: list[dict] | None = None,
+    tested: Sequence[HasOrigin] | None = None,
 ) -> Path:
     """Write the trained network as a bundle with everything that tells what it is.
 
@@ -51,18 +51,21 @@ def write_bundle(
         network: the trained network.
         history: its epochs, as ``read_history`` gives them.
         test_results: rows of ``evaluate_cohort``, for the card's table.
+        tested: the patients of a test table of its own; None if they are among ``patients``.
 
     Returns:
         the bundle's folder.
     """
-    simulated = any(patient.simulated for patient in patients)
+    everybody = Origin.of(patients)
+    origin = Origin.of(patient for patient in patients if patient.patient_id in learning)
     learned = samples.of_patients(learning)
     metadata = {
         "name": plan.name,
         "version": plan.version,
         "task": "Relative lung perfusion from chest CT",
-        "intended_use": SIMULATED_USE if simulated else RESEARCH_USE,
-        "simulated": simulated,
+        "intended_use": origin.intended_use,
+        "simulated": everybody.simulated > 0,
+        "real_cts": everybody.real_cts > 0,
         "software": f"DL-CTPM {__version__}",
         "pytorch_version": torch.__version__.split("+")[0],
         "numpy_version": np.__version__,
@@ -73,6 +76,7 @@ def write_bundle(
             "epochs_done": len(history),
             "patients": len(learning),
             "lungs": len(learned),
+            "origin": asdict(origin),
             "diagnoses": _counts(p.diagnosis for p in patients if p.patient_id in learning),
         },
         "training_ranges": {
@@ -90,7 +94,9 @@ def write_bundle(
         },
     }  # fmt: skip
     if test_results:
-        metadata["test"] = test_summary(test_results)
+        seen = {row["patient_id"] for row in test_results}
+        test_origin = Origin.of(one for one in tested or patients if one.patient_id in seen)
+        metadata["test"] = test_summary(test_results) | {"origin": asdict(test_origin)}
     card = model_card(metadata, test_results)
     license_text = "The weights are licensed under Apache-2.0, as the software that made them.\n"
     return save_bundle(plan.out / "model", network, metadata, card, license_text)
@@ -131,7 +137,7 @@ def test_summary(results: list[dict]) -> dict:
 def model_card(metadata: dict, test_results: list[dict] | None = None) -> str:
     """The model card in Markdown: what the model is, what it learned from, how good it was, what it is not for."""
     training, preprocessing = metadata["training"], metadata["preprocessing"]
-    origin = "**simulated** patients" if metadata["simulated"] else "patients"
+    origin = Origin(**training["origin"]).kind("**simulated**")
     validation = metadata["validation"]
     diagnoses = ", ".join(f"{name} {count}" for name, count in training["diagnoses"].items())
     watched = (
@@ -143,8 +149,9 @@ def model_card(metadata: dict, test_results: list[dict] | None = None) -> str:
     if test_results:
         from DLCTPMTrainingLib.cohort_evaluation import as_markdown, by_diagnosis
 
+        tested = Origin(**metadata["test"]["origin"]).kind("**simulated**")
         test = (
-            f"{metadata['test']['patients']} {origin} whom training never saw; both lungs together, on the SPECT's "
+            f"{metadata['test']['patients']} {tested} whom training never saw; both lungs together, on the SPECT's "
             f"own grid, mean ± SD over patients. The core is each lung eroded by two SPECT voxels.\n\n"
             f"{as_markdown(test_results)}\n\n{by_diagnosis(test_results)}"
         )

@@ -74,7 +74,7 @@ def test_every_output_says_that_it_is_simulated(out, results):
     assert html.count("(simulated)") >= 11  # every table
     assert "say nothing about how well perfusion of real patients is mapped" in " ".join(html.split())
     for svg in out.glob("*.svg"):
-        assert "SIMULATED perfusion and SPECT" in svg.read_text(encoding="utf-8"), svg
+        assert "SIMULATED: virtual patients, not persons" in svg.read_text(encoding="utf-8"), svg
     for table in out.glob("*.csv"):
         assert all(row["this study is simulated"] == "yes" for row in rows_of_table(table)), table
     assert load_bundle(results.model).metadata["simulated"] is True
@@ -177,14 +177,14 @@ def test_the_calibration_adds_up(results, numbers):
             assert number / 20 - 1e-6 <= value <= (number + 1) / 20 + 1e-6
 
 
-def test_acute_embolism_and_the_core_stand_in_the_headline_table(out, numbers):
+def test_acute_embolism_and_the_core_stand_in_the_headline_table(out, numbers, results):
     rows = rows_of_table(out / "headline-per-lung.csv")
     acute = next(row for row in rows if "acute embolism only, test set" in row["mean ± SD [95 % interval]"])
     assert acute["lungs"] == "2"
     found = numbers["acute_embolism"]["test"]["lung"]["model"]
     for column, part in (("R", "whole"), ("R, core", "core")):
         assert acute[column].startswith(f"{found[part]['r_spearman']['mean']:.3f}".replace("-", "−"))
-    sentences = " ".join(verdicts(numbers, True))
+    sentences = " ".join(verdicts(numbers, results.origin))
     assert "Acute embolism (1 patient, test set)" in sentences
     assert "where they are the map fails" in sentences
     assert any(row["mean ± SD [95 % interval]"] == "paper, test set" and row["R"] == "0.673 ± 0.173" for row in rows)
