@@ -97,6 +97,7 @@ def _description(rows: list) -> dict:
         "diagnoses": dict(Counter(row.diagnosis for row in rows if row.diagnosis).most_common()),
         "without_lungs": sum(row.lungs is None for row in rows),
         "simulated": sum(row.simulated for row in rows),
+        "real_cts": sum(row.real_ct for row in rows),
     }
 
 

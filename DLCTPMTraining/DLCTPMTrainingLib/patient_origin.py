@@ -116,7 +116,7 @@ class Origin:
             return f"Partly simulated: {self.count} {self.kind()}. Figures that mix them say {nothing}"
         what = "patients, images and every number here are virtual."
         if self.real_cts:
-            cts = f"{'The' if not self.virtual else f'{self.real_cts} of {self.count}'} CTs are real people's; "
+            cts = f"{'the' if not self.virtual else f'{self.real_cts} of {self.count}'} CTs are real people's; "
             what = f"{cts}perfusion and SPECT were computed, not measured, so that every number here is virtual."
         return f"Simulated: {what} They show that the chain works; they say {nothing}"
 

@@ -150,7 +150,8 @@ NOTE = (
 
 def as_markdown(table: Table, origin: Origin) -> str:
     """A table for a README."""
-    title = f"**{table.title}**" + (f" ({origin.kind('*simulated*')})" if origin.simulated else "")
+    said = f"*{origin.tag}*" if origin.real_people else "*simulated* patients"
+    title = f"**{table.title}**" + (f" ({said})" if origin.simulated else "")
     lines = [table.columns, ["---"] * len(table.columns), *table.rows]
     text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     return f"{title}\n\n{text}\n\n{table.note}\n"

@@ -28,6 +28,7 @@ class CohortReport:
 
     Attributes:
         patients: rows that can be used; ``women``, ``men``, ``simulated`` and ``without_lungs`` of them.
+        real_cts: those of the simulated whose CT is a real person's.
         diagnoses: how many have each.
         problems: faults with which nothing may be trained, each with its line.
         warnings: what a reader of the results should know.
@@ -37,6 +38,7 @@ class CohortReport:
     women: int = 0
     men: int = 0
     simulated: int = 0
+    real_cts: int = 0
     without_lungs: int = 0
     diagnoses: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -51,6 +53,8 @@ class CohortReport:
             parts.append(_("{count} diagnoses").format(count=len(self.diagnoses)))
         if self.simulated:
             parts.append(_("simulated") if self.simulated == self.patients else _("some simulated"))
+        if self.real_cts:
+            parts.append(_("{count} of them on real people's CTs").format(count=self.real_cts))
         if self.without_lungs:
             parts.append(_("{count} without a lung mask: lungs are found in the CT").format(count=self.without_lungs))
         faults = _("Faults: {count}.").format(count=len(self.problems)) if self.problems else _("No faults.")

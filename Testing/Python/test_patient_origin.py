@@ -1,5 +1,6 @@
 """What is said of virtual patients, of perfusion simulated on real CTs, of measured patients, and of any mixture."""
 
+import json
 import re
 
 import numpy as np
@@ -48,6 +49,12 @@ def test_a_row_tells_whose_ct_it_is(tmp_path):
     found = Origin.of(rows)
     assert found == Origin(virtual=1, real_cts=2, measured=2)
     assert (found.count, found.simulated, found.real_people) == (5, 3, 4)
+
+
+def test_the_check_of_a_cohort_counts_real_cts(tmp_path, capsys):
+    assert main(["cohort", "check", str(table(tmp_path, [VIRTUAL, REAL, MEASURED])), "--progress", "json"]) == DONE
+    check = json.loads(capsys.readouterr().out.splitlines()[-1])["check"]
+    assert (check["patients"], check["simulated"], check["real_cts"]) == (3, 2, 1)
 
 
 def words_of(origin, folder) -> str:
@@ -152,6 +159,8 @@ def test_a_study_that_shows_people_says_so_and_export_warns(kinds, tmp_path, cap
     assert whom in (out / "results" / "fig-1-flow-chart.svg").read_text(encoding="utf-8")
     value = "simulated perfusion" if real else "partly simulated"
     assert {row["this study is simulated"] for row in rows_of_table(out / "results" / "table-1.csv")} == {value}
+    headline = (out / "results" / "side-by-side.md").read_text(encoding="utf-8").splitlines()[0]
+    assert headline.endswith(f"(*{value}*)")
     card = load_bundle(out / "model").card
     assert "simulated patients only" not in card
     assert ("real CTs with simulated perfusion only" in card) is real
