@@ -14,6 +14,9 @@ test.json test/       the one look at the test set
 speed.json            how long a map takes
 test-curve/           the test set through the kept epochs, computed afterwards and used for nothing
 ensemble/             the test set by the mean of the folds' maps
+first-fold/           the reference of sensitivity and learning curve
+sensitivity/          the same with one choice of preprocessing changed
+learning/N/           the same on N patients only
 alternatives/NAME/    folds, final, model, test of another architecture
 results/              tables, figures, report.html
 """
@@ -40,14 +43,17 @@ from DLCTPMTrainingLib.study_drawing import styled, write_figure
 from DLCTPMTrainingLib.study_files import read_json, write_json
 from DLCTPMTrainingLib.study_jobs import Stage, threads_of
 from DLCTPMTrainingLib.study_preparation import Patient
-from DLCTPMTrainingLib.study_settings import Candidate, StudyPlan
+from DLCTPMTrainingLib.study_settings import AS_CHOSEN, Candidate, StudyPlan
 from DLCTPMTrainingLib.study_split import Split
-from DLCTPMTrainingLib.study_stages import StagedWorkbench
+from DLCTPMTrainingLib.study_stages import FitAndTest, StagedWorkbench
 from DLCTPMTrainingLib.study_workbench import DIVERGENCE, EVALUATE, PREPARE, Meter
 
 CONTACT_SHEET = "contact-sheet.png"
 LEARNING_SHARES = (0.25, 0.5, 0.75, 1.0)
 """Parts of the first fold's training patients for the learning curve."""
+SENSITIVITY, LEARNING_CURVE = "sensitivity", "learning_curve"
+REFERENCE = "first-fold"
+"""The run that both are compared with: the chosen settings, all of the first fold's training patients."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,7 @@ class _Study(StagedWorkbench):
         trials, chosen = self._search()
         roots = {"": chosen} | {f"alternatives/{name}": chosen.with_network(name) for name in self.plan.alternatives}
         beside = [self._without_arguments(chosen)] if self.plan.without else []
-        self.fit_beside(roots, beside)
+        self.train_in_workers(roots, beside)
         folds = [self.fold(number, chosen) for number in range(len(self.split.folds))]
         model = self._model(chosen, "")
         arms, failed = {}, {}
@@ -173,7 +179,7 @@ class _Study(StagedWorkbench):
                 if not any(words in str(error) for words in DIVERGENCE):
                     raise
                 failed[name] = str(error)
-        self.test_beside({"": chosen} | {f"alternatives/{name}": arm[0] for name, arm in arms.items()}, chosen)
+        self.test_in_workers({"": chosen} | {f"alternatives/{name}": arm[0] for name, arm in arms.items()}, chosen)
         test, final = self.test(chosen), self.final_fit(chosen)
         self._finish_card(chosen, "", test)
         alternatives = {}
@@ -188,6 +194,7 @@ class _Study(StagedWorkbench):
             for folder, choice in folders.items()
         }
         seconds["ensemble"] = self.seconds_a_map(chosen, self.out / "ensemble" / "speed.json", len(folds))
+        variants = self.trained_and_read(self._variants(chosen))
         return StudyResults(
             plan=self.plan,
             rows=self.rows,
@@ -203,8 +210,8 @@ class _Study(StagedWorkbench):
             test=test,
             test_curve=self.test_curve(chosen),
             without=self._without(chosen) if self.plan.without else None,
-            sensitivity=self.fitted_beside(self._sensitivity(chosen)) if self.plan.sensitivity else None,
-            learning_curve=self.fitted_beside(self._learning_curve(chosen)) if self.plan.learning_curve else None,
+            sensitivity=variants.get(SENSITIVITY),
+            learning_curve=variants.get(LEARNING_CURVE),
             model=model,
             alternatives=alternatives,
             failed=failed,
@@ -220,7 +227,7 @@ class _Study(StagedWorkbench):
         self.tell(cohort={"patients": len(self.rows), "simulated": sum(row.simulated for row in self.rows)})
         sheet = self.out / CONTACT_SHEET
         if self.split and not sheet.is_file():  # the split is checked or drawn before the images are worked on
-            self.prepare_beside()
+            self.prepare_in_workers()
             with styled():
                 figure = contact_sheet(self.patients)
             write_figure(figure, self.out, sheet.stem, Origin.of(self.rows), vector=False)
@@ -262,7 +269,7 @@ class _Study(StagedWorkbench):
                 for fold in range(self.plan.search.folds)
             }
             cost = epochs * 2 * len(self.split.around(0))
-            self.run_beside(
+            self.run_in_workers(
                 [Stage("trial", arguments, cost) for arguments in tried.values()],
                 [candidate.preprocessing for candidate in candidates],
             )
@@ -343,15 +350,25 @@ class _Study(StagedWorkbench):
             raise InputError(f"{self.plan.cohort}: without {self.plan.without!r} nobody is left to train or test on")
         return "without", chosen, learning, tested, "test"
 
-    def _sensitivity(self, chosen: Candidate) -> dict[str, tuple]:
+    def _variants(self, chosen: Candidate) -> dict[str, dict[str, FitAndTest]]:
+        """What was asked for of the two kinds of fits that change one thing."""
+        asked = {}
+        if self.plan.sensitivity:
+            asked[SENSITIVITY] = self._sensitivity(chosen)
+        if self.plan.learning_curve:
+            asked[LEARNING_CURVE] = self._learning_curve(chosen)
+        return asked
+
+    def _sensitivity(self, chosen: Candidate) -> dict[str, FitAndTest]:
         """Variants of the preprocessing, each a fit on the first fold: validation, never the test set."""
         variants = self.plan.sensitivity_variants(chosen.with_epochs(self.plan.search_epochs()))
+        folders = {name: f"sensitivity/{name.replace(' ', '-')}" for name in variants} | {AS_CHOSEN: REFERENCE}
         return {
-            name: self._on_first_fold(f"sensitivity/{name.replace(' ', '-')}", variant, self.split.around(0))
+            name: self._on_first_fold(folders[name], variant, self.split.around(0))
             for name, variant in variants.items()
         }
 
-    def _learning_curve(self, chosen: Candidate) -> dict[str, tuple]:
+    def _learning_curve(self, chosen: Candidate) -> dict[str, FitAndTest]:
         """Fits on more and more training patients of the first fold, each with the same number of steps."""
         everybody = self.split.around(0)
         order = np.random.default_rng([self.plan.split.seed, 3]).permutation(everybody).tolist()
@@ -359,10 +376,11 @@ class _Study(StagedWorkbench):
         for share in LEARNING_SHARES:
             number = max(1, round(share * len(order)))
             longer = chosen.with_epochs(round(self.plan.search_epochs() * len(order) / number))
-            fits[str(number)] = self._on_first_fold(f"learning/{number}", longer, order[:number])
+            run = f"learning/{number}" if number < len(order) else REFERENCE
+            fits[str(number)] = self._on_first_fold(run, longer, order[:number] if number < len(order) else everybody)
         return fits
 
-    def _on_first_fold(self, run: str, choice: Candidate, learning: list[str]) -> tuple:
+    def _on_first_fold(self, run: str, choice: Candidate, learning: list[str]) -> FitAndTest:
         return run, choice, learning, self.split.folds[0], "validation"
 
     def _work(self) -> float:

@@ -104,15 +104,23 @@ def best_baseline(validation: list[dict], metric: str, part: str) -> str | None:
 
 
 def verdict(comparison: dict) -> str:
-    """What the first is beside the second, in words."""
+    """What the first is beside the second, in words.
+
+    A difference is shown where the mean's interval lies to one side of 0, and the ranks, corrected, say the same: a
+    mean may be carried by a few patients, and a rank test knows nothing of how much.
+    """
     if comparison["interval"] is None:
         return UNDECIDED
     low, high = comparison["interval"]
     if low <= 0 <= high:
         return NOT_SHOWN
-    if comparison["p_holm"] is None or comparison["p_holm"] >= SIGNIFICANT:
-        return f"{'higher' if low > 0 else 'lower'}, not shown after Holm"
-    return SHOWN[low < 0]
+    higher, p, p_holm = low > 0, comparison["p"], comparison["p_holm"]
+    direction = "higher" if higher else "lower"
+    if p is None or p >= SIGNIFICANT or (comparison["shift"] > 0) != higher:
+        return f"{direction} mean, not confirmed by the ranks"
+    if p_holm >= SIGNIFICANT:
+        return f"{direction}, not shown after Holm"
+    return SHOWN[not higher]
 
 
 def paired_table(numbers: dict, which: str) -> Table:
@@ -142,9 +150,11 @@ def paired_table(numbers: dict, which: str) -> Table:
 
 NOTE = (
     "A patient counts once, with the mean of the two lungs, since these are not independent. Interval: bootstrap "
-    "over patients; where it holds 0, nothing is shown. Wilcoxon's signed-rank test, two-sided; Holm's correction "
-    "over the comparisons of the same metric in this table. Best baseline: the highest mean of that metric on the "
-    "validation folds. The interval is that of other patients, not of another training: another seed is not in it."
+    "over patients, somewhat too narrow for few of them (with 11 it holds the mean in about 90 of 100 cases). "
+    "Wilcoxon's signed-rank test, two-sided; Holm's correction over the comparisons of the same metric in this "
+    "table. A difference is shown where the interval does not hold 0, the corrected p is below 0.05, and mean and "
+    "ranks point the same way. Best baseline: the highest mean of that metric on the validation folds. The interval "
+    "is that of other patients, not of another training: another seed is not in it."
 )
 NOTE_VALIDATION = (
     "A choice between networks is made by this table alone, by R. Settings that were searched were searched on the "
@@ -183,6 +193,7 @@ def _seen_from(title: str, comparison: dict) -> dict:
         "first": title,
         "second": comparison["first"],
         "difference": -comparison["difference"],
+        "shift": -comparison["shift"],
         "interval": None if interval is None else [-interval[1], -interval[0]],
     }
     return turned | {"verdict": verdict(turned)}

@@ -14,6 +14,9 @@ from DLCTPMLib.settings import StageSettings
 from DLCTPMTrainingLib.study_statistics import StatisticsSettings
 from DLCTPMTrainingLib.training import TrainingSettings
 
+AS_CHOSEN = "as chosen"
+"""The name of the unchanged settings among their variants."""
+
 
 @dataclass(frozen=True)
 class SplitSettings(StageSettings):
@@ -231,7 +234,7 @@ class StudyPlan(StageSettings):
             "6 levels": {"levels": 6},
             "21 levels": {"levels": 21},
         }
-        return {"as chosen": chosen} | {
+        return {AS_CHOSEN: chosen} | {
             name: replace(chosen, preprocessing=replace(base, **change)) for name, change in changes.items()
         }
 

@@ -20,11 +20,11 @@ FitAndTest = tuple[str, Candidate, Sequence[str], Sequence[str], str]
 class StagedWorkbench(Workbench):
     """A workbench whose independent stages can be done by several processes at once."""
 
-    def prepare_beside(self) -> None:
+    def prepare_in_workers(self) -> None:
         """Everybody's images, some patients a worker."""
-        self.run_beside(self._in_parts("make_ready", [row.patient_id for row in self.rows], PREPARE), [])
+        self.run_in_workers(self._in_parts("make_ready", [row.patient_id for row in self.rows], PREPARE), [])
 
-    def fit_beside(self, roots: Mapping[str, Candidate], others: Sequence[FitAndTest]) -> None:
+    def train_in_workers(self, roots: Mapping[str, Candidate], others: Sequence[FitAndTest]) -> None:
         """All that is trained with the chosen settings.
 
         Args:
@@ -41,23 +41,31 @@ class StagedWorkbench(Workbench):
                     work = 2 * len(self.split.around(number)) * epochs + 2 * EVALUATE * len(fold)
                     stages.append(Stage("fold", (number, choice, root), work))
         preprocessing = [choice.preprocessing for choice in roots.values()]
-        self.run_beside([*stages, *self._missing(others)], preprocessing)
+        self.run_in_workers([*stages, *self._missing(others)], preprocessing)
 
-    def test_beside(self, roots: Mapping[str, Candidate], chosen: Candidate) -> None:
+    def test_in_workers(self, roots: Mapping[str, Candidate], chosen: Candidate) -> None:
         """Every look at the test set; the models are there."""
         work = EVALUATE * len(self.split.test)
         stages = [Stage("test", (choice, root), work) for root, choice in roots.items()]
         stages += [Stage("test_curve", (chosen,), 3 * work), Stage("ensemble", (chosen,), 2 * work)]
         folders = [*(self.out / root / "test" for root in roots), self.out / "test-curve", self.out / "ensemble/test"]
         left = zip(stages, folders, strict=True)
-        self.run_beside([stage for stage, folder in left if not self.evaluated_all(self.split.test, folder)], [])
+        self.run_in_workers([stage for stage, folder in left if not self.evaluated_all(self.split.test, folder)], [])
 
-    def fitted_beside(self, fits: Mapping[str, FitAndTest]) -> dict[str, list[dict]]:
-        """Figures of fits that stand for themselves, by their names; trained where they are missing."""
-        self.run_beside(self._missing(fits.values()), [choice.preprocessing for _, choice, *_ in fits.values()])
-        return {name: self.trained_and_tested(*arguments) for name, arguments in fits.items()}
+    def trained_and_read(self, fits: Mapping[str, Mapping[str, FitAndTest]]) -> dict[str, dict[str, list[dict]]]:
+        """Figures of fits that stand for themselves, by kind and name; trained where they are missing.
 
-    def run_beside(self, stages: Sequence[Stage], preprocessing: Sequence[PreprocessingSettings]) -> None:
+        A fit that stands under two names is trained once.
+        """
+        every = [arguments for kind in fits.values() for arguments in kind.values()]
+        once = list({run: (run, *rest) for run, *rest in every}.values())
+        self.run_in_workers(self._missing(once), [choice.preprocessing for _, choice, *_ in once])
+        return {
+            kind: {name: self.trained_and_tested(*arguments) for name, arguments in named.items()}
+            for kind, named in fits.items()
+        }
+
+    def run_in_workers(self, stages: Sequence[Stage], preprocessing: Sequence[PreprocessingSettings]) -> None:
         """Run stages beside each other, once the training set's samples under each preprocessing are there."""
         if self.plan.jobs < 2 or self.device.type != "cpu" or not stages:
             return

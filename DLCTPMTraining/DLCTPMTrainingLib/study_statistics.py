@@ -174,16 +174,19 @@ def paired_difference(a: np.ndarray, b: np.ndarray, settings: StatisticsSettings
     Returns:
         ``pairs``, ``difference`` (mean of a − b), ``interval`` of it (bootstrap over the patients; None for fewer
         than two), ``p`` of Wilcoxon's signed-rank test, two-sided (Wilcoxon 1945; None for fewer than two patients
-        or without any difference).
+        or without any difference), and ``shift``, the middle that this test speaks of (Hodges and Lehmann 1963: the
+        median of the means of all pairs of differences), which a few large differences do not turn round.
     """
     difference = np.asarray(a, float) - np.asarray(b, float)
     n = len(difference)
     some = n > 1 and bool(np.abs(difference).max() > _SAME)
+    pairs = (difference[:, None] + difference)[np.triu_indices(n)] / 2
     return {
         "pairs": n,
         "difference": float(difference.mean()) if n else None,
         "interval": cluster_interval(difference, np.arange(n), settings) if n > 1 else None,
         "p": float(stats.wilcoxon(difference).pvalue) if some else None,
+        "shift": float(np.median(pairs)) if n else None,
     }
 
 

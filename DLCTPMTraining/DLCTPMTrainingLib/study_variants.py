@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from DLCTPMLib.report import BASELINE_NAMES, MISSING
-from DLCTPMTrainingLib.study import StudyResults
+from DLCTPMTrainingLib.study import LEARNING_CURVE, SENSITIVITY, StudyResults
 from DLCTPMTrainingLib.study_drawing import GRAY, PURPLE, panels
 from DLCTPMTrainingLib.study_figures import TITLES
 from DLCTPMTrainingLib.study_numbers import WHOLE, of_both, values_of
@@ -19,7 +19,6 @@ from DLCTPMTrainingLib.study_paired import best_baseline
 from DLCTPMTrainingLib.study_statistics import StatisticsSettings, paired_difference, patient_means, summary
 from DLCTPMTrainingLib.study_tables import Table, difference_text, summary_text
 
-SENSITIVITY, LEARNING_CURVE = "sensitivity", "learning_curve"
 METRICS = ("r_spearman", "ssim", "dsc_high", "dsc_low")
 
 
@@ -96,8 +95,8 @@ def _table(name: str, title: str, first: str, note: str, found: dict) -> Table:
 
 NOTE = (
     "Mean ± SD over the lungs of the first validation fold; differences patient by patient (mean of the lungs) with "
-    "95 % bootstrap intervals over the patients, not corrected for their number, and of one training each: another "
-    "seed is not in them."
+    "95 % bootstrap intervals over the patients (somewhat too narrow for so few), not corrected for their number, "
+    "and of one training each: another seed is not in them."
 )
 NOTE_SENSITIVITY = (
     "Every variant trained anew with the search's epochs. The HIR's percentile also moves what SSIM and DSC are "

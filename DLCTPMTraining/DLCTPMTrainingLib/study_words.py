@@ -42,7 +42,7 @@ def verdicts(numbers: dict, origin: Origin) -> list[str]:
 
 
 def _against_baselines(numbers: dict, part: str, words: str) -> list[str]:
-    """Model against geometry and against the strongest of the other baselines, by R."""
+    """Model against geometry and against the other baseline that is the strongest in validation, by R."""
     gains = {
         name: figures["r_spearman"]
         for name, figures in numbers["advantage"][part].items()
@@ -50,14 +50,17 @@ def _against_baselines(numbers: dict, part: str, words: str) -> list[str]:
     }
     chosen = [name for name in ("geometry",) if name in gains]
     others = [name for name in gains if name not in chosen]
-    chosen += [min(others, key=lambda name: gains[name]["mean"])] if others else []
+    validation = numbers["validation"][LUNG]
+    strength = {name: validation[name][part]["r_spearman"]["mean"] for name in others if name in validation}
+    known = {name: mean for name, mean in strength.items() if mean is not None}
+    chosen += [max(known, key=known.get)] if known else []
     sentences = []
     for name in chosen:
         low, high = gains[name]["interval"]
-        reading = "better than" if low > 0 else ("worse than" if high < 0 else "not shown to differ from")
+        reading = "above" if low > 0 else ("below" if high < 0 else "not shown to differ from")
         baseline = BASELINE_NAMES.get(name, name).replace("baseline: ", "")
         sentences.append(
-            f"{words} the map is {reading} {baseline}: difference in R {_signed(gains[name]['mean'])} "
+            f"{words} the map's R is {reading} that of {baseline}: difference {_signed(gains[name]['mean'])} "
             f"(95 % interval {_signed(low)} to {_signed(high)})."
         )
     return sentences

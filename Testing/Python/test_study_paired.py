@@ -48,27 +48,44 @@ def test_holm_by_hand():
 
 
 def test_nothing_is_said_of_one_patient_and_no_test_of_equal_maps():
-    assert paired_difference([0.7], [0.6], SETTINGS) | {"difference": None} == {
-        "pairs": 1, "difference": None, "interval": None, "p": None,
+    assert paired_difference([0.7], [0.6], SETTINGS) | {"difference": None, "shift": None} == {
+        "pairs": 1, "difference": None, "shift": None, "interval": None, "p": None,
     }  # fmt: skip
     same = paired_difference([0.7, 0.6, 0.5], [0.7, 0.6, 0.5], SETTINGS)
     assert (same["interval"], same["p"]) == ([0, 0], None)
 
 
 @pytest.mark.parametrize(
-    ("interval", "p_holm", "words"),
+    ("interval", "p", "p_holm", "shift", "words"),
     [
-        ([0.01, 0.03], 0.001, "better"),
-        ([-0.03, -0.01], 0.001, "worse"),
-        ([-0.001, 0.03], 0.001, "not shown to differ"),  # the interval decides, whatever the ranks say
-        ([0.0, 0.0], None, "not shown to differ"),
-        ([0.01, 0.03], 0.05, "higher, not shown after Holm"),
-        ([-0.03, -0.01], 0.2, "lower, not shown after Holm"),
-        (None, None, "not decided"),
+        ([0.01, 0.03], 0.001, 0.002, 0.02, "better"),
+        ([-0.03, -0.01], 0.001, 0.002, -0.02, "worse"),
+        ([-0.001, 0.03], 0.001, 0.002, 0.02, "not shown to differ"),  # the interval decides, whatever the ranks say
+        ([0.0, 0.0], None, None, 0.0, "not shown to differ"),
+        ([0.01, 0.03], 0.02, 0.05, 0.02, "higher, not shown after Holm"),
+        ([-0.03, -0.01], 0.04, 0.2, -0.02, "lower, not shown after Holm"),
+        ([0.01, 0.03], 0.06, 0.12, 0.02, "higher mean, not confirmed by the ranks"),
+        ([0.01, 0.03], 0.001, 0.002, -0.01, "higher mean, not confirmed by the ranks"),
+        ([-0.03, -0.01], 0.001, 0.002, 0.01, "lower mean, not confirmed by the ranks"),
+        (None, None, None, 0.02, "not decided"),
     ],
 )
-def test_verdicts(interval, p_holm, words):
-    assert verdict({"interval": interval, "p_holm": p_holm}) == words
+def test_verdicts(interval, p, p_holm, shift, words):
+    assert verdict({"interval": interval, "p": p, "p_holm": p_holm, "shift": shift}) == words
+
+
+def test_a_mean_that_few_patients_carry_against_the_ranks_is_no_verdict():
+    """Of 42 patients 35 are worse under the first, 7 far better: the mean is up, the ranks are down."""
+    difference = np.r_[-0.02 + np.linspace(-0.005, 0.005, 35), np.full(7, 0.35)]
+    found = paired_difference(0.5 + difference, np.full(42, 0.5), SETTINGS)
+    assert found["interval"][0] > 0 > found["shift"]
+    assert found["p"] < 0.05
+    assert verdict(found | {"p_holm": found["p"]}) == "higher mean, not confirmed by the ranks"
+
+
+def test_the_shift_is_hodges_and_lehmanns():
+    # pairs of 1, 2, 6 with themselves and each other: 1, 1.5, 3.5, 2, 4, 6
+    assert paired_difference([1.0, 2.0, 6.0], [0.0, 0.0, 0.0], SETTINGS)["shift"] == pytest.approx(2.75)
 
 
 def some_patients(names, model, **baselines) -> list[dict]:
