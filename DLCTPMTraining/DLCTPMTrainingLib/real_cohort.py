@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -48,13 +49,14 @@ def simulate_on_real_cts(
 
     Raises:
         InputError: more patients than CTs; CTs that cannot be used, or that are there twice; a place to write that
-            is taken, or lies among the CTs.
+            is taken, lies among the CTs, or holds a patient made from another CT.
     """
     folder, out = Path(folder), Path(out)
     check_place(out)
     if out.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{out} lies in {folder}, where its CTs would be taken for further ones; give another place")
     plan = plan_on_real_cts(find_real_cts(folder), patients, seed, str(folder))
+    _refuse_other_cts(plan, out)
     plan = [adjust(settings) for settings in plan] if adjust else plan
     _check(plan, out, str(folder), workers, progress)
     return make_cohort(plan, out, progress, workers)
@@ -92,6 +94,21 @@ def plan_on_real_cts(
         )
         for i in range(patients)
     ]
+
+
+def _refuse_other_cts(plan: list[RealCtPatientSettings], out: Path) -> None:
+    """Refuse to put patients in place of those of other CTs: ids count the CTs by name, so another CT shifts them."""
+    for settings in plan:
+        try:
+            note = json.loads((out / settings.patient_id / "patient.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            continue  # not there, or cut short by a crash
+        made_from = note.get("anatomy", {}).get("ct")
+        if made_from != settings.ct.name:
+            raise InputError(
+                f"{out}: {settings.patient_id} there was made from {made_from or 'no real CT'}, not from "
+                f"{settings.ct.name}, as CTs were added, taken away or renamed; use another --out"
+            )
 
 
 def _check(plan: list[RealCtPatientSettings], out: Path, folder: str, workers: int, progress: Progress) -> None:

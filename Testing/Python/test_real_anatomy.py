@@ -5,6 +5,7 @@ The 'real' CT is a virtual patient's, written as any scanner's file would be; wh
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -141,6 +142,16 @@ def test_a_second_run_leaves_everything_and_a_changed_ct_is_made_again(cohort, c
         sitk.WriteImage(image, str(one.path))
         hashes.add(RealCtPatientSettings("SYNTH-CT-0001", 1, one, content_sha256(one), AS_SHOWN).sha256)
     assert len(hashes) == 2
+
+
+def test_a_ct_added_to_a_finished_cohort_s_folder_replaces_nobody(cohort, cts, chest, tmp_path):
+    more = tmp_path / "cts"
+    shutil.copytree(cts, more)
+    sitk.WriteImage(chest.ct, str(more / "aaron.nrrd"))
+    before = {path: path.stat().st_mtime_ns for path in cohort.rglob("*")}
+    with pytest.raises(InputError, match=r"made from anna.nrrd, not from aaron.nrrd.*use another --out"):
+        simulate_on_real_cts(more, 3, 5, cohort, adjust=quick)
+    assert {path: path.stat().st_mtime_ns for path in cohort.rglob("*")} == before
 
 
 def test_the_mix_is_of_diagnoses_that_leave_the_ct_alone(tmp_path):
