@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,6 +41,10 @@ _INSTEAD = {
     "choose one with --series NUMBER or UID": "leave one of them there",
 }
 """Options of other commands in messages, and what to do in a folder of CTs."""
+
+
+_DATA_FILE = re.compile(r"^(?:ElementDataFile\s*=|data ?file:)[ \t]*(\S[^\r\n]*?)\s*$", re.MULTILINE)
+"""Where the header of a MetaImage or NRRD names the file of its voxels."""
 
 
 @dataclass(frozen=True)
@@ -194,16 +199,40 @@ def voxels_sha256(ct: sitk.Image) -> str:
 
 
 def content_sha256(source: RealCt) -> str:
-    """Hash of the files of a CT and its label maps, in order; nothing is decoded."""
+    """Hash of the files of a CT and its label maps, in order, those that headers name included; nothing is decoded.
+
+    Raises:
+        InputError: a header names its voxels' files by a list or a pattern, or a file that is not there.
+    """
     digest = hashlib.sha256()
     for part in (source.path, *source.labels):
-        files = sorted(p for p in part.rglob("*") if p.is_file()) if part.is_dir() else [part]
+        if part.is_dir():
+            files = sorted(p for p in part.rglob("*") if p.is_file())
+        else:
+            files = [part, *_detached(part, source)]
         for file in files:
             digest.update(file.name.encode())
             with file.open("rb") as stream:
                 while block := stream.read(1 << 20):
                     digest.update(block)
     return digest.hexdigest()
+
+
+def _detached(header: Path, source: RealCt) -> list[Path]:
+    """The file in which the voxels of a MetaImage or NRRD header lie, if not in its own file."""
+    if not header.name.lower().endswith((".mhd", ".mha", ".nhdr", ".nrrd")):
+        return []
+    with header.open("rb") as stream:
+        text = stream.read(1 << 16).split(b"\n\n", 1)[0].decode("utf-8", errors="replace")
+    named = _DATA_FILE.search(text)
+    if named is None or named[1] in ("LOCAL", "Local", "local"):
+        return []
+    if named[1].startswith("LIST") or "%" in named[1]:
+        raise InputError(f"{source.name}: {header.name} names a list of files; write the image again as one file")
+    file = header.parent / named[1]
+    if not file.is_file():
+        raise InputError(f"{source.name}: {header.name} names {named[1]}, which is not beside it; put it there")
+    return [file]
 
 
 def _refuse_simulated(path: Path) -> None:

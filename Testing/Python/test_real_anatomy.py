@@ -127,7 +127,7 @@ def test_nobody_s_name_and_no_path_travels_into_the_cohort(cohort, cts):
             assert not any(name.encode() in content for name in (*names, "Roe^Richard", str(cts)))
 
 
-def test_a_second_run_leaves_everything_and_a_changed_ct_is_made_again(cohort, cts, chest, tmp_path):
+def test_a_second_run_leaves_everything_and_makes_again_what_is_missing(cohort, cts):
     spects = [cohort / f"SYNTH-CT-000{i}" / "spect.nrrd" for i in (1, 2)]
     before = [(path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()) for path in spects]
     simulate_on_real_cts(cts, 2, 5, cohort, adjust=quick)
@@ -136,12 +136,29 @@ def test_a_second_run_leaves_everything_and_a_changed_ct_is_made_again(cohort, c
     simulate_on_real_cts(cts, 2, 5, cohort, adjust=quick)
     assert hashlib.sha256(spects[0].read_bytes()).hexdigest() == before[0][1]  # the same seed, the same patient
     assert spects[1].stat().st_mtime_ns == before[1][0]
-    one = RealCt("a.nrrd", tmp_path / "a.nrrd")
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.nii.gz", "a.mha", "a.mhd", "a.nhdr"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_changed_ct_is_another_one_also_where_its_voxels_lie_in_a_file_of_their_own(
+    chest, tmp_path, name, compressed
+):
+    one = RealCt(name, tmp_path / name)
     hashes = set()
     for image in (chest.ct, chest.ct + 1):
-        sitk.WriteImage(image, str(one.path))
+        sitk.WriteImage(image, str(one.path), compressed)
         hashes.add(RealCtPatientSettings("SYNTH-CT-0001", 1, one, content_sha256(one), AS_SHOWN).sha256)
     assert len(hashes) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"), [("LIST", "list of files"), ("a%03d.raw", "list of files"), ("b.raw", "b.raw, which is not")]
+)
+def test_voxels_in_many_files_or_in_none_are_refused(tmp_path, line, said):
+    path = tmp_path / "a.mhd"
+    path.write_text(f"ObjectType = Image\nElementDataFile = {line}\n")
+    with pytest.raises(InputError, match=said):
+        content_sha256(RealCt("a.mhd", path))
 
 
 def test_a_ct_added_to_a_finished_cohort_s_folder_replaces_nobody(cohort, cts, chest, tmp_path):
