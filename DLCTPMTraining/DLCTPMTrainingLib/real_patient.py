@@ -43,6 +43,7 @@ _INSTEAD = {
 """Options of other commands in messages, and what to do in a folder of CTs."""
 
 
+_VIRTUAL = "is a virtual patient's CT, not a real one; take it out of the folder"
 _DATA_FILE = re.compile(r"^(?:ElementDataFile\s*=|data ?file:)[ \t]*(\S[^\r\n]*?)\s*$", re.MULTILINE)
 """Where the header of a MetaImage or NRRD names the file of its voxels."""
 
@@ -172,6 +173,8 @@ def read_chest(source: RealCt) -> tuple[Scan, Lungs, list[dict]]:
     try:
         _refuse_simulated(source.path)
         read = read_ct(source.path)
+        if "(simulated)" in read.description.get("dicom", {}).get("Manufacturer", ""):
+            raise InputError(f"{source.path}: {_VIRTUAL}")
         found = [read_lungs(path, read.image) for path in source.labels] or [segment_lungs(read.image)]
     except InputError as error:
         sentence = _told(str(error), source)
@@ -236,7 +239,7 @@ def _detached(header: Path, source: RealCt) -> list[Path]:
 
 
 def _refuse_simulated(path: Path) -> None:
-    """A virtual patient's CT is no real anatomy."""
+    """A virtual patient's CT is no real anatomy; DICOM tells it when it is read."""
     reader = sitk.ImageFileReader()
     if path.is_dir() or path.suffix == ".zip":
         return
@@ -246,7 +249,7 @@ def _refuse_simulated(path: Path) -> None:
     except RuntimeError:
         return  # read_ct says what is wrong with it
     if reader.HasMetaDataKey("simulated") and reader.GetMetaData("simulated").startswith("yes"):
-        raise InputError(f"{path}: is a virtual patient's CT, not a real one; take it out of the folder")
+        raise InputError(f"{path}: {_VIRTUAL}")
 
 
 def _told(sentence: str, source: RealCt) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -21,11 +22,12 @@ from DLCTPMLib.image_files import read_ct
 from DLCTPMLib.lung_segmentation import segment_lungs
 from DLCTPMLib.patient_axes import patient_array
 from DLCTPMTrainingLib.cohort import read_cohort
+from DLCTPMTrainingLib.cohort_dicom import write_patient_dicom
 from DLCTPMTrainingLib.diseases import DISEASES
 from DLCTPMTrainingLib.real_anatomy import real_chest
 from DLCTPMTrainingLib.real_cohort import plan_on_real_cts, simulate_on_real_cts
 from DLCTPMTrainingLib.real_ct_folder import RealCt, find_real_cts
-from DLCTPMTrainingLib.real_patient import RealCtPatientSettings, content_sha256
+from DLCTPMTrainingLib.real_patient import RealCtPatientSettings, content_sha256, read_chest
 from DLCTPMTrainingLib.real_perfusion import ADDED, AS_SHOWN, arteries_of, measured_lung
 from DLCTPMTrainingLib.virtual_patient import VirtualPatientSettings, simulate_patient
 
@@ -235,6 +237,19 @@ def test_a_virtual_patient_s_ct_is_not_taken_for_a_real_one(chest, tmp_path, cap
     assert "SYNTH-0001/ct.nrrd: is a virtual patient's CT" in capsys.readouterr().err
 
 
+def test_a_virtual_patient_s_dicom_is_not_taken_for_a_real_ct(chest, tmp_path):
+    patient = tmp_path / "patient"
+    patient.mkdir()
+    sitk.WriteImage(chest.ct, str(patient / "ct.nrrd"))
+    sitk.WriteImage(chest.spect, str(patient / "spect.nrrd"))
+    (patient / "patient.json").write_text(json.dumps(chest.info))
+    series = write_patient_dicom(patient) / "CT"
+    zipped = shutil.make_archive(str(tmp_path / "zipped"), "zip", series)
+    for path in (series, Path(zipped)):
+        with pytest.raises(InputError, match=f"{path.name}: is a virtual patient's CT"):
+            read_chest(RealCt(path.name, path))
+
+
 def test_a_place_among_the_cts_and_dicom_are_refused(cts, tmp_path):
     assert ask(cts, cts / "out") == BAD_INPUT
     assert ask(cts, tmp_path / "out", 1, "--dicom") == BAD_INPUT
@@ -292,8 +307,6 @@ def test_loose_dicom_slices_are_refused(tmp_path):
 
 
 def test_of_several_label_maps_the_one_that_tells_most_is_taken(chest, tmp_path):
-    from DLCTPMTrainingLib.real_patient import read_chest
-
     whole = sitk.Cast(chest.lungs > 0, sitk.sitkUInt16)
     paths = [tmp_path / name for name in ("ct.nrrd", "lungs.nrrd", "mask.nrrd")]
     for path, image in zip(paths, (chest.ct, whole, chest.lungs), strict=True):
