@@ -126,3 +126,21 @@ def test_keys_that_came_later_break_nothing_but_are_noticed(written):
     newer = changed(written["alone"], "uncertainty", to={"passes": 20})
     assert FOLLOWS.is_valid(newer)
     assert ["uncertainty" in error.message for error in DESCRIBES.iter_errors(newer)] == [True]
+
+
+def test_every_key_has_a_description():
+    def described(part: dict) -> bool:
+        if "description" in part:
+            return True
+        return "$ref" in part and described(SCHEMA["$defs"][part["$ref"].removeprefix("#/$defs/")])
+
+    def without(part, place: str) -> list[str]:
+        if isinstance(part, list):
+            return [found for one in part for found in without(one, place)]
+        if not isinstance(part, dict):
+            return []
+        keys = part.get("properties", {})
+        bare = [f"{place}/{key}" for key, value in keys.items() if not described(value)]
+        return bare + [found for key, value in part.items() for found in without(value, f"{place}/{key}")]
+
+    assert without(SCHEMA, "") == []
