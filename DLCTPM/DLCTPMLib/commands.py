@@ -173,7 +173,12 @@ def _add_evaluate(commands) -> None:
 def _add_cohort(commands) -> None:
     parser = commands.add_parser("cohort", help="Make cohorts of patients.", allow_abbrev=False)
     parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
-    simulate = _add(parts, "simulate", "Simulate virtual patients with CT and SPECT.", "command_cohort:run")
+    simulate = _add(
+        parts,
+        "simulate",
+        "Simulate virtual patients with CT and SPECT, or with --ct-folder perfusion and SPECT on real CTs.",
+        "command_cohort:run",
+    )
     simulate.add_argument("--patients", type=int, required=True, metavar="N", help="how many")
     simulate.add_argument("--seed", type=int, required=True, metavar="K", help="the same seed, the same patients")
     simulate.add_argument("--out", required=True, metavar="DIR", help="folder for cohort.csv and the images")
