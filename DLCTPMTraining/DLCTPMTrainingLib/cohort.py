@@ -185,7 +185,7 @@ def make_cohort(
             progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
     else:
         threads = max(1, (os.cpu_count() or 1) // workers)
-        with ProcessPoolExecutor(workers, initializer=_use_threads, initargs=(threads,)) as pool:
+        with ProcessPoolExecutor(workers, initializer=use_threads, initargs=(threads,)) as pool:
             for done, _ in enumerate(pool.map(write_patient, plan, [out] * len(plan), [dicom] * len(plan)), 1):
                 progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
     if dicom:
@@ -199,7 +199,7 @@ def check_place(out: Path) -> None:
         raise InputError(f"{out} is a file, not a folder; give another place for the cohort")
 
 
-def _use_threads(number: int) -> None:
+def use_threads(number: int) -> None:
     """Share the cores between the processes: each using them all would be slower."""
     import SimpleITK as sitk
     import torch

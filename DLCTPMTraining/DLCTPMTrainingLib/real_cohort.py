@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -10,14 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.progress import Progress, silent
-from DLCTPMTrainingLib.cohort import check_place, kept_note, largest_remainder, make_cohort
+from DLCTPMLib.progress import Progress, silent, within
+from DLCTPMTrainingLib.cohort import check_place, kept_note, largest_remainder, make_cohort, use_threads
 from DLCTPMTrainingLib.real_ct_folder import RealCt, find_real_cts
 from DLCTPMTrainingLib.real_patient import RealCtPatientSettings, content_sha256, read_chest, voxels_sha256
 from DLCTPMTrainingLib.real_perfusion import SHARES
 
 SHOWN = 5
 """Faults told in one message."""
+HASHED, CHECKED = 0.02, 0.1
+"""Fractions of the whole when all files are hashed, and when all CTs are checked."""
 
 
 def simulate_on_real_cts(
@@ -55,15 +58,16 @@ def simulate_on_real_cts(
     check_place(out)
     if out.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{out} lies in {folder}, where its CTs would be taken for further ones; give another place")
-    plan = plan_on_real_cts(find_real_cts(folder), patients, seed, str(folder))
+    told = within(progress, 0, HASHED)
+    plan = plan_on_real_cts(find_real_cts(folder), patients, seed, str(folder), told)
     _refuse_other_cts(plan, out)
     plan = [adjust(settings) for settings in plan] if adjust else plan
-    _check(plan, out, str(folder), workers, progress)
-    return make_cohort(plan, out, progress, workers)
+    _check(plan, out, str(folder), workers, within(progress, HASHED, CHECKED))
+    return make_cohort(plan, out, within(progress, CHECKED, 1), workers)
 
 
 def plan_on_real_cts(
-    cts: list[RealCt], patients: int, seed: int, folder: str = "the folder"
+    cts: list[RealCt], patients: int, seed: int, folder: str = "the folder", progress: Progress = silent
 ) -> list[RealCtPatientSettings]:
     """Settings of one patient on each of the first ``patients`` CTs; ids SYNTH-CT-0001 onwards.
 
@@ -84,16 +88,19 @@ def plan_on_real_cts(
     counts = largest_remainder(patients, list(SHARES.values()))
     diagnoses = [name for name, count in zip(SHARES, counts, strict=True) for _ in range(count)]
     order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,))).permutation(patients)
-    return [
-        RealCtPatientSettings(
-            patient_id=f"SYNTH-CT-{i + 1:04d}",
-            seed=int(np.random.SeedSequence(seed, spawn_key=(2, i)).generate_state(1)[0]),
-            ct=cts[i],
-            content_sha256=content_sha256(cts[i]),
-            diagnosis=diagnoses[order[i]],
+    plan = []
+    for i, ct in enumerate(cts[:patients]):
+        progress(f"looking at CT {i + 1} of {patients}", i / patients)
+        plan.append(
+            RealCtPatientSettings(
+                patient_id=f"SYNTH-CT-{i + 1:04d}",
+                seed=int(np.random.SeedSequence(seed, spawn_key=(2, i)).generate_state(1)[0]),
+                ct=ct,
+                content_sha256=content_sha256(ct),
+                diagnosis=diagnoses[order[i]],
+            )
         )
-        for i in range(patients)
-    ]
+    return plan
 
 
 def _refuse_other_cts(plan: list[RealCtPatientSettings], out: Path) -> None:
@@ -143,7 +150,8 @@ def _examined(cts: list[RealCt], workers: int) -> Iterator[tuple[str, str]]:
     if workers <= 1:
         yield from map(examine, cts)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with ProcessPoolExecutor(workers, initializer=use_threads, initargs=(threads,)) as pool:
         yield from pool.map(examine, cts)
 
 

@@ -173,6 +173,16 @@ def test_a_ct_added_to_a_finished_cohort_s_folder_replaces_nobody(cohort, cts, c
     assert {path: path.stat().st_mtime_ns for path in cohort.rglob("*")} == before
 
 
+def test_progress_rises_once_from_the_first_file_to_the_last_patient(cts, tmp_path):
+    told = []
+    simulate_on_real_cts(cts, 1, 5, tmp_path / "out", lambda *one: told.append(one), adjust=quick)
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0
+    assert fractions.count(1) == 1
+    assert told[0][0] == "looking at CT 1 of 1"
+
+
 def test_the_mix_is_of_diagnoses_that_leave_the_ct_alone(tmp_path):
     path = tmp_path / "a.nrrd"
     path.write_bytes(b"a CT")
