@@ -5,6 +5,7 @@ A computation takes a ``Progress`` (any callable of stage and fraction) and call
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import sys
@@ -47,8 +48,10 @@ class JsonLines:
     def _write(self, line: dict) -> None:
         try:
             print(json.dumps(line), file=self._stream, flush=True)
-        except BrokenPipeError as gone:  # the program that read along has ended: nobody waits for the results
-            raise KeyboardInterrupt from gone
+        except OSError as gone:
+            if gone.errno not in (errno.EPIPE, errno.EINVAL):  # Windows says EINVAL of a pipe that nobody reads
+                raise
+            raise KeyboardInterrupt from gone  # the program that read along has ended: nobody waits for the results
 
 
 class TerminalBar:

@@ -1,5 +1,6 @@
 """What a training run tells a program that reads along, and what it leaves so that it can be continued."""
 
+import errno
 import io
 import json
 import math
@@ -124,3 +125,22 @@ def test_no_run_or_a_damaged_one_is_told(tmp_path, content, words):
         (tmp_path / "run.json").write_text(content)
     with pytest.raises(InputError, match=words):
         read_run(tmp_path)
+
+
+class Refusing(io.StringIO):
+    """A stream that cannot be written to, for a reason."""
+
+    def __init__(self, reason: int):
+        super().__init__()
+        self.reason = reason
+
+    def write(self, text: str) -> int:
+        raise OSError(self.reason, "refused")
+
+
+@pytest.mark.parametrize("reason", [errno.EPIPE, errno.EINVAL], ids=["POSIX", "Windows"])
+def test_a_pipe_that_nobody_reads_ends_the_run_and_a_full_disk_is_told(reason):
+    with pytest.raises(KeyboardInterrupt):
+        JsonLines(Refusing(reason))("stage", 0.5)
+    with pytest.raises(OSError, match="refused"):
+        JsonLines(Refusing(errno.ENOSPC))("stage", 0.5)
