@@ -55,7 +55,9 @@ def chest():
 def cts(tmp_path_factory, chest):
     """Two people's CTs: one as NRRD with its lobes beside it, one as a DICOM series full of names."""
     folder = tmp_path_factory.mktemp("cts")
-    sitk.WriteImage(chest.ct, str(folder / "anna.nrrd"), True)
+    named = sitk.Image(chest.ct)
+    named.SetMetaData("PatientName", "Soames^Anna")
+    sitk.WriteImage(named, str(folder / "anna.nrrd"), True)
     sitk.WriteImage(chest.lungs, str(folder / "anna_lungs.nrrd"), True)
     other = a_chest(2, "lung cancer").ct
     origin = other.GetOrigin()
@@ -123,10 +125,11 @@ def test_table_and_notes_say_what_is_real_and_what_is_simulated(cohort):
 
 def test_nobody_s_name_and_no_path_travels_into_the_cohort(cohort, cts):
     names = [str(pydicom.dcmread(next((cts / "bert").iterdir()))[tag].value) for tag in ("PatientName", "PatientID")]
+    assert b"Soames^Anna" in (cts / "anna.nrrd").read_bytes()
     for file in cohort.rglob("*"):
         if file.is_file():
             content = file.read_bytes()
-            assert not any(name.encode() in content for name in (*names, "Roe^Richard", str(cts)))
+            assert not any(name.encode() in content for name in (*names, "Roe^Richard", "Soames", str(cts)))
 
 
 def test_a_second_run_leaves_everything_and_makes_again_what_is_missing(cohort, cts):
