@@ -436,6 +436,19 @@ def test_perfusion_rises_towards_the_back_and_lies_in_the_lungs(cohort):
 
 
 @pytest.mark.long
+def test_an_acquired_and_reconstructed_spect_shows_the_perfusion_of_the_real_ct(cts, tmp_path):
+    def acquired(settings):
+        return replace(quick(settings), spect="osem")
+
+    simulate_on_real_cts(cts, 1, 5, tmp_path / "out", adjust=acquired)
+    (row,) = read_cohort(tmp_path / "out" / "cohort.csv")
+    spect = sitk.ReadImage(str(row.spect))
+    perfusion = sitk.Resample(sitk.ReadImage(str(row.perfusion)), spect)
+    perfusion = sitk.GetArrayFromImage(sitk.DiscreteGaussian(perfusion, 30.0))
+    assert np.corrcoef(sitk.GetArrayFromImage(spect).ravel(), perfusion.ravel())[0, 1] > 0.8
+
+
+@pytest.mark.long
 def test_real_cts_of_several_kinds_make_a_cohort(real_data, tmp_path):
     found = find_real_cts(real_data)
     assert len(found) >= 4
