@@ -24,39 +24,26 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     if options.workers is not None and options.workers < 1:
         raise InputError(f"--workers {options.workers}: give 1 or more")
     workers = min(options.workers or os.cpu_count() or 1, options.patients)
+    asked = (options.patients, options.seed, options.out, progress, workers)
+
+    def adjust(settings):
+        return replace(settings, spect=options.spect)
+
     if options.ct_folder is not None:
-        _run_on_real_cts(options, workers, progress)
+        from DLCTPMTrainingLib.real_cohort import simulate_on_real_cts
+
+        if options.dicom:
+            raise InputError(
+                "--dicom is for virtual patients' CTs; leave it out with --ct-folder, whose CTs are real"
+            )
+        table = simulate_on_real_cts(options.ct_folder, *asked, adjust)
+        progress("Done", 1.0)
+        say(options, f"{options.patients} patients with real CTs and simulated perfusion and SPECT, table in {table}")
         return
-    table = simulate_cohort(
-        options.patients,
-        options.seed,
-        options.out,
-        progress,
-        workers,
-        lambda settings: replace(settings, spect=options.spect),
-        options.dicom,
-    )
+    table = simulate_cohort(*asked, adjust, options.dicom)
     progress("Done", 1.0)
     dicom = f", with DICOM in {table.with_name('cohort_dicom.csv')}" if options.dicom else ""
     say(options, f"{options.patients} simulated patients, table in {table}{dicom}")
-
-
-def _run_on_real_cts(options: argparse.Namespace, workers: int, progress: Progress) -> None:
-    from DLCTPMTrainingLib.real_cohort import simulate_on_real_cts
-
-    if options.dicom:
-        raise InputError("--dicom is for virtual patients' CTs; leave it out with --ct-folder, whose CTs are real")
-    table = simulate_on_real_cts(
-        options.ct_folder,
-        options.patients,
-        options.seed,
-        options.out,
-        progress,
-        workers,
-        lambda settings: replace(settings, spect=options.spect),
-    )
-    progress("Done", 1.0)
-    say(options, f"{options.patients} patients with real CTs and simulated perfusion and SPECT, table in {table}")
 
 
 def check(options: argparse.Namespace, progress: Progress) -> None:

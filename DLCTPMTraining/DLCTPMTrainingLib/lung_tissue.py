@@ -111,27 +111,34 @@ def healthy_lung(
     back = float(y[np.flatnonzero(lung.any(axis=(0, 2)))[-1]])
     density += np.float32(rim) * np.exp(-(back - y) / 9)[None, :, None].astype(np.float32)
 
-    flow, gradient_flow = resting_flow(anatomy, rng)
-    count = len(arteries.terminals)
-    state = LungState(
-        anatomy=anatomy,
-        arteries=arteries,
-        veins=veins,
-        territory=territories(anatomy, arteries),
-        density=np.maximum(density, np.float32(0.03)),
-        flow=flow,
-        terminal_flow=np.ones(count),
-        silent_flow=np.ones(count),
-        vessel_scale=np.ones(count),
-        gradient_percent_per_cm=gradient_flow,
-        cv=draw(rng, "flow.cv"),
-        not_lung=np.zeros(grid.shape, bool),
-    )
+    state = lung_at_rest(anatomy, arteries, veins, np.maximum(density, np.float32(0.03)), rng)
     _findings_of_age(state, age, rng)
     return state
 
 
-def resting_flow(anatomy: Anatomy, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+def lung_at_rest(
+    anatomy: Anatomy, arteries: VesselTree, veins: VesselTree, density: np.ndarray, rng: np.random.Generator
+) -> LungState:
+    """A lung of some density with the flow of a healthy one at rest, before any disease."""
+    flow, gradient = _resting_flow(anatomy, rng)
+    count = len(arteries.terminals)
+    return LungState(
+        anatomy=anatomy,
+        arteries=arteries,
+        veins=veins,
+        territory=territories(anatomy, arteries),
+        density=density,
+        flow=flow,
+        terminal_flow=np.ones(count),
+        silent_flow=np.ones(count),
+        vessel_scale=np.ones(count),
+        gradient_percent_per_cm=gradient,
+        cv=draw(rng, "flow.cv"),
+        not_lung=np.zeros(anatomy.grid.shape, bool),
+    )
+
+
+def _resting_flow(anatomy: Anatomy, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Flow per gram of a healthy lung at rest before gravity (core grid, float32), and its gravity gradient."""
     gradient = draw(rng, "flow.gradient")
     periphery = draw(rng, "flow.periphery")

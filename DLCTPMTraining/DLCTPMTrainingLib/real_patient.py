@@ -28,7 +28,14 @@ from DLCTPMTrainingLib.real_anatomy import real_chest
 from DLCTPMTrainingLib.real_ct_folder import RealCt
 from DLCTPMTrainingLib.real_perfusion import ADDED, arteries_of, measured_lung
 from DLCTPMTrainingLib.vessel_tree import fractal_flow
-from DLCTPMTrainingLib.virtual_patient import GENERATOR_VERSION, VirtualPatient, parameter_table, random_stream, scan
+from DLCTPMTrainingLib.virtual_patient import (
+    GENERATOR_VERSION,
+    VirtualPatient,
+    check_simulation,
+    parameter_table,
+    random_stream,
+    scan,
+)
 
 REAL_ANATOMY_VERSION = 1
 """Raised whenever the same CT and settings would give other voxels (another lung segmentation included)."""
@@ -79,10 +86,7 @@ class RealCtPatientSettings:
     def __post_init__(self):
         if self.diagnosis not in ADDED:
             raise InputError(f"{self.diagnosis!r} cannot be simulated on a real CT; use one of: {', '.join(ADDED)}")
-        if self.spect not in ("osem", "analytic"):
-            raise InputError(f"unknown kind of SPECT {self.spect!r}; use osem or analytic")
-        if not 1.5 <= self.core_spacing_mm <= 6:
-            raise InputError(f"core spacing {self.core_spacing_mm} mm is outside 1.5…6 mm")
+        check_simulation(self.core_spacing_mm, self.spect)
 
     def to_dict(self) -> dict:
         """Plain values for JSON; of the CT its name below the folder, of label maps the files' names."""

@@ -12,10 +12,10 @@ import numpy as np
 
 from DLCTPMTrainingLib.chest_shape import LEFT, RIGHT
 from DLCTPMTrainingLib.diseases import acute_embolism, pulmonary_hypertension
-from DLCTPMTrainingLib.lung_tissue import LungState, resting_flow
+from DLCTPMTrainingLib.lung_tissue import LungState, lung_at_rest
 from DLCTPMTrainingLib.parameters import draw, value
 from DLCTPMTrainingLib.real_anatomy import RealChest
-from DLCTPMTrainingLib.vessel_tree import VesselTree, grow, territories
+from DLCTPMTrainingLib.vessel_tree import VesselTree, grow
 
 AS_SHOWN = "as the CT shows"
 """The diagnosis of a patient to whom nothing was added."""
@@ -54,23 +54,7 @@ def arteries_of(chest: RealChest, rng: np.random.Generator) -> VesselTree:
 
 def measured_lung(chest: RealChest, arteries: VesselTree, rng: np.random.Generator) -> LungState:
     """The lung as its CT shows it: measured density, resting flow, less of it in emphysema and opacities."""
-    anatomy = chest.anatomy
-    flow, gradient = resting_flow(anatomy, rng)
-    count = len(arteries.terminals)
-    state = LungState(
-        anatomy=anatomy,
-        arteries=arteries,
-        veins=arteries,  # only drawn in a CT, and this one is there
-        territory=territories(anatomy, arteries),
-        density=chest.density,
-        flow=flow,
-        terminal_flow=np.ones(count),
-        silent_flow=np.ones(count),
-        vessel_scale=np.ones(count),
-        gradient_percent_per_cm=gradient,
-        cv=draw(rng, "flow.cv"),
-        not_lung=np.zeros(anatomy.grid.shape, bool),
-    )
+    state = lung_at_rest(chest.anatomy, arteries, arteries, chest.density, rng)  # veins are only drawn into a CT
     _what_the_ct_shows(state, rng)
     return state
 

@@ -16,7 +16,7 @@ from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_drawing import GRAY, GREEN, PURPLE, panels
 from DLCTPMTrainingLib.study_numbers import CORE, WHOLE, is_acute_embolism, predictions_of, values_of
 from DLCTPMTrainingLib.study_statistics import StatisticsSettings, summary
-from DLCTPMTrainingLib.study_tables import PAPER, Table
+from DLCTPMTrainingLib.study_tables import PAPER, Table, interval_text
 
 NETWORK, ENSEMBLE, BASELINE = "network", "ensemble", "baseline"
 COLUMNS = {
@@ -211,10 +211,4 @@ def _title(column: str, found: dict) -> str:
 
 
 def _cell(found: dict) -> str:
-    if found["mean"] is None:
-        return MISSING
-    text = f"{found['mean']:.3f}"
-    if found["interval"]:
-        low, high = found["interval"]
-        text += f" [{low:.3f}, {high:.3f}]"
-    return text.replace("-", "−")
+    return interval_text(found["mean"], found["interval"])

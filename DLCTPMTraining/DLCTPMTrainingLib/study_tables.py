@@ -366,10 +366,12 @@ def p_text(value: float | None) -> str:
 
 def difference_text(found: dict) -> str:
     """Mean [95 % interval] of what ``paired_difference`` gives, signed."""
-    if found["difference"] is None:
+    return interval_text(found["difference"], found["interval"], "+.3f")
+
+
+def interval_text(value: float | None, interval: list[float] | None, form: str = ".3f") -> str:
+    """A figure and, where there is one, its interval in brackets."""
+    if value is None:
         return MISSING
-    text = f"{found['difference']:+.3f}"
-    if found["interval"]:
-        low, high = found["interval"]
-        text += f" [{low:+.3f}, {high:+.3f}]"
+    text = f"{value:{form}}" + (f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else "")
     return text.replace("-", "−")

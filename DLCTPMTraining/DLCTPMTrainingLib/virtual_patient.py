@@ -70,10 +70,7 @@ class VirtualPatientSettings:
             raise InputError(f"age {self.age} is outside 18…100 years")
         if min(self.ct_spacing_mm) < 0.4 or max(self.ct_spacing_mm) > 12:
             raise InputError(f"CT spacing {self.ct_spacing_mm} mm is outside 0.4…12 mm")
-        if not 1.5 <= self.core_spacing_mm <= 6:
-            raise InputError(f"core spacing {self.core_spacing_mm} mm is outside 1.5…6 mm")
-        if self.spect not in ("osem", "analytic"):
-            raise InputError(f"unknown kind of SPECT {self.spect!r}; use osem or analytic")
+        check_simulation(self.core_spacing_mm, self.spect)
         if not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"seed {self.seed!r} is not a whole number from 0 up")
 
@@ -94,6 +91,14 @@ class VirtualPatientSettings:
     def simulate(self) -> VirtualPatient:
         """The patient (``simulate_patient``): what a cohort asks of whatever it is planned from."""
         return simulate_patient(self)
+
+
+def check_simulation(core_spacing_mm: float, spect: str) -> None:
+    """Refuse what no patient's perfusion and SPECT can be made with."""
+    if not 1.5 <= core_spacing_mm <= 6:
+        raise InputError(f"core spacing {core_spacing_mm} mm is outside 1.5…6 mm")
+    if spect not in ("osem", "analytic"):
+        raise InputError(f"unknown kind of SPECT {spect!r}; use osem or analytic")
 
 
 def parameter_table() -> dict[str, list]:
