@@ -16,7 +16,7 @@ from slicer import (
 )
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import FloatRange, RangeBounds, WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Default, FloatRange, RangeBounds, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -117,7 +117,7 @@ class DLCTPMParameterNode:
     functionSegmentation: vtkMRMLSegmentationNode
     opacity: Annotated[float, WithinRange(0, 1)] = 0.6
     colours: Colours = Colours.iron
-    window: Annotated[FloatRange, RangeBounds(0, 1)] = FloatRange(0, 1)
+    window: Annotated[FloatRange, RangeBounds(0, 1), Default(FloatRange(0, 1))]
     legend: bool = True
     lungs3D: bool = True
     randomColours: bool = False

@@ -2,6 +2,7 @@
 
 import weakref
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -44,6 +45,30 @@ def test_parameters_and_widgets_follow_each_other(tiny_panel, a_volume):
     assert (ui.thresholdSlider.value, ui.inputSelector.currentNode()) == (42, a_volume)
     with pytest.raises(ValueError, match="within range"):
         parameters.threshold = 501
+
+
+def test_a_range_whose_default_stands_after_the_equals_sign_cannot_be_bound_as_in_slicer(slicer_app):
+    import ctk
+    import slicer
+    from slicer.parameterNodeWrapper import Default, FloatRange, RangeBounds, parameterNodeWrapper
+
+    @parameterNodeWrapper
+    class ByEqualsSign:
+        window: Annotated[FloatRange, RangeBounds(0, 1)] = FloatRange(0, 1)
+
+    @parameterNodeWrapper
+    class ByAnnotation:
+        window: Annotated[FloatRange, RangeBounds(0, 1), Default(FloatRange(0, 1))]
+
+    for wrapped in (ByEqualsSign, ByAnnotation):
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+        parameters, widget = wrapped(node), ctk.ctkRangeWidget()
+        if wrapped is ByAnnotation:
+            parameters.connectParametersToGui({"window": widget})
+            assert (widget.minimumValue, widget.maximumValue) == (0, 1)
+        else:
+            with pytest.raises(AttributeError, match="minimum"):
+                parameters.connectParametersToGui({"window": widget})
 
 
 def test_a_click_runs_the_logic(tiny_panel, a_volume):

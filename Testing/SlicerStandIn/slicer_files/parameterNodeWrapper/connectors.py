@@ -9,6 +9,7 @@ import slicer
 from slicer.parameterNodeWrapper.annotations import (
     Choice,
     Decimals,
+    Default,
     FloatRange,
     Maximum,
     Minimum,
@@ -155,6 +156,8 @@ class RangeConnector(Connector):
         bounds = first(annotations, RangeBounds)
         if bounds is None:
             raise RuntimeError(f"{self.widget.objectName} is a range, so its parameter needs RangeBounds")
+        if first(annotations, Default) is None:
+            bounds.validate(0)  # as Slicer does: a default given by "=" is not seen here, and 0 is no range
         self.widget.setRange(bounds.minimum, bounds.maximum)
 
     def read(self):
