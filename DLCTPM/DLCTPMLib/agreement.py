@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk
 
+from DLCTPMLib.chest_regions import SIDES
 from DLCTPMLib.metrics import (
     SSIM_BOX_CONVENTION,
     SSIM_CONVENTION,
@@ -22,10 +23,18 @@ from DLCTPMLib.metrics import (
     ssim_map,
 )
 from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.spect_comparison import MODEL, SCOPES, SIDES, AgreementSettings, SpectComparison, on_spect_grid
+from DLCTPMLib.spect_comparison import MODEL, SCOPES, AgreementSettings, SpectComparison, on_spect_grid
 
 METRICS = ("r_spearman", "r_pearson", "ssim", "ssim_box", "dsc_high", "dsc_low", "kappa")
 """Every metric's key in ``result.json``."""
+
+BASELINE_NAMES = {
+    "all_high": "baseline: all lung high-functional",
+    "geometry": "baseline: geometry only",
+    "density_median": "baseline: filtered density",
+    "enhanced_ct": "baseline: enhanced CT (Eq. 1)",
+}
+"""Every baseline's key in ``result.json``, and its name in a table."""
 
 
 def evaluate_agreement(

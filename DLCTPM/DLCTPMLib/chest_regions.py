@@ -11,6 +11,9 @@ from enum import IntEnum
 
 import numpy as np
 
+SIDES = ("right lung", "left lung")
+"""The two lungs' names, in the order of ``side_masks``."""
+
 MAX_REGION = 74
 """The highest region value that CIP's conventions name."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.commands import say
+from DLCTPMLib.console import say
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.progress import Progress
 

@@ -12,14 +12,14 @@ import re
 from collections import Counter
 from dataclasses import replace
 
-from DLCTPMLib.commands import say
+from DLCTPMLib.console import say
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.progress import Progress, teller
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Simulate the patients that are not there yet, then write the table."""
-    from DLCTPMTrainingLib.cohort import simulate_cohort
+    from DLCTPMTrainingLib.cohort_simulation import simulate_cohort
 
     if options.workers is not None and options.workers < 1:
         raise InputError(f"--workers {options.workers}: give 1 or more")

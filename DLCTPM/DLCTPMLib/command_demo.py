@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 
 from DLCTPMLib.command_predict import summary
-from DLCTPMLib.commands import say
+from DLCTPMLib.console import say
 from DLCTPMLib.image_files import Scan, describe, write_image
 from DLCTPMLib.lungs import lungs_from_labels
-from DLCTPMLib.mapping import Stopwatch
 from DLCTPMLib.model_bundle import load_bundle
 from DLCTPMLib.output_folder import OutputFolder
 from DLCTPMLib.prediction import RESULT_FILES, Chest, PredictionSettings, predict_to_folder
 from DLCTPMLib.progress import Progress, within
+from DLCTPMLib.stopwatch import Stopwatch
 
 DEMO_FILES = (*RESULT_FILES, "ct.nrrd", "spect.nrrd")
 """Every file that the demonstration writes."""

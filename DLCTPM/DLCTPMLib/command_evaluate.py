@@ -12,13 +12,12 @@ import SimpleITK as sitk
 
 from DLCTPMLib.agreement import agreement_of
 from DLCTPMLib.command_predict import agreement_table
-from DLCTPMLib.commands import say
 from DLCTPMLib.comparison_files import COMPARISON_FILES, write_comparison
+from DLCTPMLib.console import say
 from DLCTPMLib.errors import InputError, naming
 from DLCTPMLib.functional_regions import region_table
 from DLCTPMLib.image_files import Scan, describe, read_ct, read_image, read_spect
 from DLCTPMLib.lungs import read_lungs
-from DLCTPMLib.mapping import Stopwatch
 from DLCTPMLib.model_bundle import load_bundle
 from DLCTPMLib.output_folder import OutputFolder, check_disk
 from DLCTPMLib.patient_axes import same_grid
@@ -28,6 +27,7 @@ from DLCTPMLib.registration import read_transform
 from DLCTPMLib.report import ReportImages, write_report
 from DLCTPMLib.result_file import header, json_ready, notes_for, write_json
 from DLCTPMLib.spect_comparison import AgreementSettings, on_spect_grid
+from DLCTPMLib.stopwatch import Stopwatch
 
 EVALUATION_FILES = ("result.json", "report.html", *COMPARISON_FILES)
 """What an evaluation may write; ``report.html`` only with the prediction's own result."""

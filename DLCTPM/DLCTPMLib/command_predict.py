@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.commands import say
+from DLCTPMLib.console import say
 from DLCTPMLib.errors import InputError, naming
 from DLCTPMLib.image_files import Scan, read_ct, read_spect
 from DLCTPMLib.lung_segmentation import segment_lungs
 from DLCTPMLib.lungs import Lungs, read_lungs
-from DLCTPMLib.mapping import Stopwatch
 from DLCTPMLib.meanwhile import import_meanwhile
 from DLCTPMLib.model_bundle import load_bundle
 from DLCTPMLib.output_folder import OutputFolder
 from DLCTPMLib.prediction import RESULT_FILES, Chest, PredictionSettings, predict_to_folder
 from DLCTPMLib.progress import Progress, within
+from DLCTPMLib.stopwatch import Stopwatch
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from DLCTPMLib.command_predict import lungs_of
-from DLCTPMLib.commands import say
+from DLCTPMLib.console import say
 from DLCTPMLib.errors import naming
 from DLCTPMLib.image_files import read_ct, read_spect
 from DLCTPMLib.output_folder import whole_file

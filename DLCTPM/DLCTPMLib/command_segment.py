@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.chest_regions import display_name, terminology
 from DLCTPMLib.command_predict import lungs_of
-from DLCTPMLib.commands import say
+from DLCTPMLib.console import say
 from DLCTPMLib.image_files import read_ct, write_image
 from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.progress import Progress, within

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from DLCTPMLib.arnn import ArnnSettings
-from DLCTPMLib.commands import say
+from DLCTPMLib.console import say
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.preprocessing import PreprocessingSettings
 from DLCTPMLib.progress import Progress, teller, within

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from DLCTPMLib.commands import say
+from DLCTPMLib.console import say
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.networks import ARCHITECTURES, PAPER, NetworkSettings, network_settings
 from DLCTPMLib.preprocessing_settings import PreprocessingSettings

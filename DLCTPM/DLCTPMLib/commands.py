@@ -347,13 +347,6 @@ def _run(options: argparse.Namespace) -> None:
     getattr(command, function)(options, progress)
 
 
-def say(options: argparse.Namespace, text: str) -> None:
-    """Tell the user what was done, unless a program reads standard output."""
-    if options.progress != "json":
-        encoding = sys.stdout.encoding or "utf-8"  # a Windows console may lack a minus or a dash
-        print(text.encode(encoding, "replace").decode(encoding))
-
-
 def _tell(line: str) -> None:
     """One line on standard error, in place of an unfinished progress bar; whoever read along may be gone."""
     start = "\r\x1b[2K" if sys.stderr.isatty() else ""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import SimpleITK as sitk
 
+from DLCTPMLib.boxes import bounding_box
 from DLCTPMLib.chest_regions import (
     LEFT,
     LEFT_THIRDS,
@@ -19,7 +20,7 @@ from DLCTPMLib.chest_regions import (
     region_of,
 )
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.lungs import bounding_box, thirds
+from DLCTPMLib.lungs import thirds
 from DLCTPMLib.patient_axes import PatientAxes, patient_array, same_grid
 
 HIGH, LOW = 1, 2

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from DLCTPMLib.chest_regions import LEFT, RIGHT, ChestRegion, is_region
-from DLCTPMLib.lungs import SIDES, bounding_box
+from DLCTPMLib.boxes import bounding_box
+from DLCTPMLib.chest_regions import LEFT, RIGHT, SIDES, ChestRegion, is_region
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 
 

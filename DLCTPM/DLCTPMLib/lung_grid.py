@@ -14,8 +14,8 @@ import numpy as np
 from scipy.ndimage import binary_erosion, map_coordinates
 from scipy.spatial import cKDTree
 
+from DLCTPMLib.boxes import bounding_box
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.lungs import bounding_box
 from DLCTPMLib.preprocessing_settings import GRID_SHAPE
 
 SLAB = 16

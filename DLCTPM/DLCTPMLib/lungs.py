@@ -60,10 +60,6 @@ class Lungs:
     found: LungBox | None = None
 
 
-SIDES = ("right lung", "left lung")
-"""Names of what ``side_masks`` gives, in its order."""
-
-
 def side_masks(labels: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
     """The right and the left lung of a CIP label image: boolean (z, y, x) arrays along the patient's axes."""
     array = patient_array(labels)

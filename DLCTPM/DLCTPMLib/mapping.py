@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
 
+from DLCTPMLib.chest_regions import SIDES
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_box import LungBox
 from DLCTPMLib.lung_grid import LungGrid
-from DLCTPMLib.lungs import SIDES, side_masks
+from DLCTPMLib.lungs import side_masks
 from DLCTPMLib.meanwhile import meanwhile
 from DLCTPMLib.memory import sparse_zeros, touched_zeros
 from DLCTPMLib.patient_axes import PatientAxes, file_image, patient_array, upright_grid
 from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct, network_inputs
 from DLCTPMLib.progress import Progress, silent
+from DLCTPMLib.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from DLCTPMLib.inference import Predictor
     from DLCTPMLib.model_bundle import ModelBundle
-
-
-@dataclass
-class Stopwatch:
-    """Seconds spent in each named stage, summed over the lungs."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Time the body of a ``with`` block."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from DLCTPMLib.errors import naming
 from DLCTPMLib.functional_regions import HIGH, LOW, functional_labels, region_table
 from DLCTPMLib.image_files import Scan, write_image
 from DLCTPMLib.lungs import Lungs
-from DLCTPMLib.mapping import PerfusionMap, Stopwatch, map_perfusion
+from DLCTPMLib.mapping import PerfusionMap, map_perfusion
 from DLCTPMLib.meanwhile import import_meanwhile
 from DLCTPMLib.model_bundle import ModelBundle
 from DLCTPMLib.output_folder import check_disk
@@ -25,6 +25,7 @@ from DLCTPMLib.result_file import header, json_ready, notes_for, write_json
 from DLCTPMLib.seg_nrrd import Segment, write_segments
 from DLCTPMLib.settings import StageSettings
 from DLCTPMLib.spect_comparison import AgreementSettings, SpectComparison, on_spect_grid
+from DLCTPMLib.stopwatch import Stopwatch
 
 RESULT_FILES = (
     "perfusion.nrrd",

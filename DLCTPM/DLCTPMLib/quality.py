@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import SimpleITK as sitk
 
-from DLCTPMLib.lungs import SIDES, bounding_box, side_masks
+from DLCTPMLib.boxes import bounding_box
+from DLCTPMLib.chest_regions import SIDES
+from DLCTPMLib.lungs import side_masks
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"

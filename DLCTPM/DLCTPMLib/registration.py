@@ -19,8 +19,7 @@ from DLCTPMLib.errors import InputError
 from DLCTPMLib.progress import Progress, silent
 from DLCTPMLib.registration_images import FixedImage, coarse_ct, expected_spect, saturated_spect
 from DLCTPMLib.settings import StageSettings
-from DLCTPMLib.spect_grid import linear_map
-from DLCTPMLib.transform_files import as_affine, read_transform, write_transform
+from DLCTPMLib.transform_files import as_affine, linear_map, read_transform, write_transform
 
 __all__ = ["Registration", "RegistrationSettings", "read_transform", "register", "write_transform"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import jinja2
 import SimpleITK as sitk
 
+from DLCTPMLib.agreement import BASELINE_NAMES
 from DLCTPMLib.progress import Progress, silent
 from DLCTPMLib.report_figures import (
     AXIAL,
@@ -35,13 +36,6 @@ MISSING = "–"
 """What stands in a table where a figure has no value."""
 
 CARD_LINES = 30
-
-BASELINE_NAMES = {
-    "all_high": "baseline: all lung high-functional",
-    "geometry": "baseline: geometry only",
-    "density_median": "baseline: filtered density",
-    "enhanced_ct": "baseline: enhanced CT (Eq. 1)",
-}
 
 
 @dataclass(frozen=True)

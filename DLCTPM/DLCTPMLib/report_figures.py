@@ -20,7 +20,8 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from DLCTPMLib.lungs import bounding_box, side_masks
+from DLCTPMLib.boxes import bounding_box
+from DLCTPMLib.lungs import side_masks
 from DLCTPMLib.patient_axes import PatientAxes, patient_array, upright_grid
 from DLCTPMLib.spect_comparison import MODEL, SpectComparison
 

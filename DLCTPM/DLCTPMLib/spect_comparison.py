@@ -9,8 +9,8 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from DLCTPMLib.baselines import SELF_SCALED, baseline_maps
+from DLCTPMLib.chest_regions import SIDES
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.lungs import SIDES
 from DLCTPMLib.patient_axes import PatientAxes
 from DLCTPMLib.preprocessing import PreprocessingSettings, high_intensity_reference
 from DLCTPMLib.settings import StageSettings

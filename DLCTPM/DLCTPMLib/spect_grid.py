@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from DLCTPMLib.boxes import bounding_box
 from DLCTPMLib.errors import InputError
-from DLCTPMLib.lungs import bounding_box, side_masks
+from DLCTPMLib.lungs import side_masks
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
+from DLCTPMLib.transform_files import linear_map
 
 SAMPLES = 128
 """Points in a SPECT voxel. A plane through it is placed within 1 % (rms) of its volume."""
@@ -32,24 +34,6 @@ def voxel_samples() -> np.ndarray:
     """
     generator = np.array([1, 25, 25 * 25])
     return np.mod(np.outer(np.arange(SAMPLES), generator) / SAMPLES + 0.5 / SAMPLES, 1) - 0.5
-
-
-def linear_map(transform: sitk.Transform | None) -> tuple[np.ndarray, np.ndarray]:
-    """The matrix M (3, 3) and offset t (3,) of a rigid or affine transform: point ↦ M·point + t, in mm.
-
-    Raises:
-        InputError: if it is not a linear three-dimensional transform.
-    """
-    if transform is None:
-        return np.eye(3), np.zeros(3)
-    if transform.GetDimension() != 3 or not transform.IsLinear():
-        raise InputError(
-            f"the transform ({transform.GetName()}) is not a rigid or affine transform in three dimensions: "
-            "give one, or resample the SPECT onto the CT with it beforehand"
-        )
-    offset = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
-    columns = [np.array(transform.TransformPoint(tuple(unit))) - offset for unit in np.eye(3)]
-    return np.stack(columns, axis=1), offset
 
 
 def spect_values(spect: sitk.Image) -> np.ndarray:

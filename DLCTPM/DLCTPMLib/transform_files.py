@@ -10,7 +10,6 @@ import SimpleITK as sitk
 
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.output_folder import whole_file
-from DLCTPMLib.spect_grid import linear_map
 
 
 def as_affine(
@@ -68,3 +67,21 @@ def read_transform(path: str | os.PathLike) -> sitk.AffineTransform:
         return as_affine(transform)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def linear_map(transform: sitk.Transform | None) -> tuple[np.ndarray, np.ndarray]:
+    """The matrix M (3, 3) and offset t (3,) of a rigid or affine transform: point ↦ M·point + t, in mm.
+
+    Raises:
+        InputError: if it is not a linear three-dimensional transform.
+    """
+    if transform is None:
+        return np.eye(3), np.zeros(3)
+    if transform.GetDimension() != 3 or not transform.IsLinear():
+        raise InputError(
+            f"the transform ({transform.GetName()}) is not a rigid or affine transform in three dimensions: "
+            "give one, or resample the SPECT onto the CT with it beforehand"
+        )
+    offset = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    columns = [np.array(transform.TransformPoint(tuple(unit))) - offset for unit in np.eye(3)]
+    return np.stack(columns, axis=1), offset

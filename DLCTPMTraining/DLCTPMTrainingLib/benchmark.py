@@ -27,7 +27,7 @@ from DLCTPMLib.lung_box import LungBox
 from DLCTPMLib.lung_grid import LungGrid
 from DLCTPMLib.lung_segmentation import find_lungs, segment_lungs
 from DLCTPMLib.lungs import side_masks
-from DLCTPMLib.mapping import Chest, Stopwatch, map_lungs
+from DLCTPMLib.mapping import Chest, map_lungs
 from DLCTPMLib.metrics import ssim_map
 from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.patient_axes import patient_array
@@ -35,6 +35,7 @@ from DLCTPMLib.preprocessing import PreprocessingSettings, hu_bins, median_filte
 from DLCTPMLib.progress import Progress, silent
 from DLCTPMLib.registration import register
 from DLCTPMLib.spect_grid import SpectGrid
+from DLCTPMLib.stopwatch import Stopwatch
 from DLCTPMTrainingLib import plain_reference
 from DLCTPMTrainingLib.benchmark_results import PeakMemory, StageResult
 from DLCTPMTrainingLib.plain_lungs import segment_lungs_plain

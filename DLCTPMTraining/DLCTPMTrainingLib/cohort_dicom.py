@@ -12,11 +12,12 @@ import pydicom
 import SimpleITK as sitk
 from pydicom.errors import InvalidDicomError
 
-from DLCTPMTrainingLib.cohort import DICOM
 from DLCTPMTrainingLib.dicom_writing import SimulatedStudy, write_ct, write_spect
 
+DICOM = {"ct": "dicom/CT", "spect": "dicom/NM/spect.dcm"}
+"""Where the DICOM series and file of a virtual patient lie in the patient's folder, if asked for."""
 FOLDER = "dicom"
-"""The folder of ``cohort.DICOM``, which appears when everything in it is whole."""
+"""The folder of ``DICOM``, which appears when everything in it is whole."""
 
 
 def write_patient_dicom(folder: Path) -> Path:

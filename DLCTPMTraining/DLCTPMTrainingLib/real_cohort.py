@@ -12,7 +12,8 @@ import numpy as np
 
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.progress import Progress, silent, within
-from DLCTPMTrainingLib.cohort import check_place, kept_note, largest_remainder, make_cohort, use_threads
+from DLCTPMTrainingLib.cohort import largest_remainder
+from DLCTPMTrainingLib.cohort_simulation import check_place, kept_note, make_cohort, use_threads
 from DLCTPMTrainingLib.real_ct_folder import RealCt, find_real_cts
 from DLCTPMTrainingLib.real_patient import RealCtPatientSettings, content_sha256, read_chest, voxels_sha256
 from DLCTPMTrainingLib.real_perfusion import SHARES

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from DLCTPMLib.chest_regions import SIDES
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.lung_segmentation import segment_lungs
-from DLCTPMLib.lungs import SIDES, read_lungs
+from DLCTPMLib.lungs import read_lungs
 from DLCTPMLib.mapping import Chest
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.preprocessing import (

@@ -37,8 +37,8 @@ from DLCTPMTrainingLib.cohort import CohortRow
 from DLCTPMTrainingLib.cohort_training import TrainingPlan, write_bundle
 from DLCTPMTrainingLib.patient_origin import Origin
 from DLCTPMTrainingLib.ranks import processes_of_torchrun
-from DLCTPMTrainingLib.study_case_figures import contact_sheet
 from DLCTPMTrainingLib.study_check import CohortCheck, check_cohort
+from DLCTPMTrainingLib.study_contact_sheet import contact_sheet
 from DLCTPMTrainingLib.study_drawing import styled, write_figure
 from DLCTPMTrainingLib.study_files import read_json, write_json
 from DLCTPMTrainingLib.study_jobs import Stage, threads_of

@@ -15,17 +15,18 @@ import SimpleITK as sitk
 import torch
 
 from DLCTPMLib.agreement import agreement_of
-from DLCTPMLib.chest_regions import LEFT, LOBES, LUNG, RIGHT, display_name, is_region, region_of
+from DLCTPMLib.chest_regions import LEFT, LOBES, LUNG, RIGHT, SIDES, display_name, is_region, region_of
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.inference import Predictor
-from DLCTPMLib.mapping import Chest, Stopwatch, map_lungs
+from DLCTPMLib.mapping import Chest, map_lungs
 from DLCTPMLib.metrics import UndefinedMetricError, dice, spearman, ssim_map
 from DLCTPMLib.network_parts import PerfusionNetwork
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.preprocessing import PreprocessingSettings, network_inputs
 from DLCTPMLib.progress import Progress, silent
-from DLCTPMLib.spect_comparison import MODEL, SIDES, SpectComparison, on_spect_grid
+from DLCTPMLib.spect_comparison import MODEL, SpectComparison, on_spect_grid
 from DLCTPMLib.spect_grid import SpectGrid
+from DLCTPMLib.stopwatch import Stopwatch
 from DLCTPMTrainingLib.cohort_evaluation import rows_of
 from DLCTPMTrainingLib.study_files import read_json, write_json
 from DLCTPMTrainingLib.study_preparation import Patient, PatientImages

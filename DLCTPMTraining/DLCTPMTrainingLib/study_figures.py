@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from DLCTPMLib.report import BASELINE_NAMES
+from DLCTPMLib.agreement import BASELINE_NAMES
 from DLCTPMLib.spect_comparison import MODEL
 from DLCTPMTrainingLib.cohort_evaluation import TITLES
 from DLCTPMTrainingLib.study import StudyResults

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from DLCTPMLib.spect_comparison import MODEL, SIDES
+from DLCTPMLib.chest_regions import SIDES
+from DLCTPMLib.spect_comparison import MODEL
 from DLCTPMTrainingLib.cohort import CohortRow, table_1_row
 from DLCTPMTrainingLib.cohort_evaluation import HEADLINE
 from DLCTPMTrainingLib.study import StudyResults

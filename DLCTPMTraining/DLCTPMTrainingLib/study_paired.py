@@ -11,8 +11,8 @@ from itertools import combinations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from DLCTPMLib.agreement import BASELINE_NAMES
 from DLCTPMLib.networks import ARCHITECTURES
-from DLCTPMLib.report import BASELINE_NAMES
 from DLCTPMTrainingLib.study import StudyResults
 from DLCTPMTrainingLib.study_drawing import GRAY, PURPLE, panels
 from DLCTPMTrainingLib.study_numbers import CORE, WHOLE, of_both, predictions_of, values_of

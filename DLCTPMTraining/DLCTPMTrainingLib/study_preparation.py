@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from DLCTPMLib.boxes import bounding_box
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.image_files import read_ct, read_spect, write_image
 from DLCTPMLib.lung_segmentation import segment_lungs
-from DLCTPMLib.lungs import bounding_box, read_lungs, side_masks
+from DLCTPMLib.lungs import read_lungs, side_masks
 from DLCTPMLib.output_folder import whole_file
 from DLCTPMLib.patient_axes import PatientAxes
 from DLCTPMLib.registration import read_transform, register, write_transform

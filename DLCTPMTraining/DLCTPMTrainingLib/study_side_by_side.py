@@ -8,8 +8,9 @@ from __future__ import annotations
 import torch
 from matplotlib.figure import Figure
 
+from DLCTPMLib.agreement import BASELINE_NAMES
 from DLCTPMLib.networks import ARCHITECTURES, NetworkSettings, build_network
-from DLCTPMLib.report import BASELINE_NAMES, MISSING
+from DLCTPMLib.report import MISSING
 from DLCTPMLib.spect_comparison import MODEL
 from DLCTPMTrainingLib.patient_origin import Origin
 from DLCTPMTrainingLib.study import StudyResults

@@ -6,8 +6,9 @@ import csv
 import io
 from dataclasses import dataclass, field
 
+from DLCTPMLib.agreement import BASELINE_NAMES
 from DLCTPMLib.metrics import SSIM_CONVENTION
-from DLCTPMLib.report import BASELINE_NAMES, MISSING
+from DLCTPMLib.report import MISSING
 from DLCTPMLib.spect_comparison import MODEL
 from DLCTPMTrainingLib.cohort import TABLE_1, WOMEN_OF_73
 from DLCTPMTrainingLib.cohort_evaluation import HEADLINE, TITLES

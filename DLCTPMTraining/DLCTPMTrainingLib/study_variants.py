@@ -10,7 +10,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from DLCTPMLib.report import BASELINE_NAMES, MISSING
+from DLCTPMLib.agreement import BASELINE_NAMES
+from DLCTPMLib.report import MISSING
 from DLCTPMTrainingLib.study import LEARNING_CURVE, SENSITIVITY, StudyResults
 from DLCTPMTrainingLib.study_drawing import GRAY, PURPLE, panels
 from DLCTPMTrainingLib.study_figures import TITLES

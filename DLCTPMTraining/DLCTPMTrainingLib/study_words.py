@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from DLCTPMLib.agreement import BASELINE_NAMES
 from DLCTPMLib.arnn import ArnnSettings
 from DLCTPMLib.networks import ARCHITECTURES
 from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.report import BASELINE_NAMES, MISSING
+from DLCTPMLib.report import MISSING
 from DLCTPMLib.spect_comparison import MODEL
 from DLCTPMTrainingLib.patient_origin import Origin
 from DLCTPMTrainingLib.study import StudyResults

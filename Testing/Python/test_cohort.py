@@ -9,7 +9,8 @@ import SimpleITK as sitk
 
 from DLCTPMLib.errors import InputError
 from DLCTPMTrainingLib import cohort
-from DLCTPMTrainingLib.cohort import TABLE_1, plan_cohort, read_cohort, simulate_cohort, table_1_row
+from DLCTPMTrainingLib.cohort import TABLE_1, read_cohort, table_1_row
+from DLCTPMTrainingLib.cohort_simulation import plan_cohort, simulate_cohort
 
 
 def coarse(settings):

@@ -17,8 +17,9 @@ from DLCTPMLib.errors import InputError
 from DLCTPMLib.image_files import read_ct, read_image, read_spect
 from DLCTPMLib.patient_axes import patient_array, same_grid
 from DLCTPMTrainingLib import cohort, cohort_dicom
-from DLCTPMTrainingLib.cohort import DICOM, read_cohort, simulate_cohort
-from DLCTPMTrainingLib.cohort_dicom import write_patient_dicom
+from DLCTPMTrainingLib.cohort import read_cohort
+from DLCTPMTrainingLib.cohort_dicom import DICOM, write_patient_dicom
+from DLCTPMTrainingLib.cohort_simulation import simulate_cohort
 from DLCTPMTrainingLib.dicom_writing import SimulatedStudy, stored_step, write_ct, write_spect
 
 STUDY = SimulatedStudy("SYNTH-0007", "M", 54, "lung cancer", "a1b2", "4")

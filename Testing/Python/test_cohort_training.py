@@ -15,8 +15,9 @@ from DLCTPMLib.context_network import ContextSettings
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.model_bundle import load_bundle
 from DLCTPMLib.preprocessing import PreprocessingSettings, high_intensity_reference
-from DLCTPMTrainingLib.cohort import read_cohort, simulate_cohort
+from DLCTPMTrainingLib.cohort import read_cohort
 from DLCTPMTrainingLib.cohort_evaluation import as_csv, as_markdown, evaluate_cohort, mean_of, write_evaluation
+from DLCTPMTrainingLib.cohort_simulation import simulate_cohort
 from DLCTPMTrainingLib.cohort_training import export_samples, split_patients, train_cohort
 from DLCTPMTrainingLib.sample_set import SampleSet
 from DLCTPMTrainingLib.sample_training import train_samples

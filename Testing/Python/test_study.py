@@ -23,7 +23,8 @@ from DLCTPMLib.lungs import side_masks
 from DLCTPMLib.model_bundle import WEIGHTS, load_bundle
 from DLCTPMLib.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMTrainingLib.cohort import TABLE_1, CohortRow, plan_cohort, read_cohort, simulate_cohort
+from DLCTPMTrainingLib.cohort import TABLE_1, CohortRow, read_cohort
+from DLCTPMTrainingLib.cohort_simulation import plan_cohort, simulate_cohort
 from DLCTPMTrainingLib.study import run_study
 from DLCTPMTrainingLib.study_fits import Fit
 from DLCTPMTrainingLib.study_method_figures import network_blocks
