@@ -26,7 +26,7 @@ def write_patient_dicom(folder: Path) -> Path:
     They appear together, when both are whole. Another configuration of the patient replaces them.
 
     Args:
-        folder: with ``patient.json``, ``ct.nrrd`` and ``spect.nrrd`` as ``cohort.write_patient`` makes them.
+        folder: with ``patient.json``, ``ct.nrrd`` and ``spect.nrrd`` as ``cohort_simulation.write_patient`` makes them.
 
     Returns:
         The folder ``dicom`` in it.

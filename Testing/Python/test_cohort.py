@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from DLCTPMLib.errors import InputError
-from DLCTPMTrainingLib import cohort
+from DLCTPMTrainingLib import cohort_simulation
 from DLCTPMTrainingLib.cohort import TABLE_1, read_cohort, table_1_row
 from DLCTPMTrainingLib.cohort_simulation import plan_cohort, simulate_cohort
 
@@ -106,14 +106,14 @@ def test_another_configuration_is_not_taken_for_the_same(folder, tmp_path):
         made.append(asked)
         raise KeyboardInterrupt
 
-    cohort.write_patient(settings, folder)
+    cohort_simulation.write_patient(settings, folder)
     import DLCTPMTrainingLib.virtual_patient as virtual_patient
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(virtual_patient, "simulate_patient", stand_in)
-        cohort.write_patient(settings, folder)
+        cohort_simulation.write_patient(settings, folder)
         with pytest.raises(KeyboardInterrupt):
-            cohort.write_patient(replace(settings, age=settings.age - 1), folder)
+            cohort_simulation.write_patient(replace(settings, age=settings.age - 1), folder)
     assert len(made) == 1
 
 

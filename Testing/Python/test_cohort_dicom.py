@@ -16,7 +16,7 @@ from DLCTPMLib.commands import DONE, main
 from DLCTPMLib.errors import InputError
 from DLCTPMLib.image_files import read_ct, read_image, read_spect
 from DLCTPMLib.patient_axes import patient_array, same_grid
-from DLCTPMTrainingLib import cohort, cohort_dicom
+from DLCTPMTrainingLib import cohort_dicom, cohort_simulation
 from DLCTPMTrainingLib.cohort import read_cohort
 from DLCTPMTrainingLib.cohort_dicom import DICOM, write_patient_dicom
 from DLCTPMTrainingLib.cohort_simulation import simulate_cohort
@@ -281,7 +281,7 @@ def test_the_command_passes_the_wish_on(tmp_path, monkeypatch, capsys):
         asked.append(arguments)
         return tmp_path / "cohort.csv"
 
-    monkeypatch.setattr(cohort, "simulate_cohort", stand_in)
+    monkeypatch.setattr(cohort_simulation, "simulate_cohort", stand_in)
     for more in ([], ["--dicom"]):
         assert main(["cohort", "simulate", "--patients", "1", "--seed", "3", "--out", str(tmp_path), *more]) == DONE
     assert [arguments[-1] for arguments in asked] == [False, True]
