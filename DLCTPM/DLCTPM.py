@@ -23,7 +23,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
 )
 
-from DLCTPMSlicerLib.module_widget import ModuleWidget
+from DLCTPMSlicerLib.panel.module_widget import ModuleWidget
 
 #
 # DLCTPM
@@ -60,7 +60,7 @@ This software is an independent implementation. Please cite the paper if you use
 
 def registerSampleData():
     """Offer a virtual patient, made on this computer, in the Sample Data module."""
-    from DLCTPMSlicerLib.sample_data import registerSampleData as register
+    from DLCTPMSlicerLib.nodes.sample_data import registerSampleData as register
 
     register(Path(os.path.dirname(__file__)) / "Resources" / "Icons")
 
@@ -102,7 +102,7 @@ class DLCTPMParameterNode:
 
     ctVolume - the CT to map.
     lungs - lungs already in the scene, used when lungSource is "existing".
-    lungSource - key of a source in DLCTPMSlicerLib.lung_sources.
+    lungSource - key of a source in DLCTPMSlicerLib.programs.lung_sources.
     model - the model's key; empty for the default one.
     perfusionVolume - the map that is shown, measured and compared.
     functionSegmentation - high- and low-functional lung of that map.
@@ -134,7 +134,7 @@ class DLCTPMParameterNode:
 
 
 class DLCTPMWidget(ModuleWidget):
-    """The panel; each part of it lives in a ``DLCTPMSlicerLib.panel_…`` file."""
+    """The panel; each part of it lives in a file of ``DLCTPMSlicerLib.panel``."""
 
     def makeLogic(self):
         """The module's logic."""
@@ -142,7 +142,7 @@ class DLCTPMWidget(ModuleWidget):
 
     def makePanel(self):
         """What is behind the widgets."""
-        from DLCTPMSlicerLib.panel import Panel
+        from DLCTPMSlicerLib.panel.panel import Panel
 
         return Panel(self.ui, self.logic)
 
@@ -171,7 +171,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         metrics = logic.evaluate(prediction.perfusion, spect)
         logic.exportReport(prediction.perfusion, "/tmp/report")
 
-    Methods that wait raise ``DLCTPMSlicerLib.engine_job.JobError`` with the engine's own sentence.
+    Methods that wait raise ``DLCTPMSlicerLib.engine.job.JobError`` with the engine's own sentence.
     """
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
 
     def startSegmentation(self, ct, **callbacks):
         """Start finding the lungs; the job delivers a segmentation node."""
-        from DLCTPMSlicerLib import jobs
+        from DLCTPMSlicerLib.nodes import jobs
 
         return jobs.startSegmentation(ct, **callbacks)
 
@@ -193,7 +193,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
 
     def startPrediction(self, ct, lungs=None, model="", device="auto", threshold=0.66, **callbacks):
         """Start mapping perfusion; the job delivers ``PredictionNodes``. Arguments as for ``predict``."""
-        from DLCTPMSlicerLib import jobs
+        from DLCTPMSlicerLib.nodes import jobs
 
         return jobs.startPrediction(ct, lungs, model, device, threshold, **callbacks)
 
@@ -221,7 +221,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
 
     def startRegistration(self, ct, spect, kind="rigid", lungs=None, **callbacks):
         """Start registering with the engine; the job delivers the transform node, which is put on the SPECT."""
-        from DLCTPMSlicerLib import jobs
+        from DLCTPMSlicerLib.nodes import jobs
 
         return jobs.startRegistration(ct, spect, kind, lungs, **callbacks)
 
@@ -242,7 +242,8 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         segmentation: vtkMRMLSegmentationNode | None = None,
     ) -> vtkMRMLSegmentationNode:
         """High- and low-functional lung of a map made by ``predict``; fills ``segmentation`` anew if given."""
-        from DLCTPMSlicerLib import display, function_nodes, prediction
+        from DLCTPMSlicerLib.nodes import display, prediction
+        from DLCTPMSlicerLib.nodes import function as function_nodes
 
         lungs = prediction.lungsOf(perfusion)
         node = function_nodes.functionalSegmentation(perfusion, lungs, threshold, segmentation)
@@ -251,7 +252,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
 
     def updateRegions(self, perfusion: vtkMRMLScalarVolumeNode, threshold: float) -> vtkMRMLTableNode:
         """Measure the regions of a map at another threshold; its region table is filled anew and returned."""
-        from DLCTPMSlicerLib import prediction, regions, result_tables
+        from DLCTPMSlicerLib.nodes import prediction, regions, result_tables
 
         measured = regions.regionTable(perfusion, prediction.lungsOf(perfusion), threshold)
         table = prediction.partOf(perfusion, prediction.TABLE_ROLE)
@@ -261,7 +262,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
 
     def startEvaluation(self, perfusion, spect, ct=None, model="", threshold=0.66, **callbacks):
         """Start comparing with a SPECT; the job delivers the metrics table node."""
-        from DLCTPMSlicerLib import jobs
+        from DLCTPMSlicerLib.nodes import jobs
 
         return jobs.startEvaluation(perfusion, spect, ct, model, threshold, **callbacks)
 
@@ -286,7 +287,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         segmentation: vtkMRMLSegmentationNode | None = None,
     ) -> list[Path]:
         """Write report, map, lungs, functional regions and tables of a prediction into a folder."""
-        from DLCTPMSlicerLib.export import exportReport
+        from DLCTPMSlicerLib.nodes.export import exportReport
 
         return exportReport(perfusion, Path(folder), segmentation)
 
@@ -312,8 +313,8 @@ class DLCTPMTest(ScriptedLoadableModuleTest):
 
     def test_EngineStarts(self):
         """The engine's command line answers in Slicer's Python."""
-        from DLCTPMSlicerLib.engine_command import MODULE_FOLDER, engineEnvironment, pythonProgram
-        from DLCTPMSlicerLib.engine_process import EngineProcess, Outcome
+        from DLCTPMSlicerLib.engine.command import MODULE_FOLDER, engineEnvironment, pythonProgram
+        from DLCTPMSlicerLib.engine.process import EngineProcess, Outcome
 
         self.delayDisplay("Starting the engine")
         command = [pythonProgram(), "-m", "DLCTPMLib", "--version"]
@@ -326,7 +327,8 @@ class DLCTPMTest(ScriptedLoadableModuleTest):
         """High function is above the threshold, low function at or below it, and only in the lungs."""
         import numpy as np
 
-        from DLCTPMSlicerLib import function_nodes, lung_nodes
+        from DLCTPMSlicerLib.nodes import function as function_nodes
+        from DLCTPMSlicerLib.nodes import lung_nodes
 
         self.delayDisplay("Dividing the lungs")
         values = np.zeros((4, 5, 6), np.float32)

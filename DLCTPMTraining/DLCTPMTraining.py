@@ -14,7 +14,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
 )
 
-from DLCTPMSlicerLib.module_widget import ModuleWidget
+from DLCTPMSlicerLib.panel.module_widget import ModuleWidget
 
 #
 # DLCTPMTraining
@@ -303,7 +303,7 @@ class DLCTPMTrainingTest(ScriptedLoadableModuleTest):
 
     def test_EngineKnowsEveryOption(self):
         """The engine's command line in Slicer's Python takes what the panel gives it, for a model and for a study."""
-        from DLCTPMLib.commands import build_parser
+        from DLCTPMLib.cli.main import build_parser
         from DLCTPMTrainingSlicerLib.training_options import TrainingOptions
 
         self.delayDisplay("Asking the engine's command line")

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 
-from DLCTPMLib.commands import main
+from DLCTPMLib.cli.main import main
 
 if __name__ == "__main__":
     try:

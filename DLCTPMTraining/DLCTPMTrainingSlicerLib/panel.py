@@ -6,9 +6,9 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib.activity import Activity
-from DLCTPMSlicerLib.device_choice import DeviceChoice
-from DLCTPMSlicerLib.job_runner import JobRunner
+from DLCTPMSlicerLib.engine.activity import Activity
+from DLCTPMSlicerLib.engine.device_choice import DeviceChoice
+from DLCTPMSlicerLib.engine.runner import JobRunner
 from DLCTPMTrainingSlicerLib.panel_cohort import CohortPart
 from DLCTPMTrainingSlicerLib.panel_results import ResultsPart
 from DLCTPMTrainingSlicerLib.run_folder import RunFolder, State

@@ -79,8 +79,8 @@ class RunFolder:
     @classmethod
     def look(cls, path: Path) -> RunFolder:
         """See what is there. Called while no engine works in the folder."""
-        from DLCTPMLib.errors import InputError
-        from DLCTPMLib.run_file import read_run
+        from DLCTPMLib.common.errors import InputError
+        from DLCTPMLib.common.run_file import read_run
 
         try:
             run = read_run(path)

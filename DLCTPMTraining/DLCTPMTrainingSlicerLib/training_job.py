@@ -10,10 +10,10 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib.engine_job import EngineJob, JobError, JobResult
-from DLCTPMSlicerLib.engine_process import EngineProgress, Outcome
-from DLCTPMSlicerLib.models import ModelChoice, installModel
-from DLCTPMSlicerLib.node_files import NodeError
+from DLCTPMSlicerLib.engine.errors import NodeError
+from DLCTPMSlicerLib.engine.job import EngineJob, JobError, JobResult
+from DLCTPMSlicerLib.engine.models import ModelChoice, installModel
+from DLCTPMSlicerLib.engine.process import EngineProgress, Outcome
 from DLCTPMTrainingSlicerLib.run_folder import RunFolder, State, TrainingRecord
 from DLCTPMTrainingSlicerLib.training_options import OptionsError, TrainingOptions
 
@@ -129,7 +129,7 @@ def startResume(folder: Path, device: str = "auto", install: bool = True, **call
     Raises:
         OptionsError: there is no such run in the folder.
     """
-    from DLCTPMLib.run_file import arguments_of
+    from DLCTPMLib.common.run_file import arguments_of
 
     found = RunFolder.look(Path(folder))
     if found.state is not State.CUT_OFF:

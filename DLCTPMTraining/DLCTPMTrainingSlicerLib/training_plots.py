@@ -8,7 +8,7 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib.result_tables import fillTable
+from DLCTPMSlicerLib.nodes.result_tables import fillTable
 from DLCTPMTrainingSlicerLib.run_folder import TrainingRecord, fitTitle
 
 RUN, PART, FIT, MADE = "DLCTPM.TrainingRun", "DLCTPM.TrainingPart", "DLCTPM.TrainingFit", "DLCTPM.Made"

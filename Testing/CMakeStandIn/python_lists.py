@@ -1,4 +1,5 @@
-"""Keeps the Python file lists of the modules' CMakeLists.txt: what is not listed is missing after installation.
+"""Keeps the lists of Python files (CMakeLists.txt) and packages (pyproject.toml): what is not listed is
+missing after installation.
 
 python Testing/CMakeStandIn/python_lists.py           say what is missing or gone; exit 1 if anything is
 python Testing/CMakeStandIn/python_lists.py --write   bring the lists up to date
@@ -10,7 +11,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = ("DLCTPM", "DLCTPMTraining")
+LIBRARIES = {"DLCTPM": "DLCTPMLib", "DLCTPMTraining": "DLCTPMTrainingLib"}
 LIST = re.compile(r"set\(MODULE_PYTHON_SCRIPTS\n(.*?)  \)\n", re.DOTALL)
+PACKAGES = re.compile(r"^packages = \[\n(.*?)\]\n", re.DOTALL | re.MULTILINE)
 
 
 def listed(module: str) -> list[str]:
@@ -26,9 +29,30 @@ def present(module: str) -> list[str]:
     return [path.as_posix() for path in sorted(files, key=lambda path: (len(path.parts), path.as_posix()))]
 
 
+def listed_packages() -> list[str]:
+    """The packages of the distribution, as pyproject.toml names them."""
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    return [line.strip(' ",') for line in PACKAGES.search(text)[1].splitlines()]
+
+
+def present_packages() -> list[str]:
+    """The packages that are there, dotted, and the shared resources."""
+    found = ["DLCTPMResources"]
+    for module, library in LIBRARIES.items():
+        folders = [
+            path.parent.relative_to(REPOSITORY / module)
+            for path in (REPOSITORY / module / library).rglob("__init__.py")
+        ]
+        found += [".".join(folder.parts) for folder in folders]
+    return sorted(found)
+
+
 def differences() -> list[str]:
-    """One sentence for every file that is listed and gone, or there and not listed."""
+    """One sentence for every file or package that is listed and gone, or there and not listed."""
     found = []
+    packages, folders = listed_packages(), present_packages()
+    found += [f"pyproject.toml does not list the package {name}" for name in folders if name not in packages]
+    found += [f"pyproject.toml lists the package {name}, which is gone" for name in packages if name not in folders]
     for module in MODULES:
         names, files = listed(module), present(module)
         found += [f"{module}/CMakeLists.txt does not list {name}" for name in files if name not in names]
@@ -37,7 +61,10 @@ def differences() -> list[str]:
 
 
 def write() -> None:
-    """Bring both lists up to date."""
+    """Bring all lists up to date."""
+    project = REPOSITORY / "pyproject.toml"
+    block = "packages = [\n" + "".join(f'    "{name}",\n' for name in present_packages()) + "]\n"
+    project.write_text(PACKAGES.sub(lambda _: block, project.read_text(encoding="utf-8"), count=1), encoding="utf-8")
     for module in MODULES:
         path = REPOSITORY / module / "CMakeLists.txt"
         lines = [name.replace(f"{module}.py", "${MODULE_NAME}.py") for name in present(module)]
@@ -50,5 +77,5 @@ if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
         write()
     messages = differences()
-    print("\n".join(messages) or "The CMake lists name every Python file.")
+    print("\n".join(messages) or "The lists name every Python file and package.")
     sys.exit(bool(messages))

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from DLCTPMLib.arnn import ArnnSettings
-from DLCTPMLib.errors import InputError
-from DLCTPMTrainingLib import training
-from DLCTPMTrainingLib.lung_batches import LungBatches
-from DLCTPMTrainingLib.lung_samples import Samples
-from DLCTPMTrainingLib.ranks import ranks_of_torchrun
-from DLCTPMTrainingLib.training import TrainingSettings, train
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.networks.arnn import ArnnSettings
+from DLCTPMTrainingLib.training import loop as training
+from DLCTPMTrainingLib.training.batches import LungBatches
+from DLCTPMTrainingLib.training.loop import TrainingSettings, train
+from DLCTPMTrainingLib.training.lung_samples import Samples
+from DLCTPMTrainingLib.training.ranks import ranks_of_torchrun
 
 CPU = torch.device("cpu")
 NETWORK = ArnnSettings(channels=(2, 2, 4, 4), kernel=3, dropout=0.0)

@@ -6,9 +6,9 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings
-from DLCTPMLib.model_bundle import save_bundle
-from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.bundle import save_bundle
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
 
 SPACING = (5.0, 5.0, 6.0)
 SIZE = (64, 48, 48)

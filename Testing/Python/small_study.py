@@ -3,10 +3,10 @@
 import csv
 from pathlib import Path
 
-from DLCTPMLib.arnn import ArnnSettings
-from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMTrainingLib.study_settings import SearchSettings, StudyPlan
-from DLCTPMTrainingLib.training import TrainingSettings
+from DLCTPMLib.networks.arnn import ArnnSettings
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMTrainingLib.study.plan import SearchSettings, StudyPlan
+from DLCTPMTrainingLib.training.loop import TrainingSettings
 
 NETWORK = ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings, RoiAtt
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.inference import Predictor, choose_device, folded
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.networks.arnn import Arnn, ArnnSettings, RoiAtt
+from DLCTPMLib.networks.inference import Predictor, choose_device, folded
 
 SMALL = ArnnSettings(channels=(4, 6, 8, 10), kernel=3)
 

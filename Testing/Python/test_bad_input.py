@@ -13,8 +13,8 @@ import SimpleITK as sitk
 from dicom_samples import MR_IMAGE, header, hu_volume, write_ct_series, write_nm
 from small_chest import SIZE, chest_ct, lung_labels, on_grid, perfusion_spect, write_inputs
 
-from DLCTPMLib.commands import BAD_INPUT, main
-from DLCTPMLib.model_bundle import SUMS
+from DLCTPMLib.cli.main import BAD_INPUT, main
+from DLCTPMLib.networks.bundle import SUMS
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +287,7 @@ def test_a_full_disk_as_the_writer_sees_it(predict, monkeypatch):
     def full(path):
         return usage(path)._replace(free=0)
 
-    monkeypatch.setattr("DLCTPMLib.output_folder.shutil.disk_usage", full)
+    monkeypatch.setattr("DLCTPMLib.common.atomic_output.shutil.disk_usage", full)
     assert "disk is full" in predict("results")
 
 

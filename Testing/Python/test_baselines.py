@@ -5,10 +5,10 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from DLCTPMLib.baselines import all_high, baseline_maps, density_median, enhanced_ct, geometry
-from DLCTPMLib.mapping import Chest, enhanced_ct_image
-from DLCTPMLib.patient_axes import PatientAxes, patient_array
-from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMLib.mapping.baselines import all_high, baseline_maps, density_median, enhanced_ct, geometry
+from DLCTPMLib.mapping.mapping import Chest, enhanced_ct_image
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 
 SETTINGS = PreprocessingSettings(grid_shape=(48, 32, 32), median_size=5, uniform_size=3)
 SPACING = (2.0, 2.0, 2.5)

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from DLCTPMTrainingLib.benchmark import STAGES, BenchmarkSettings, run_benchmark, table
-from DLCTPMTrainingLib.benchmark_results import PeakMemory
+from DLCTPMTrainingLib.benchmark.mapping import STAGES, BenchmarkSettings, run_benchmark, table
+from DLCTPMTrainingLib.benchmark.stage_results import PeakMemory
 
 KEYS = {"reference_s", "ours_s", "ratio", "reference_peak_mb", "ours_peak_mb", "max_error"}
 

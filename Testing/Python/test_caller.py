@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from DLCTPMLib.caller import ENDS_WITH_INPUT, REMOVED_WITH_CALLER
+from DLCTPMLib.cli.parent_process import ENDS_WITH_INPUT, REMOVED_WITH_CALLER
 
 WORKS = """
 import signal, sys, time
-from DLCTPMLib.caller import end_with_caller
+from DLCTPMLib.cli.parent_process import end_with_caller
 signal.signal(signal.SIGINT, signal.default_int_handler)
 end_with_caller()
 try:
@@ -24,7 +24,7 @@ finally:
 """
 WILL_NOT_STOP = """
 import multiprocessing, signal, time
-from DLCTPMLib import caller
+from DLCTPMLib.cli import parent_process as caller
 signal.signal(signal.SIGINT, signal.default_int_handler)
 caller.GRACE_S = 0.3
 caller.end_with_caller()
@@ -40,30 +40,30 @@ if __name__ == "__main__":
 """
 STARTS_ANOTHER = """
 import os, subprocess, sys
-from DLCTPMLib.caller import ENDS_WITH_INPUT, end_with_caller
+from DLCTPMLib.cli.parent_process import ENDS_WITH_INPUT, end_with_caller
 end_with_caller()
 code = f"import os, sys; print(repr(sys.stdin.read()), {ENDS_WITH_INPUT!r} in os.environ)"
 subprocess.run([sys.executable, "-c", code], check=True)
 """
 ENGINE = """
 import time
-import DLCTPMLib.command_demo as demo
+import DLCTPMTrainingLib.cli.demo as demo
 def run(options, progress):
     print("begun", flush=True)
     {work}
 demo.run = run
-from DLCTPMLib.commands import main
+from DLCTPMLib.cli.main import main
 raise SystemExit(main(["demo", "--progress", "json"]))
 """
 COUNTS = """
 import itertools, time
-import DLCTPMLib.command_demo as demo
+import DLCTPMTrainingLib.cli.demo as demo
 def run(options, progress):
     for step in itertools.count():
         progress(f"Step {step}", 0.5)
         time.sleep(0.01)
 demo.run = run
-from DLCTPMLib.commands import main
+from DLCTPMLib.cli.main import main
 raise SystemExit(main(["demo", "--progress", "json"]))
 """
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from DLCTPMLib import chest_regions as cr
-from DLCTPMLib.chest_regions import ChestRegion, ChestType
+from DLCTPMLib.labels import chest_regions as cr
+from DLCTPMLib.labels.chest_regions import ChestRegion, ChestType
 
 
 def test_the_values_are_those_of_the_chest_imaging_platform():

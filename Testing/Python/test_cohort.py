@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.errors import InputError
-from DLCTPMTrainingLib import cohort_simulation
-from DLCTPMTrainingLib.cohort import TABLE_1, read_cohort, table_1_row
-from DLCTPMTrainingLib.cohort_simulation import plan_cohort, simulate_cohort
+from DLCTPMLib.common.errors import InputError
+from DLCTPMTrainingLib.cohorts import simulate as cohort_simulation
+from DLCTPMTrainingLib.cohorts.simulate import plan_cohort, simulate_cohort
+from DLCTPMTrainingLib.cohorts.table import TABLE_1, read_cohort, table_1_row
 
 
 def coarse(settings):
@@ -107,7 +107,7 @@ def test_another_configuration_is_not_taken_for_the_same(folder, tmp_path):
         raise KeyboardInterrupt
 
     cohort_simulation.write_patient(settings, folder)
-    import DLCTPMTrainingLib.virtual_patient as virtual_patient
+    import DLCTPMTrainingLib.patients.virtual_patient as virtual_patient
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(virtual_patient, "simulate_patient", stand_in)

@@ -6,7 +6,7 @@ import pytest
 import SimpleITK as sitk
 from small_chest import chest_ct, lung_labels, perfusion_spect
 
-from DLCTPMLib.commands import BAD_INPUT, DONE, main
+from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
 
 
 @pytest.fixture(scope="module")

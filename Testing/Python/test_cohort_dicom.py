@@ -12,15 +12,16 @@ import pytest
 import SimpleITK as sitk
 from small_chest import write_inputs
 
-from DLCTPMLib.commands import DONE, main
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.image_files import read_ct, read_image, read_spect
-from DLCTPMLib.patient_axes import patient_array, same_grid
-from DLCTPMTrainingLib import cohort_dicom, cohort_simulation
-from DLCTPMTrainingLib.cohort import read_cohort
-from DLCTPMTrainingLib.cohort_dicom import DICOM, write_patient_dicom
-from DLCTPMTrainingLib.cohort_simulation import simulate_cohort
-from DLCTPMTrainingLib.dicom_writing import SimulatedStudy, stored_step, write_ct, write_spect
+from DLCTPMLib.cli.main import DONE, main
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.patient_axes import patient_array, same_grid
+from DLCTPMLib.volumes.reading import read_ct, read_image, read_spect
+from DLCTPMTrainingLib.cohorts import dicom as cohort_dicom
+from DLCTPMTrainingLib.cohorts import simulate as cohort_simulation
+from DLCTPMTrainingLib.cohorts.dicom import DICOM, write_patient_dicom
+from DLCTPMTrainingLib.cohorts.dicom_writing import SimulatedStudy, stored_step, write_ct, write_spect
+from DLCTPMTrainingLib.cohorts.simulate import simulate_cohort
+from DLCTPMTrainingLib.cohorts.table import read_cohort
 
 STUDY = SimulatedStudy("SYNTH-0007", "M", 54, "lung cancer", "a1b2", "4")
 SIMULATED = "SIMULATED - research use only"

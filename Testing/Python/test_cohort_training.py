@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.arnn import ArnnSettings
-from DLCTPMLib.commands import main
-from DLCTPMLib.context_network import ContextSettings
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.model_bundle import load_bundle
-from DLCTPMLib.preprocessing import PreprocessingSettings, high_intensity_reference
-from DLCTPMTrainingLib.cohort import read_cohort
-from DLCTPMTrainingLib.cohort_evaluation import as_csv, as_markdown, evaluate_cohort, mean_of, write_evaluation
-from DLCTPMTrainingLib.cohort_simulation import simulate_cohort
-from DLCTPMTrainingLib.cohort_training import export_samples, split_patients, train_cohort
-from DLCTPMTrainingLib.sample_set import SampleSet
-from DLCTPMTrainingLib.sample_training import train_samples
-from DLCTPMTrainingLib.samples import high_intensity_references, samples_of_pair
-from DLCTPMTrainingLib.training import TrainingSettings
-from DLCTPMTrainingLib.training_plan import TrainingPlan
+from DLCTPMLib.cli.main import main
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.networks.arnn import ArnnSettings
+from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMLib.networks.context import ContextSettings
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, high_intensity_reference
+from DLCTPMTrainingLib.cohorts.simulate import simulate_cohort
+from DLCTPMTrainingLib.cohorts.table import read_cohort
+from DLCTPMTrainingLib.training.evaluation import as_csv, as_markdown, evaluate_cohort, mean_of, write_evaluation
+from DLCTPMTrainingLib.training.from_cohort import export_samples, split_patients, train_cohort
+from DLCTPMTrainingLib.training.from_samples import train_samples
+from DLCTPMTrainingLib.training.loop import TrainingSettings
+from DLCTPMTrainingLib.training.plan import TrainingPlan
+from DLCTPMTrainingLib.training.sample_file import SampleSet
+from DLCTPMTrainingLib.training.samples import high_intensity_references, samples_of_pair
 
 PREPROCESSING = PreprocessingSettings(grid_shape=(32, 16, 16), median_size=4, uniform_size=3)
 

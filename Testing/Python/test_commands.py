@@ -15,14 +15,14 @@ from dicom_samples import PATIENT, write_ct_series
 from small_chest import chest_ct, lung_labels, write_inputs
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
-from DLCTPMLib.arnn import ArnnSettings
-from DLCTPMLib.commands import BAD_INPUT, DEFECT, DONE, INTERRUPTED, main
-from DLCTPMLib.comparison_files import COMPARISON_FILES
-from DLCTPMLib.image_files import read_image
-from DLCTPMLib.lungs import read_lungs
-from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.seg_nrrd import read_segments
-from DLCTPMTrainingLib.training import TrainingSettings
+from DLCTPMLib.agreement.files import COMPARISON_FILES
+from DLCTPMLib.cli.main import BAD_INPUT, DEFECT, DONE, INTERRUPTED, main
+from DLCTPMLib.labels.seg_nrrd import read_segments
+from DLCTPMLib.lungs.masks import read_lungs
+from DLCTPMLib.networks.arnn import ArnnSettings
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.volumes.reading import read_image
+from DLCTPMTrainingLib.training.loop import TrainingSettings
 
 PREDICTED = {"perfusion.nrrd", "lungs.nrrd", "function.seg.nrrd", "result.json", "report.html"}
 HEAVY = ("torch", "SimpleITK", "numpy", "scipy", "skimage", "matplotlib", "pydicom", "jinja2")
@@ -62,7 +62,7 @@ def same_but_for_time_and_place(result: dict) -> dict:
 
 def test_parsing_imports_nothing_heavy():
     code = (
-        "import sys, DLCTPMLib.commands as c; c.build_parser().parse_args(['predict', 'ct.nrrd']); "
+        "import sys, DLCTPMLib.cli.main as c; c.build_parser().parse_args(['predict', 'ct.nrrd']); "
         f"print([m for m in {HEAVY} if m in sys.modules])"
     )
     assert python("-c", code).stdout.strip() == "[]"
@@ -328,7 +328,7 @@ def test_train_options_become_the_plan_and_the_others_keep_their_defaults(tmp_pa
         plans.append(plan)
         return plan.out / "model"
 
-    monkeypatch.setattr("DLCTPMTrainingLib.cohort_training.train_cohort", train_cohort)
+    monkeypatch.setattr("DLCTPMTrainingLib.training.from_cohort.train_cohort", train_cohort)
     options = ["--channels", "8-16-32-64", "--grid", "64x32x32", "--epochs", "7", "--edges", "masked", "--plateau"]
     assert main(["train", "cohort.csv", "--out", str(tmp_path / "run"), *options]) == DONE
     plan = plans[0]
@@ -351,7 +351,7 @@ def test_the_demonstration_shows_the_whole_chain_and_says_simulated(files, tmp_p
 
 
 def test_a_defect_is_a_traceback_and_status_1(files, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("DLCTPMLib.command_predict.predict_to_folder", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("DLCTPMLib.cli.predict.predict_to_folder", lambda *a, **k: 1 / 0)
     assert main(["predict", files["ct"], "--model", files["model"], "--out", str(tmp_path / "out")]) == DEFECT
     assert "ZeroDivisionError" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -362,7 +362,7 @@ def test_too_little_memory_is_advice_not_a_traceback(files, tmp_path, monkeypatc
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("DLCTPMLib.command_predict.predict_to_folder", fail)
+    monkeypatch.setattr("DLCTPMLib.cli.predict.predict_to_folder", fail)
     assert main(["predict", files["ct"], "--model", files["model"], "--out", str(tmp_path / "out")]) == BAD_INPUT
     assert capsys.readouterr().err.startswith("error: there is not enough memory")
     assert list(tmp_path.iterdir()) == []
@@ -381,8 +381,8 @@ def test_a_signal_ends_with_130_and_the_callers_handlers_are_back(files, tmp_pat
         return run
 
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr("DLCTPMLib.command_predict.predict_to_folder", signalled())
-    monkeypatch.setattr("DLCTPMLib.output_folder.shutil.rmtree", signalled(shutil.rmtree))
+    monkeypatch.setattr("DLCTPMLib.cli.predict.predict_to_folder", signalled())
+    monkeypatch.setattr("DLCTPMLib.common.atomic_output.shutil.rmtree", signalled(shutil.rmtree))
     options = ["--model", files["model"], "--lungs", files["lungs"], "--out", str(tmp_path / "out")]
     assert main(["predict", files["ct"], *options]) == INTERRUPTED
     assert capsys.readouterr().err == "interrupted\n"

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from DLCTPMLib.cpu_convolutions import NarrowConvolution, PointConvolution, rewritten
+from DLCTPMLib.networks.fast.cpu_convolutions import NarrowConvolution, PointConvolution, rewritten
 
 
 def both_ways(convolution: nn.Conv3d, shape: tuple[int, ...]) -> tuple[type, torch.Tensor, torch.Tensor]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.functional_regions import MeasuredRegions, functional_labels, region_table
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.function.regions import MeasuredRegions, functional_labels, region_table
 
 # A strip of 12 slices along z, each of 2 × 4 voxels of 1 × 2 × 5 mm; x runs to the patient's left.
 SPACING = (1.0, 2.0, 5.0)

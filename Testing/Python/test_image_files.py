@@ -21,8 +21,8 @@ from dicom_samples import (
 )
 from pydicom.encaps import encapsulate
 
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.image_files import read_ct, read_image, read_spect, write_image
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.reading import read_ct, read_image, read_spect, write_image
 
 SPACING = (0.8, 0.7, 2.5)
 

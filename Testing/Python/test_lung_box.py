@@ -1,10 +1,10 @@
 import numpy as np
 import SimpleITK as sitk
 
-from DLCTPMLib.chest_regions import ChestRegion
-from DLCTPMLib.lung_box import LungBox
-from DLCTPMLib.lungs import side_masks
-from DLCTPMLib.patient_axes import file_image
+from DLCTPMLib.labels.chest_regions import ChestRegion
+from DLCTPMLib.lungs.box import LungBox
+from DLCTPMLib.lungs.masks import side_masks
+from DLCTPMLib.volumes.patient_axes import file_image
 
 
 def some_labels(orientation: str = "LPS") -> sitk.Image:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.lung_grid import LungGrid, area_weights, linear_weights
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.preprocessing.grid import LungGrid, area_weights, linear_weights
 
 
 def an_ellipsoid(shape=(70, 60, 50)) -> np.ndarray:

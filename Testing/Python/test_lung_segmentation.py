@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.lung_segmentation import LungSegmentationSettings, segment_lungs
-from DLCTPMLib.lungs import read_lungs, side_masks
-from DLCTPMLib.patient_axes import PatientAxes, patient_array, upright_grid
-from DLCTPMTrainingLib.plain_lungs import segment_lungs_plain
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.lungs.masks import read_lungs, side_masks
+from DLCTPMLib.lungs.segmentation import LungSegmentationSettings, segment_lungs
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array, upright_grid
+from DLCTPMTrainingLib.benchmark.plain_lungs import segment_lungs_plain
 
 SPACING = (3.0, 2.0, 2.0)  # z, y, x
 SHAPE = (102, 150, 190)

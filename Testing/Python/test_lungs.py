@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.chest_regions import ChestRegion, encode, terminology
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.label_conventions import convention_of
-from DLCTPMLib.lungs import lungs_from_labels, read_lungs, side_masks, thirds, with_thirds
-from DLCTPMLib.patient_axes import PatientAxes, patient_array, same_grid
-from DLCTPMLib.seg_nrrd import Segment, write_segments
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.labels.chest_regions import ChestRegion, encode, terminology
+from DLCTPMLib.labels.conventions import convention_of
+from DLCTPMLib.labels.seg_nrrd import Segment, write_segments
+from DLCTPMLib.lungs.masks import lungs_from_labels, read_lungs, side_masks, thirds, with_thirds
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array, same_grid
 
 SHAPE = (40, 36, 56)
 SPACING = (5.0, 6.0, 6.0)  # z, y, x

@@ -5,13 +5,13 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.lung_box import LungBox
-from DLCTPMLib.mapping import Chest, enhanced_ct_image, map_perfusion
-from DLCTPMLib.model_bundle import load_bundle, save_bundle
-from DLCTPMLib.patient_axes import PatientAxes, patient_array
-from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.lungs.box import LungBox
+from DLCTPMLib.mapping.mapping import Chest, enhanced_ct_image, map_perfusion
+from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.bundle import load_bundle, save_bundle
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 
 RIGHT, LEFT = 2, 3
 SETTINGS = PreprocessingSettings(grid_shape=(32, 16, 16), median_size=4, uniform_size=3)

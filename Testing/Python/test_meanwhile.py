@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from DLCTPMLib.meanwhile import meanwhile
-from DLCTPMLib.memory import sparse_zeros, touched_zeros
+from DLCTPMLib.common.background import meanwhile
+from DLCTPMLib.common.memory import sparse_zeros, touched_zeros
 
 
 def test_sparse_zeros_are_zeros_that_can_be_written():

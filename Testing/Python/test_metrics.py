@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage, stats
 from skimage.metrics import structural_similarity
 
-from DLCTPMLib.metrics import (
+from DLCTPMLib.agreement.metrics import (
     UndefinedMetricError,
     average_ranks,
     cohen_kappa,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.model_bundle import load_bundle, save_bundle
-from DLCTPMLib.preprocessing import PreprocessingSettings
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.bundle import load_bundle, save_bundle
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
 
 METADATA = {
     "name": "test",

@@ -9,28 +9,22 @@ import small_chest
 import torch
 from torch import nn
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings
-from DLCTPMLib.commands import main
-from DLCTPMLib.context_network import ContextNetwork, ContextSettings, with_place
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.inference import Predictor, folded
-from DLCTPMLib.mapping import Chest, map_perfusion
-from DLCTPMLib.model_bundle import load_bundle, save_bundle
-from DLCTPMLib.networks import (
-    ARCHITECTURES,
-    build_network,
-    check_inputs,
-    network_dict,
-    network_settings,
-)
-from DLCTPMLib.patient_axes import patient_array
-from DLCTPMLib.preprocessing import PreprocessingSettings, enhance_ct, network_inputs
-from DLCTPMLib.unet import Unet, UnetSettings
-from DLCTPMTrainingLib.lung_samples import Samples
-from DLCTPMTrainingLib.samples import samples_of_pair
-from DLCTPMTrainingLib.study_method_figures import network_blocks, network_drawing
-from DLCTPMTrainingLib.training import TrainingSettings, train
-from DLCTPMTrainingLib.training_step import trainable_precision
+from DLCTPMLib.cli.main import main
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.mapping.mapping import Chest, map_perfusion
+from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.bundle import load_bundle, save_bundle
+from DLCTPMLib.networks.context import ContextNetwork, ContextSettings, with_place
+from DLCTPMLib.networks.inference import Predictor, folded
+from DLCTPMLib.networks.registry import ARCHITECTURES, build_network, check_inputs, network_dict, network_settings
+from DLCTPMLib.networks.unet import Unet, UnetSettings
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, enhance_ct, network_inputs
+from DLCTPMLib.volumes.patient_axes import patient_array
+from DLCTPMTrainingLib.study_report.method_figures import network_blocks, network_drawing
+from DLCTPMTrainingLib.training.loop import TrainingSettings, train
+from DLCTPMTrainingLib.training.lung_samples import Samples
+from DLCTPMTrainingLib.training.samples import samples_of_pair
+from DLCTPMTrainingLib.training.step import trainable_precision
 
 CPU = torch.device("cpu")
 WITH_DENSITY = PreprocessingSettings(grid_shape=(32, 16, 16), inputs=("enhanced", "density"))

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.functional_regions import region_table
-from DLCTPMLib.lung_segmentation import segment_lungs
-from DLCTPMLib.mapping import map_perfusion
-from DLCTPMLib.model_bundle import load_bundle
-from DLCTPMLib.patient_axes import PatientAxes, patient_array
-from DLCTPMTrainingLib.virtual_patient import VirtualPatientSettings, simulate_patient
+from DLCTPMLib.function.regions import region_table
+from DLCTPMLib.lungs.segmentation import segment_lungs
+from DLCTPMLib.mapping.mapping import map_perfusion
+from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
+from DLCTPMTrainingLib.patients.virtual_patient import VirtualPatientSettings, simulate_patient
 
 
 def mapped(ct: sitk.Image) -> tuple[sitk.Image, sitk.Image]:

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.output_folder import OutputFolder
+from DLCTPMLib.common.atomic_output import OutputFolder
+from DLCTPMLib.common.errors import InputError
 
 OWNED = ("perfusion.nrrd", "result.json", "spect_to_ct.tfm")
 

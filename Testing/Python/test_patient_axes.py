@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.patient_axes import PatientAxes, file_image, patient_array, same_grid, upright_grid
+from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image, patient_array, same_grid, upright_grid
 
 SPACING, ORIGIN = (0.7, 1.1, 2.3), (-10.0, 20.0, -30.0)
 ORIENTATIONS = [

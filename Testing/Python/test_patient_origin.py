@@ -11,16 +11,16 @@ from small_chest import chest_ct, lung_labels, perfusion_spect
 from small_study import rows_of_table
 from test_training import NETWORK, some_samples
 
-from DLCTPMLib.commands import DONE, main
-from DLCTPMLib.model_bundle import load_bundle
-from DLCTPMLib.networks import build_network
-from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMTrainingLib.cohort import read_cohort
-from DLCTPMTrainingLib.patient_origin import REAL_PEOPLE, RESEARCH_USE, Origin
-from DLCTPMTrainingLib.sample_set import PatientFacts
-from DLCTPMTrainingLib.study_drawing import write_figure
-from DLCTPMTrainingLib.trained_model import write_bundle
-from DLCTPMTrainingLib.training_plan import TrainingPlan
+from DLCTPMLib.cli.main import DONE, main
+from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMLib.networks.registry import build_network
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMTrainingLib.cohorts.table import read_cohort
+from DLCTPMTrainingLib.common.drawing import write_figure
+from DLCTPMTrainingLib.common.patient_origin import REAL_PEOPLE, RESEARCH_USE, Origin
+from DLCTPMTrainingLib.training.packaging import write_bundle
+from DLCTPMTrainingLib.training.plan import TrainingPlan
+from DLCTPMTrainingLib.training.sample_file import PatientFacts
 
 VIRTUAL, REAL, MEASURED = ("yes", ""), ("yes", "real"), ("", "")
 NOBODY = r"of no person|not persons|virtual patients|patients, images and every number"

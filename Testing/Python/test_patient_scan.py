@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.patient_axes import patient_array
-from DLCTPMTrainingLib.patient_scan import moved
-from DLCTPMTrainingLib.virtual_patient import VirtualPatient, VirtualPatientSettings, simulate_patient
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.patient_axes import patient_array
+from DLCTPMTrainingLib.patients.virtual_patient import VirtualPatient, VirtualPatientSettings, simulate_patient
+from DLCTPMTrainingLib.spect.scan import moved
 
 SETTINGS = VirtualPatientSettings(
     "SYNTH-0001", 5, "healthy", spect="osem", core_spacing_mm=4.0, ct_spacing_mm=(4.0, 4.0, 4.0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.preprocessing import (
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.preprocessing.enhancement import (
     PreprocessingSettings,
     enhance_ct,
     high_intensity_reference,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.image_files import read_ct
-from DLCTPMLib.lungs import read_lungs
-from DLCTPMLib.quality import check_input
+from DLCTPMLib.lungs.masks import read_lungs
+from DLCTPMLib.quality.checks import check_input
+from DLCTPMLib.volumes.reading import read_ct
 
 SIZE, SPACING = (60, 70, 90), (3.0, 3.0, 3.0)
 

@@ -15,21 +15,21 @@ import pytest
 import SimpleITK as sitk
 from dicom_samples import write_ct_series
 
-from DLCTPMLib.chest_regions import LEFT, RIGHT, is_region
-from DLCTPMLib.commands import BAD_INPUT, DONE, main
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.image_files import read_ct
-from DLCTPMLib.lung_segmentation import segment_lungs
-from DLCTPMLib.patient_axes import patient_array
-from DLCTPMTrainingLib.cohort import read_cohort
-from DLCTPMTrainingLib.cohort_dicom import write_patient_dicom
-from DLCTPMTrainingLib.diseases import DISEASES
-from DLCTPMTrainingLib.real_anatomy import real_chest
-from DLCTPMTrainingLib.real_cohort import plan_on_real_cts, simulate_on_real_cts
-from DLCTPMTrainingLib.real_ct_folder import RealCt, find_real_cts
-from DLCTPMTrainingLib.real_patient import RealCtPatientSettings, content_sha256, read_chest
-from DLCTPMTrainingLib.real_perfusion import ADDED, AS_SHOWN, arteries_of, measured_lung
-from DLCTPMTrainingLib.virtual_patient import VirtualPatientSettings, simulate_patient
+from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.labels.chest_regions import LEFT, RIGHT, is_region
+from DLCTPMLib.lungs.segmentation import segment_lungs
+from DLCTPMLib.volumes.patient_axes import patient_array
+from DLCTPMLib.volumes.reading import read_ct
+from DLCTPMTrainingLib.cohorts.dicom import write_patient_dicom
+from DLCTPMTrainingLib.cohorts.on_real_cts import plan_on_real_cts, simulate_on_real_cts
+from DLCTPMTrainingLib.cohorts.table import read_cohort
+from DLCTPMTrainingLib.patients.diseases import DISEASES
+from DLCTPMTrainingLib.patients.real_anatomy import real_chest
+from DLCTPMTrainingLib.patients.real_ct_folder import RealCt, find_real_cts
+from DLCTPMTrainingLib.patients.real_patient import RealCtPatientSettings, content_sha256, read_chest
+from DLCTPMTrainingLib.patients.real_perfusion import ADDED, AS_SHOWN, arteries_of, measured_lung
+from DLCTPMTrainingLib.patients.virtual_patient import VirtualPatientSettings, simulate_patient
 
 SPACING_MM = 5.0
 

@@ -5,11 +5,11 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from DLCTPMLib import registration
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.patient_axes import PatientAxes, patient_array
-from DLCTPMLib.registration import RegistrationSettings, register
-from DLCTPMLib.registration_images import expected_spect
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.registration import search as registration
+from DLCTPMLib.registration.images import expected_spect
+from DLCTPMLib.registration.search import RegistrationSettings, register
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 
 CT_SPACING, CT_ORIGIN, CT_SIZE = (4.0, 4.0, 5.0), (-190.0, -150.0, 20.0), (56, 72, 96)
 SPECT_SPACING, SPECT_ORIGIN = (6.0, 6.0, 6.0), (-200.0, -200.0, -40.0)

@@ -13,14 +13,14 @@ from matplotlib import image as matplotlib_image
 from small_chest import chest_ct, lung_labels, on_grid, perfusion_spect, points_mm
 
 from DLCTPMLib import RESEARCH_USE_ONLY
-from DLCTPMLib.agreement import agreement_of
-from DLCTPMLib.functional_regions import region_table
-from DLCTPMLib.image_files import describe
-from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.report import CITATION, ReportImages, write_report
-from DLCTPMLib.report_figures import AXIAL, CORONAL, PLANES, SAGITTAL, ChestPictures, joint_histogram, spect_strip
-from DLCTPMLib.result_file import header, json_ready, notes_for, write_json
-from DLCTPMLib.spect_comparison import on_spect_grid
+from DLCTPMLib.agreement.comparison import on_spect_grid
+from DLCTPMLib.agreement.scores import agreement_of
+from DLCTPMLib.function.regions import region_table
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.results.figures import AXIAL, CORONAL, PLANES, SAGITTAL, ChestPictures, joint_histogram, spect_strip
+from DLCTPMLib.results.report import CITATION, ReportImages, write_report
+from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
+from DLCTPMLib.volumes.reading import describe
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from small_chest import write_inputs
 
-from DLCTPMLib.commands import DONE, main
-from DLCTPMLib.resources import resource_folder
-from DLCTPMLib.result_file import SCHEMA_VERSION
+from DLCTPMLib.cli.main import DONE, main
+from DLCTPMLib.common.resources import resource_folder
+from DLCTPMLib.results.result_json import SCHEMA_VERSION
 
 SCHEMA = json.loads((resource_folder() / "Schemas" / "result.schema.json").read_text(encoding="utf-8"))
 

@@ -11,13 +11,13 @@ import torch
 from skimage.metrics import structural_similarity
 from test_training import CPU, NETWORK, settings, some_samples
 
-from DLCTPMLib.command_study import LATER
-from DLCTPMLib.commands import build_parser
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.progress import JsonLines, silent, teller
-from DLCTPMLib.run_file import arguments_of, keeping, read_run
-from DLCTPMTrainingLib.training import train
-from DLCTPMTrainingLib.validation import predict_samples
+from DLCTPMLib.cli.main import build_parser
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.progress import JsonLines, silent, teller
+from DLCTPMLib.common.run_file import arguments_of, keeping, read_run
+from DLCTPMTrainingLib.cli.study import LATER
+from DLCTPMTrainingLib.training.loop import train
+from DLCTPMTrainingLib.training.validation import predict_samples
 
 
 def lines_of(stream: io.StringIO) -> list[dict]:

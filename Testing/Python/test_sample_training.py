@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from test_training import NETWORK, some_samples
 
-from DLCTPMLib.commands import main
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.model_bundle import load_bundle
-from DLCTPMLib.networks import network_dict
-from DLCTPMLib.preprocessing_settings import PreprocessingSettings
-from DLCTPMTrainingLib import sample_training
-from DLCTPMTrainingLib.sample_set import PatientFacts, SampleSet
-from DLCTPMTrainingLib.sample_training import train_samples
-from DLCTPMTrainingLib.tensorboard_log import TAGS, TensorBoardLog
-from DLCTPMTrainingLib.training import EpochRecord, TrainingSettings
-from DLCTPMTrainingLib.training_plan import TrainingPlan
+from DLCTPMLib.cli.main import main
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMLib.networks.registry import network_dict
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMTrainingLib.training import from_samples as sample_training
+from DLCTPMTrainingLib.training.from_samples import train_samples
+from DLCTPMTrainingLib.training.loop import EpochRecord, TrainingSettings
+from DLCTPMTrainingLib.training.plan import TrainingPlan
+from DLCTPMTrainingLib.training.sample_file import PatientFacts, SampleSet
+from DLCTPMTrainingLib.training.tensorboard_log import TAGS, TensorBoardLog
 
 TRAINING = TrainingSettings(epochs=2, precision="fp32", batch_size=2)
 READY = SampleSet(
@@ -60,7 +60,7 @@ class NotInstalled:
             raise ImportError(f"{name} is not installed here")
 
 sys.meta_path.insert(0, NotInstalled())
-from DLCTPMLib.commands import main
+from DLCTPMLib.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 

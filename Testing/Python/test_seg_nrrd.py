@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.chest_regions import ChestRegion, Code, Terminology, terminology
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.seg_nrrd import Segment, read_segments, segments_of, write_segments
-from DLCTPMLib.segment_regions import cip_labels, segment_region
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.labels.chest_regions import ChestRegion, Code, Terminology, terminology
+from DLCTPMLib.labels.seg_nrrd import Segment, read_segments, segments_of, write_segments
+from DLCTPMLib.labels.segments import cip_labels, segment_region
 
 LUNG = Code("39607008", "SCT", "Lung")
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")

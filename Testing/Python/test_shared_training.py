@@ -11,9 +11,9 @@ import pytest
 import torch
 from shared_training import CPU, LEARNING, NETWORK, SETTINGS, WATCHING
 
-from DLCTPMLib.commands import main
-from DLCTPMLib.networks import build_network
-from DLCTPMTrainingLib.training import train
+from DLCTPMLib.cli.main import main
+from DLCTPMLib.networks.registry import build_network
+from DLCTPMTrainingLib.training.loop import train
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMTrainingLib.grid import Grid
-from DLCTPMTrainingLib.spect_analytic import (
+from DLCTPMTrainingLib.common.grid import Grid
+from DLCTPMTrainingLib.spect.analytic import (
     AnalyticSpectSettings,
     blurred_spect,
     breathing_matrix,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.patient_axes import PatientAxes, file_image
-from DLCTPMLib.spect_grid import SpectGrid, mean_over_lung, spect_lung_fraction, voxel_samples
+from DLCTPMLib.agreement.spect_grid import SpectGrid, mean_over_lung, spect_lung_fraction, voxel_samples
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image
 
 RIGHT, LEFT = 2, 3
 

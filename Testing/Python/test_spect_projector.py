@@ -10,15 +10,9 @@ import pytest
 import torch
 from scipy import ndimage, optimize
 
-from DLCTPMLib.errors import InputError
-from DLCTPMTrainingLib.spect_physics import CONSTANTS, Collimator, attenuation_per_mm, constant, decay_factor
-from DLCTPMTrainingLib.spect_projector import (
-    Attenuation,
-    CollimatorResponse,
-    Projector,
-    Rotation,
-    ViewGeometry,
-)
+from DLCTPMLib.common.errors import InputError
+from DLCTPMTrainingLib.spect.physics import CONSTANTS, Collimator, attenuation_per_mm, constant, decay_factor
+from DLCTPMTrainingLib.spect.projector import Attenuation, CollimatorResponse, Projector, Rotation, ViewGeometry
 
 LEHR_FWHM_MM = {50.0: 5.37, 100.0: 7.05, 150.0: 8.96, 200.0: 10.97}
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from DLCTPMTrainingLib.spect_physics import Collimator
-from DLCTPMTrainingLib.spect_projector import Projector, ViewGeometry
-from DLCTPMTrainingLib.spect_reconstruction import osem, post_filter, subset_views
+from DLCTPMTrainingLib.spect.physics import Collimator
+from DLCTPMTrainingLib.spect.projector import Projector, ViewGeometry
+from DLCTPMTrainingLib.spect.reconstruction import osem, post_filter, subset_views
 
 SIDE, DEPTH, VOXEL_MM = 36, 10, 8.84
 

@@ -11,8 +11,8 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
-from DLCTPMLib.errors import InputError
-from DLCTPMTrainingLib.spect_patient import (
+from DLCTPMLib.common.errors import InputError
+from DLCTPMTrainingLib.spect.patient import (
     breathe,
     breathing_matrix,
     next_collision,
@@ -20,10 +20,10 @@ from DLCTPMTrainingLib.spect_patient import (
     orbit_radii_mm,
     scan_frame,
 )
-from DLCTPMTrainingLib.spect_physics import attenuation_per_mm, constant
-from DLCTPMTrainingLib.spect_reconstruction import post_filter
-from DLCTPMTrainingLib.spect_settings import SpectSettings
-from DLCTPMTrainingLib.spect_simulator import Acquisition, acquire, counts_per_view, reconstruct, simulate_spect
+from DLCTPMTrainingLib.spect.physics import attenuation_per_mm, constant
+from DLCTPMTrainingLib.spect.reconstruction import post_filter
+from DLCTPMTrainingLib.spect.settings import SpectSettings
+from DLCTPMTrainingLib.spect.simulator import Acquisition, acquire, counts_per_view, reconstruct, simulate_spect
 
 SMALL = SpectSettings(
     matrix=64, voxel_mm=8.84, views=20, seconds_per_view=90.0, subsets=5, attenuation_shift_mm=(0, 0, 0)

@@ -16,24 +16,24 @@ import torch
 from small_study import NETWORK, a_plan, rows_of_table
 from test_training import some_samples
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings
-from DLCTPMLib.commands import BAD_INPUT, DONE, main
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.lungs import side_masks
-from DLCTPMLib.model_bundle import WEIGHTS, load_bundle
-from DLCTPMLib.patient_axes import PatientAxes, patient_array
-from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMTrainingLib.cohort import TABLE_1, CohortRow, read_cohort
-from DLCTPMTrainingLib.cohort_simulation import plan_cohort, simulate_cohort
-from DLCTPMTrainingLib.study import run_study
-from DLCTPMTrainingLib.study_fits import Fit
-from DLCTPMTrainingLib.study_method_figures import network_blocks
-from DLCTPMTrainingLib.study_numbers import characteristics, values_of
-from DLCTPMTrainingLib.study_preparation import prepare_patient
-from DLCTPMTrainingLib.study_report import write_results
-from DLCTPMTrainingLib.study_settings import Candidate, SearchSettings, SplitSettings
-from DLCTPMTrainingLib.study_words import verdicts
-from DLCTPMTrainingLib.training import TrainingSettings
+from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.lungs.masks import side_masks
+from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.bundle import WEIGHTS, load_bundle
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
+from DLCTPMTrainingLib.cohorts.simulate import plan_cohort, simulate_cohort
+from DLCTPMTrainingLib.cohorts.table import TABLE_1, CohortRow, read_cohort
+from DLCTPMTrainingLib.study.fits import Fit
+from DLCTPMTrainingLib.study.plan import Candidate, SearchSettings, SplitSettings
+from DLCTPMTrainingLib.study.preparation import prepare_patient
+from DLCTPMTrainingLib.study.study import run_study
+from DLCTPMTrainingLib.study_report.method_figures import network_blocks
+from DLCTPMTrainingLib.study_report.numbers import characteristics, values_of
+from DLCTPMTrainingLib.study_report.report import write_results
+from DLCTPMTrainingLib.study_report.words import verdicts
+from DLCTPMTrainingLib.training.loop import TrainingSettings
 
 ACUTE = "SYNTH-0006"
 

@@ -16,22 +16,22 @@ from PIL import Image
 from small_chest import chest_ct, lung_labels, perfusion_spect
 from small_study import NETWORK, rows_of_table
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings
-from DLCTPMLib.commands import BAD_INPUT, main
-from DLCTPMLib.context_network import ContextSettings
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.model_bundle import load_bundle
-from DLCTPMLib.preprocessing import PreprocessingSettings
-from DLCTPMLib.progress import silent
-from DLCTPMTrainingLib import study_workbench
-from DLCTPMTrainingLib.study import _Study, run_study
-from DLCTPMTrainingLib.study_evaluation import MeanOfNetworks, map_patient
-from DLCTPMTrainingLib.study_export import export_docs, small_png
-from DLCTPMTrainingLib.study_fits import Fit
-from DLCTPMTrainingLib.study_numbers import values_of
-from DLCTPMTrainingLib.study_report import write_results
-from DLCTPMTrainingLib.study_settings import Candidate, SplitSettings
-from DLCTPMTrainingLib.training import TrainingSettings
+from DLCTPMLib.cli.main import BAD_INPUT, main
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.progress import silent
+from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMLib.networks.context import ContextSettings
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMTrainingLib.study import workbench as study_workbench
+from DLCTPMTrainingLib.study.evaluation import MeanOfNetworks, map_patient
+from DLCTPMTrainingLib.study.fits import Fit
+from DLCTPMTrainingLib.study.plan import Candidate, SplitSettings
+from DLCTPMTrainingLib.study.study import _Study, run_study
+from DLCTPMTrainingLib.study_report.export import export_docs, small_png
+from DLCTPMTrainingLib.study_report.numbers import values_of
+from DLCTPMTrainingLib.study_report.report import write_results
+from DLCTPMTrainingLib.training.loop import TrainingSettings
 
 a_plan = partial(small_study.a_plan, split=SplitSettings(folds=2), threads=1)
 

@@ -9,14 +9,14 @@ import SimpleITK as sitk
 from dicom_samples import write_ct_series
 from small_chest import ORIGIN, SPACING, chest_ct, lung_labels, perfusion_spect
 
-from DLCTPMLib.commands import BAD_INPUT, main
-from DLCTPMLib.errors import InputError
-from DLCTPMTrainingLib import study_preparation
-from DLCTPMTrainingLib.cohort import CohortRow, read_cohort
-from DLCTPMTrainingLib.study_check import check_cohort
-from DLCTPMTrainingLib.study_preparation import prepare_patient, thumbnails
-from DLCTPMTrainingLib.study_settings import SplitSettings, curve_epochs
-from DLCTPMTrainingLib.study_split import draw_split, fewest_patients, kept_split, split_of
+from DLCTPMLib.cli.main import BAD_INPUT, main
+from DLCTPMLib.common.errors import InputError
+from DLCTPMTrainingLib.cohorts.table import CohortRow, read_cohort
+from DLCTPMTrainingLib.study import preparation as study_preparation
+from DLCTPMTrainingLib.study.check import check_cohort
+from DLCTPMTrainingLib.study.plan import SplitSettings, curve_epochs
+from DLCTPMTrainingLib.study.preparation import prepare_patient, thumbnails
+from DLCTPMTrainingLib.study.split import draw_split, fewest_patients, kept_split, split_of
 
 SPLIT = SplitSettings(folds=2)
 HEADER = "patient_id,ct,spect,lungs,diagnosis"

@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from DLCTPMLib.arnn import ArnnSettings
-from DLCTPMLib.unet import UnetSettings
-from DLCTPMTrainingLib.study_paired import paired_comparisons, paired_figure, paired_table, paired_words, verdict
-from DLCTPMTrainingLib.study_statistics import StatisticsSettings, holm, paired_difference
+from DLCTPMLib.networks.arnn import ArnnSettings
+from DLCTPMLib.networks.unet import UnetSettings
+from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, holm, paired_difference
+from DLCTPMTrainingLib.study_report.paired import (
+    paired_comparisons,
+    paired_figure,
+    paired_table,
+    paired_words,
+    verdict,
+)
 
 SETTINGS = StatisticsSettings()
 ARNN, UNET, FOLDS = "attention residual network", "plain 3D U-Net", "mean of the 2 folds' networks"

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from scipy.integrate import trapezoid
 
-from DLCTPMLib.errors import InputError
-from DLCTPMTrainingLib.study_statistics import (
+from DLCTPMLib.common.errors import InputError
+from DLCTPMTrainingLib.statistics.tests import (
     StatisticsSettings,
     bland_altman,
     cluster_interval,

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from DLCTPMTrainingLib.study_statistics import StatisticsSettings
-from DLCTPMTrainingLib.study_variants import (
+from DLCTPMTrainingLib.statistics.tests import StatisticsSettings
+from DLCTPMTrainingLib.study_report.variants import (
     LEARNING_CURVE,
     METRICS,
     SENSITIVITY,

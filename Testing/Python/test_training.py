@@ -6,13 +6,13 @@ import pytest
 import torch
 from scipy.special import expit, xlogy
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings
-from DLCTPMLib.errors import InputError
-from DLCTPMTrainingLib.lung_batches import LungBatch, LungBatches
-from DLCTPMTrainingLib.lung_samples import Samples
-from DLCTPMTrainingLib.training import DIVERGED, EpochRecord, TrainingSettings, on_plateau, train
-from DLCTPMTrainingLib.training_step import TrainingStep, summed_loss
-from DLCTPMTrainingLib.validation import entropy, predict_samples, renew_batch_norm
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMTrainingLib.training.batches import LungBatch, LungBatches
+from DLCTPMTrainingLib.training.loop import DIVERGED, EpochRecord, TrainingSettings, on_plateau, train
+from DLCTPMTrainingLib.training.lung_samples import Samples
+from DLCTPMTrainingLib.training.step import TrainingStep, summed_loss
+from DLCTPMTrainingLib.training.validation import entropy, predict_samples, renew_batch_norm
 
 NETWORK = ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
 CPU = torch.device("cpu")
@@ -120,7 +120,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_advice(tmp_path):
 
 
 def test_a_diverged_loss_stops_the_run_and_keeps_the_epochs_before(tmp_path, monkeypatch):
-    monkeypatch.setattr("DLCTPMTrainingLib.training.DIVERGED", 0.01)  # any loss is above
+    monkeypatch.setattr("DLCTPMTrainingLib.training.loop.DIVERGED", 0.01)  # any loss is above
     with pytest.raises(InputError, match=r"has diverged, it is 0\.\d+ in epoch 2 .* lower --learning-rate"):
         train(some_samples(), None, NETWORK, settings(), tmp_path, CPU)
     assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 1
@@ -134,8 +134,8 @@ def test_twice_the_loss_of_knowing_nothing_is_divergence():
 
 @pytest.mark.parametrize(("plateau", "epochs"), [(True, 2), (False, 4)])
 def test_the_plateau_rule_stops_a_run_where_it_is_asked_for(tmp_path, monkeypatch, plateau, epochs):
-    monkeypatch.setattr("DLCTPMTrainingLib.training.PLATEAU_EPOCHS", 1)
-    monkeypatch.setattr("DLCTPMTrainingLib.training.PLATEAU_CHANGE", 1e9)  # every change is small
+    monkeypatch.setattr("DLCTPMTrainingLib.training.loop.PLATEAU_EPOCHS", 1)
+    monkeypatch.setattr("DLCTPMTrainingLib.training.loop.PLATEAU_CHANGE", 1e9)  # every change is small
     for _ in range(2):  # and a run that it has stopped is not continued
         train(some_samples(2), None, NETWORK, settings(epochs=4, plateau=plateau), tmp_path, CPU)
         assert len((tmp_path / "history.jsonl").read_text().splitlines()) == epochs

@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from DLCTPMLib.arnn import Arnn, ArnnSettings
-from DLCTPMLib.commands import main
-from DLCTPMLib.networks import network_dict
-from DLCTPMTrainingLib.training import TrainingSettings
-from DLCTPMTrainingLib.training_benchmark import (
+from DLCTPMLib.cli.main import main
+from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.registry import network_dict
+from DLCTPMTrainingLib.benchmark.training import (
     STAGE,
     TrainingBench,
     TrainingBenchmarkSettings,
@@ -20,6 +19,7 @@ from DLCTPMTrainingLib.training_benchmark import (
     run_training_benchmark,
     training_table,
 )
+from DLCTPMTrainingLib.training.loop import TrainingSettings
 
 NETWORK = ArnnSettings(channels=(2, 2, 4, 4), kernel=3)
 SETTINGS = TrainingBenchmarkSettings(
@@ -30,8 +30,8 @@ SETTINGS = TrainingBenchmarkSettings(
 @pytest.fixture(scope="module", autouse=True)
 def short_matrix_products():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("DLCTPMTrainingLib.training_benchmark._MATRIX_S", 0.05)
-        patch.setattr("DLCTPMTrainingLib.training_benchmark._MATRIX_SIZES", {"cpu": (128, 256)})
+        patch.setattr("DLCTPMTrainingLib.benchmark.training._MATRIX_S", 0.05)
+        patch.setattr("DLCTPMTrainingLib.benchmark.training._MATRIX_SIZES", {"cpu": (128, 256)})
         yield
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.transform_files import as_affine, read_transform, write_transform
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.transform_files import as_affine, read_transform, write_transform
 
 POINTS = np.random.default_rng(0).uniform(-200, 200, (5, 3)).tolist()
 

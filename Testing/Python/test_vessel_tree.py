@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from DLCTPMTrainingLib.anatomy import build_anatomy
-from DLCTPMTrainingLib.chest_shape import sample_shape
-from DLCTPMTrainingLib.grid import Grid, RandomField
-from DLCTPMTrainingLib.parameters import value
-from DLCTPMTrainingLib.tubes import COVER, Tubes, cover_of
-from DLCTPMTrainingLib.vessel_tree import arteries_and_veins, fractal_flow, territories
+from DLCTPMTrainingLib.common.grid import Grid, RandomField
+from DLCTPMTrainingLib.common.parameters import value
+from DLCTPMTrainingLib.patients.anatomy import build_anatomy
+from DLCTPMTrainingLib.patients.chest_shape import sample_shape
+from DLCTPMTrainingLib.patients.tubes import COVER, Tubes, cover_of
+from DLCTPMTrainingLib.patients.vessel_tree import arteries_and_veins, fractal_flow, territories
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.chest_regions import LEFT, LUNG, RIGHT, ChestRegion, is_region, region_of
-from DLCTPMLib.errors import InputError
-from DLCTPMLib.patient_axes import PatientAxes, patient_array
-from DLCTPMTrainingLib import parameters
-from DLCTPMTrainingLib.diseases import DISEASES
-from DLCTPMTrainingLib.parameters import PARAMETERS, draw, value
-from DLCTPMTrainingLib.virtual_patient import VirtualPatientSettings, simulate_patient
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.labels.chest_regions import LEFT, LUNG, RIGHT, ChestRegion, is_region, region_of
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
+from DLCTPMTrainingLib.common import parameters
+from DLCTPMTrainingLib.common.parameters import PARAMETERS, draw, value
+from DLCTPMTrainingLib.patients.diseases import DISEASES
+from DLCTPMTrainingLib.patients.virtual_patient import VirtualPatientSettings, simulate_patient
 
 COARSE_MM = 5.0
 

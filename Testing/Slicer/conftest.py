@@ -99,7 +99,7 @@ def logic(module):
 @pytest.fixture
 def no_device_search(monkeypatch):
     """Panels do not start a process that looks for a graphics card."""
-    from DLCTPMSlicerLib import engine_setup
+    from DLCTPMSlicerLib.engine import setup as engine_setup
 
     class NoProcess:
         def kill(self):
@@ -152,7 +152,7 @@ def mapped(mapped_scene, panel):
 @pytest.fixture
 def engine(monkeypatch):
     """Put a small program in the engine's place; gives the list of the arguments that it was asked with."""
-    from DLCTPMSlicerLib import engine_job
+    from DLCTPMSlicerLib.engine import job as engine_job
 
     asked = []
 
@@ -180,7 +180,7 @@ def cohort_folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def models(slicer_app):
     """An empty folder of models that were trained here."""
-    from DLCTPMSlicerLib.models import installedFolder
+    from DLCTPMSlicerLib.engine.models import installedFolder
 
     shutil.rmtree(installedFolder(), ignore_errors=True)
     yield installedFolder
@@ -210,7 +210,7 @@ def uninterrupted(slicer_session, cohort_folder, tmp_path_factory):
     """A small training by the logic alone, never cut off, its model not put into the list."""
     from stand_in.modules import ScriptedModule
 
-    from DLCTPMSlicerLib.models import installedFolder
+    from DLCTPMSlicerLib.engine.models import installedFolder
 
     module = ScriptedModule.load(TRAINING_MODULE)
     import DLCTPMTraining

@@ -205,7 +205,7 @@ def test_the_legend_is_drawn_for_a_map_that_no_view_showed_before(mapped, views)
 
 
 def test_the_panels_numbers_are_the_command_lines(mapped, chest_files, tmp_path):
-    from DLCTPMSlicerLib.engine_command import engineCommand, engineEnvironment
+    from DLCTPMSlicerLib.engine.command import engineCommand, engineEnvironment
 
     command = ["predict", chest_files["ct"], "--model", chest_files["model"], "--out", str(tmp_path / "out")]
     subprocess.run(engineCommand(command), env=engineEnvironment(), check=True, stdout=subprocess.DEVNULL)
@@ -219,9 +219,9 @@ def test_region_table_at_another_threshold_is_the_engines(mapped, logic, tmp_pat
     """The table from the scene's nodes, and the engine's from the files that the export writes: digit by digit."""
     import SimpleITK as sitk
 
-    from DLCTPMLib.functional_regions import region_table
-    from DLCTPMLib.lungs import read_lungs
-    from DLCTPMSlicerLib.result_tables import tableRows
+    from DLCTPMLib.function.regions import region_table
+    from DLCTPMLib.lungs.masks import read_lungs
+    from DLCTPMSlicerLib.nodes.result_tables import tableRows
 
     perfusion = mapped._parameterNode.perfusionVolume
     logic.exportReport(perfusion, str(tmp_path))
@@ -232,7 +232,7 @@ def test_region_table_at_another_threshold_is_the_engines(mapped, logic, tmp_pat
 
 
 def test_region_table_follows_the_slider_without_blocking_it(mapped):
-    from DLCTPMSlicerLib.regions import regionTable
+    from DLCTPMSlicerLib.nodes.regions import regionTable
 
     perfusion = mapped._parameterNode.perfusionVolume
     lungs = perfusion.GetNodeReference("DLCTPM.lungs")
@@ -246,7 +246,7 @@ def test_lungs_on_another_grid_are_measured_too(mapped):
     """Lungs that were edited on a finer grid take the slow way, with the same figures to a voxel's share."""
     import slicer
 
-    from DLCTPMSlicerLib.regions import regionTable
+    from DLCTPMSlicerLib.nodes.regions import regionTable
 
     perfusion = mapped._parameterNode.perfusionVolume
     lungs = perfusion.GetNodeReference("DLCTPM.lungs")

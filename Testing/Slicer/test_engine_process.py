@@ -24,7 +24,7 @@ print("CHILD", child.pid, flush=True)
 @pytest.fixture
 def run(slicer_app):
     """Start a Python program; its progress and result are collected."""
-    from DLCTPMSlicerLib.engine_process import EngineProcess
+    from DLCTPMSlicerLib.engine.process import EngineProcess
 
     processes = []
 
@@ -115,7 +115,7 @@ def test_cancel_ends_the_process(run):
 
 
 def test_a_process_that_will_not_end_is_killed(run, monkeypatch):
-    from DLCTPMSlicerLib import engine_process
+    from DLCTPMSlicerLib.engine import process as engine_process
 
     monkeypatch.setattr(engine_process, "KILL_AFTER_S", 0.3)
     process = run(STUBBORN)
@@ -151,7 +151,7 @@ def test_wait_needs_no_event_loop(run):
 
 
 def test_time_left_is_told_once_it_can_be_known(slicer_app):
-    from DLCTPMSlicerLib.engine_process import EngineProcess
+    from DLCTPMSlicerLib.engine.process import EngineProcess
 
     process = EngineProcess([])
     process._started = time.monotonic() - 10

@@ -65,6 +65,7 @@ def test_cmake_lists_name_every_python_file(python_lists):
 
 
 def test_a_file_missing_from_the_cmake_lists_is_noticed(python_lists, tmp_path):
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
     for module in python_lists.MODULES:
         (tmp_path / module).mkdir()
         shutil.copy(REPOSITORY / module / "CMakeLists.txt", tmp_path / module)
@@ -72,7 +73,8 @@ def test_a_file_missing_from_the_cmake_lists_is_noticed(python_lists, tmp_path):
     python_lists.REPOSITORY = tmp_path
     messages = python_lists.differences()
     assert "DLCTPM/CMakeLists.txt does not list forgotten.py" in messages
-    assert "DLCTPM/CMakeLists.txt lists DLCTPMLib/errors.py, which is gone" in messages
+    assert "DLCTPM/CMakeLists.txt lists DLCTPMLib/common/errors.py, which is gone" in messages
+    assert "pyproject.toml lists the package DLCTPMLib.common, which is gone" in messages
     python_lists.write()
     assert python_lists.differences() == []
     assert "  forgotten.py\n" in (tmp_path / "DLCTPM" / "CMakeLists.txt").read_text()
@@ -103,7 +105,7 @@ def test_installation_holds_everything_that_the_modules_import(python_lists, ins
 
 
 def test_installed_engine_finds_its_models_and_starts(install_folder):
-    code = "from DLCTPMLib.resources import resource_folder; print(resource_folder())"
+    code = "from DLCTPMLib.common.resources import resource_folder; print(resource_folder())"
     found = _run(sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(install_folder)!r}); {code}")
     assert Path(found.strip()) == install_folder / "Resources"
 

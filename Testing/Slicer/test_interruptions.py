@@ -224,7 +224,7 @@ def test_the_user_may_look_at_another_module_meanwhile(ready, engine, module):
 
 
 def test_declined_installation_is_told(ready, monkeypatch):
-    from DLCTPMSlicerLib import engine_setup
+    from DLCTPMSlicerLib.engine import setup as engine_setup
 
     monkeypatch.setattr(engine_setup, "torchInstalled", lambda: False)
     ready.ui.predictButton.click()
@@ -242,7 +242,7 @@ def test_declined_installation_is_told(ready, monkeypatch):
     ],
 )
 def test_every_failed_installation_names_the_next_step(slicer_app, monkeypatch, reason, next_step):
-    from DLCTPMSlicerLib import engine_setup
+    from DLCTPMSlicerLib.engine import setup as engine_setup
 
     def fail():
         raise RuntimeError(reason)
@@ -264,8 +264,8 @@ def test_every_failed_installation_names_the_next_step(slicer_app, monkeypatch, 
     ],
 )
 def test_the_device_is_told_in_words(slicer_app, answer, device, words):
-    from DLCTPMSlicerLib.engine_process import EngineResult, Outcome
-    from DLCTPMSlicerLib.engine_setup import deviceSentence
+    from DLCTPMSlicerLib.engine.process import EngineResult, Outcome
+    from DLCTPMSlicerLib.engine.setup import deviceSentence
 
     found, sentence = deviceSentence(EngineResult(Outcome.DONE, details=f"noise\nDEVICE {answer}"))
     assert (found, words in sentence) == (device, True)

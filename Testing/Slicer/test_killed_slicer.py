@@ -5,13 +5,13 @@ import sys
 import pytest
 from slicer_process import foster_parent, killed_at
 
-from DLCTPMLib.caller import INTERRUPTED
+from DLCTPMLib.cli.parent_process import INTERRUPTED
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sees the end of an orphaned process on Linux only")
 
 RUNS_ENGINE = """
-from DLCTPMSlicerLib.engine_command import engineCommand, engineEnvironment
-from DLCTPMSlicerLib.engine_process import EngineProcess
+from DLCTPMSlicerLib.engine.command import engineCommand, engineEnvironment
+from DLCTPMSlicerLib.engine.process import EngineProcess
 process = EngineProcess({command}, engineEnvironment(), onProgress=tell_stage)
 process.start()
 tell_engine(process._process)
@@ -19,7 +19,7 @@ process.wait()
 """
 RUNS_JOB = """
 from pathlib import Path
-from DLCTPMSlicerLib.engine_job import EngineJob
+from DLCTPMSlicerLib.engine.job import EngineJob
 def prepare(folder):
     (folder / "ct.nrrd").write_bytes(Path({ct!r}).read_bytes())
     return ["predict", str(folder / "ct.nrrd"), "--model", {model!r}, "--out", str(folder / "results")]
@@ -29,12 +29,12 @@ job.wait()
 """
 SILENT_COMMAND = """
 import sys, time
-import DLCTPMLib.command_demo as demo
+import DLCTPMTrainingLib.cli.demo as demo
 def run(options, progress):
     progress("Silent work", 0.5)
     time.sleep(600)
 demo.run = run
-from DLCTPMLib.commands import main
+from DLCTPMLib.cli.main import main
 sys.exit(main(["demo", "--progress", "json"]))
 """
 """Tells nothing more, so that nothing but the watch on the caller ends it."""

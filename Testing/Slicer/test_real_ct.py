@@ -22,7 +22,7 @@ def real_ct(slicer_app):
 
 
 def command(tmp_path, *arguments):
-    from DLCTPMSlicerLib.engine_command import engineCommand, engineEnvironment
+    from DLCTPMSlicerLib.engine.command import engineCommand, engineEnvironment
 
     out = tmp_path / arguments[0]
     done = engineCommand([*map(str, arguments), "--out", str(out)])

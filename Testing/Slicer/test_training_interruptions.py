@@ -11,7 +11,7 @@ from panel_steps import FAILS, process_of, until, until_idle
 from slicer_process import foster_parent, killed_at
 from training_steps import EPOCH, EPOCHS, QUICK, TRAINING_MODULE, chart, history, plotted, set_up, weights
 
-from DLCTPMLib.caller import INTERRUPTED
+from DLCTPMLib.cli.parent_process import INTERRUPTED
 
 TELLS = f"""
 import json, sys, time
@@ -69,7 +69,7 @@ def test_the_engines_sentence_is_shown_and_nothing_stays(ready, engine, caplog):
 def test_a_missing_pytorch_is_told_and_nothing_begins(ready, engine, monkeypatch):
     import slicer
 
-    from DLCTPMSlicerLib import engine_setup
+    from DLCTPMSlicerLib.engine import setup as engine_setup
 
     asked = engine(GOES_ON)
     monkeypatch.setattr(engine_setup, "torchInstalled", lambda: False)
@@ -211,7 +211,7 @@ def test_unloading_ends_the_process_and_leaves_nothing(training, models, engine,
 
 def test_time_left_counts_from_the_first_step_of_this_process(slicer_app):
     """A resumed run begins at half the bar; that half took no time now."""
-    from DLCTPMSlicerLib.engine_process import EngineProgress
+    from DLCTPMSlicerLib.engine.process import EngineProgress
     from DLCTPMTrainingSlicerLib.training_job import TrainingClock
 
     moments = itertools.count(0, 10)

@@ -124,7 +124,7 @@ def test_whole_visit(panel, module, cohort_folder, uninterrupted, models, tmp_pa
 
 
 def test_the_trained_model_maps_perfusion_in_the_other_module(uninterrupted, models, logic, chest_ct):
-    from DLCTPMSlicerLib.models import availableModels, installModel
+    from DLCTPMSlicerLib.engine.models import availableModels, installModel
 
     key = installModel(uninterrupted / "model").key
     assert [choice.key for choice in availableModels()][-1] == key
@@ -134,7 +134,7 @@ def test_the_trained_model_maps_perfusion_in_the_other_module(uninterrupted, mod
 
 def test_no_installed_model_is_ever_replaced(uninterrupted, models, tmp_path):
     """The same one is not copied twice; another of the same name stands beside it and is told apart."""
-    from DLCTPMSlicerLib.models import availableModels, installModel
+    from DLCTPMSlicerLib.engine.models import availableModels, installModel
 
     first = installModel(uninterrupted / "model")
     assert installModel(uninterrupted / "model").key == first.key
@@ -149,7 +149,7 @@ def test_no_installed_model_is_ever_replaced(uninterrupted, models, tmp_path):
 
 
 def test_what_is_asked_of_the_engine_is_what_the_panel_shows(panel, engine, cohort_folder, tmp_path):
-    from DLCTPMLib.commands import build_parser
+    from DLCTPMLib.cli.main import build_parser
 
     set_up(panel, cohort_folder / "cohort.csv", tmp_path / "run")
     asked = engine(FAILS)

@@ -69,7 +69,7 @@ def make_window(layout, panel_widget):
 
 def load(options):
     """The CT and SPECT that were named, or a virtual patient's."""
-    from DLCTPMSlicerLib.sample_data import loadVirtualPatient
+    from DLCTPMSlicerLib.nodes.sample_data import loadVirtualPatient
 
     if options.ct is None:
         return loadVirtualPatient()

@@ -113,7 +113,7 @@ def measure_slider(panel):
 
 def command_seconds(ct_path):
     """Seconds of ``dlctpm predict`` on the same file."""
-    from DLCTPMSlicerLib.engine_command import engineCommand, engineEnvironment
+    from DLCTPMSlicerLib.engine.command import engineCommand, engineEnvironment
 
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()

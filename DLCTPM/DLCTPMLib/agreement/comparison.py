@@ -1,0 +1,186 @@
+"""A SPECT, a perfusion map and the baselines brought together on the SPECT's own grid (METHOD.md §5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from DLCTPMLib.agreement.spect_grid import SpectGrid, spect_values
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.labels.chest_regions import SIDES
+from DLCTPMLib.mapping.baselines import SELF_SCALED, baseline_maps
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, high_intensity_reference
+from DLCTPMLib.volumes.patient_axes import PatientAxes
+
+SCOPES = ("lungs", *SIDES)
+MODEL = "model"
+"""Name of the evaluated map among the predictions; the others are baselines."""
+
+
+@dataclass(frozen=True)
+class AgreementSettings(StageSettings):
+    """Every choice that changes an agreement figure.
+
+    Attributes:
+        threshold: relative perfusion above which lung is high-functional; at it or below, low-functional.
+        hir_percentile: percentile of the SPECT in the lungs that defines its high intensity region (Eq. 2).
+        hir_scope: "patient" takes it over both lungs, "lung" for each lung by itself.
+        clip_at: multiple of the HIR that counts as 1, as in the model's training target.
+        core_erosions: iterations of binary erosion at the SPECT grid that leave each lung's core.
+    """
+
+    WHAT = "agreement settings"
+
+    threshold: float = 0.66
+    hir_percentile: float = 75.0
+    hir_scope: str = "patient"
+    clip_at: float = 1.0
+    core_erosions: int = 2
+
+    def __post_init__(self):
+        self.require(
+            {
+                "threshold must lie between 0 and 1": 0 < self.threshold < 1,
+                "hir_percentile must lie above 0 and at most at 100": 0 < self.hir_percentile <= 100,
+                'hir_scope must be "patient" or "lung"': self.hir_scope in ("patient", "lung"),
+                "clip_at must be positive": self.clip_at > 0,
+                "core_erosions must be at least 1": self.core_erosions >= 1,
+            }
+        )
+
+    @classmethod
+    def for_model(cls, preprocessing: PreprocessingSettings) -> AgreementSettings:
+        """The settings under which a model's SPECT was standardised: the same number serves both."""
+        return cls(
+            hir_percentile=preprocessing.hir_percentile,
+            hir_scope=preprocessing.hir_scope,
+            clip_at=preprocessing.clip_at,
+        )
+
+
+@dataclass(frozen=True)
+class SpectComparison:
+    """A SPECT and its predictions on the SPECT's own grid; every array is (z, y, x) along the patient's axes.
+
+    Attributes:
+        axes: the SPECT's grid.
+        spect: the SPECT as it came, float32.
+        predictions: relative perfusion by name, "model" first, then the baselines; means over the lung part
+            of every voxel, baselines in their final scale; 0 where there is no lung.
+        masks: by scope, the voxels at least half of which are that lung (or either).
+        cores: the same, each lung eroded.
+        scales: by ``hir_scope``, what the SPECT is divided by in every voxel (HIR × clip_at); NaN where a
+            lung has none.
+        hir: the high intensity reference by "patient", "right lung", "left lung"; None where a lung has none.
+        settings: how it was made.
+    """
+
+    axes: PatientAxes
+    spect: np.ndarray
+    predictions: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
+    cores: dict[str, np.ndarray]
+    scales: dict[str, np.ndarray]
+    hir: dict[str, float | None]
+    settings: AgreementSettings
+
+    def reference(self, hir_scope: str | None = None) -> np.ndarray:
+        """The normalised SPECT, not clipped: S/HIR inside the lung mask, 0 outside."""
+        scale = self.scales[hir_scope or self.settings.hir_scope]
+        return np.where(self.masks["lungs"], self.spect / scale, 0).astype(np.float32)
+
+    def joint_histogram(
+        self, scope: str = "lungs", bins: int = 60, top: float = 1.5
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """How often reference and prediction take each pair of values, for the report's picture.
+
+        Returns:
+            counts of shape (bins, bins), prediction along rows and reference along columns, values above
+            ``top`` in the last bin; and the bins + 1 edges.
+        """
+        mask = self.masks[scope]
+        edges = np.linspace(0, top, bins + 1)
+        pair = [np.clip(image[mask], 0, top) for image in (self.predictions[MODEL], self.reference())]
+        counts, _, _ = np.histogram2d(*pair, bins=(edges, edges))
+        return counts.astype(int), edges
+
+
+def on_spect_grid(
+    perfusion: sitk.Image,
+    spect: sitk.Image,
+    lungs: sitk.Image,
+    transform: sitk.Transform | None = None,
+    settings: AgreementSettings | None = None,
+    ct: sitk.Image | None = None,
+    bundle_preprocessing: PreprocessingSettings | None = None,
+) -> SpectComparison:
+    """Bring map, baselines and lungs to the SPECT's grid.
+
+    Args:
+        perfusion: relative perfusion on the CT's grid.
+        spect: perfusion SPECT on its own grid, any units.
+        lungs: label image with CIP values on the CT's grid.
+        transform: rigid or affine, maps CT points to SPECT points (LPS, mm); identity if None.
+        settings: if None, those of ``bundle_preprocessing``, else the defaults.
+        ct: HU, for the two baselines that look at it.
+        bundle_preprocessing: the model's settings; they also make the baselines.
+
+    Raises:
+        InputError: the SPECT is not a volume of numbers, all zero or zero in the lungs, does not lie on the
+            lungs, or map and lungs lie on different grids.
+    """
+    preprocessing = bundle_preprocessing or PreprocessingSettings()
+    settings = settings or AgreementSettings.for_model(preprocessing)
+    values = spect_values(spect)
+    grid = SpectGrid.of(lungs, spect, transform)
+    masks = {name: part >= 0.5 for name, part in zip(SCOPES, (grid.lung, grid.right, grid.left), strict=True)}
+    if not masks["lungs"].any():
+        raise InputError(
+            "the SPECT does not lie on the lungs: no voxel of it is at least half lung; register it to the CT, "
+            "or give the transform that maps CT points to SPECT points"
+        )
+    cores = {side: ndimage.binary_erosion(masks[side], iterations=settings.core_erosions) for side in SIDES}
+    cores["lungs"] = cores["right lung"] | cores["left lung"]
+
+    of_right = masks["lungs"] & (grid.right >= grid.left)  # each lung voxel to the lung it holds more of
+    sides = {"right lung": of_right, "left lung": masks["lungs"] & ~of_right}
+    high_intensity_reference(values[masks["lungs"]], settings.hir_percentile)  # refuses what has none
+    hir, scales = _references(values, sides, settings)
+    predictions = {MODEL: grid.mean_over_lung(perfusion)}
+    for name, view in baseline_maps(lungs, ct, preprocessing):
+        image = grid.mean_over_lung(view)
+        if name in SELF_SCALED:
+            own = _references(image, sides, settings)[1][settings.hir_scope]
+            image = np.divide(image, own, out=np.zeros_like(image), where=own > 0)
+        predictions[name] = image
+    return SpectComparison(
+        axes=grid.axes,
+        spect=values,
+        predictions=predictions,
+        masks=masks,
+        cores=cores,
+        scales=scales,
+        hir=hir,
+        settings=settings,
+    )
+
+
+def _references(
+    values: np.ndarray, sides: dict[str, np.ndarray], settings: AgreementSettings
+) -> tuple[dict[str, float | None], dict[str, np.ndarray]]:
+    """HIR of the patient and of each lung, and by HIR scope the image that divides (HIR × clip_at).
+
+    Where a HIR is not positive it is None, and the image is NaN there.
+    """
+    lung = np.logical_or(*sides.values())
+    hir, scales = {}, {scope: np.full(values.shape, np.nan, np.float32) for scope in ("patient", "lung")}
+    for name, mask in (("patient", lung), *sides.items()):
+        percentile = float(np.percentile(values[mask], settings.hir_percentile)) if mask.any() else 0.0
+        hir[name] = percentile if percentile > 0 else None
+        if hir[name]:
+            scales["patient" if name == "patient" else "lung"][mask] = percentile * settings.clip_at
+    return hir, scales

@@ -1,0 +1,34 @@
+"""``dlctpm register``: a transform that maps CT points to SPECT points."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from DLCTPMLib.cli.predict import lungs_of
+from DLCTPMLib.common.atomic_output import whole_file
+from DLCTPMLib.common.console import say
+from DLCTPMLib.common.errors import naming
+from DLCTPMLib.common.progress import Progress, within
+from DLCTPMLib.registration.search import register, write_transform
+from DLCTPMLib.volumes.reading import read_ct, read_spect
+
+
+def run(options: argparse.Namespace, progress: Progress) -> None:
+    """Read both, register, write the transform."""
+    out = Path(options.out)
+    with whole_file(out) as partial:
+        progress("Reading the images", 0.0)
+        ct = read_ct(options.fixed, options.series)
+        spect = read_spect(options.moving, options.spect_series)
+        lungs = lungs_of(ct, options.lungs, within(progress, 0.1, 0.3), options.lungs_values)
+        with naming(options.moving):
+            found = register(
+                ct.image, spect.image, options.kind, lungs=lungs.labels, progress=within(progress, 0.3, 1.0)
+            )
+        write_transform(found.transform, partial)
+    progress("Done", 1.0)
+    warnings = (*ct.warnings, *spect.warnings, *lungs.warnings, *found.warnings)
+    lines = [f"warning: {warning}" for warning in dict.fromkeys(warnings)]
+    lines.append(f"Mutual information {found.metric_before:.4f} before, {found.metric_after:.4f} after registration")
+    say(options, "\n".join([*lines, f"Transform in {out}"]))

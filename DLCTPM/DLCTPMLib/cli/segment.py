@@ -1,0 +1,50 @@
+"""``dlctpm segment``: the lungs of a chest CT as a label map or a Slicer segmentation."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from DLCTPMLib.cli.predict import lungs_of
+from DLCTPMLib.common.atomic_output import whole_file
+from DLCTPMLib.common.console import say
+from DLCTPMLib.common.progress import Progress, within
+from DLCTPMLib.labels.chest_regions import display_name, terminology
+from DLCTPMLib.labels.seg_nrrd import Segment, write_segments
+from DLCTPMLib.volumes.reading import read_ct, write_image
+
+COLOURS = {2: (0.68, 0.78, 0.91), 3: (0.98, 0.76, 0.60)}
+"""Right and left lung in a segmentation."""
+
+
+def run(options: argparse.Namespace, progress: Progress) -> None:
+    """Read, find the lungs, write them."""
+    out = Path(options.out)
+    with whole_file(out) as partial:
+        progress("Reading the CT", 0.0)
+        scan = read_ct(options.ct, options.series)
+        lungs = lungs_of(scan, None, within(progress, 0.2, 0.9))
+        if out.name.endswith(".seg.nrrd"):
+            write_segments(partial, lungs.labels, _segments(lungs.labels))
+        else:
+            write_image(lungs.labels, partial)
+    progress("Done", 1.0)
+    lines = [f"warning: {warning}" for warning in (*scan.warnings, *lungs.warnings)]
+    say(options, "\n".join([*lines, f"Lungs in {out}"]))
+
+
+def _segments(labels: sitk.Image) -> list[Segment]:
+    values = [int(v) for v in np.unique(sitk.GetArrayViewFromImage(labels)) if v]
+    return [
+        Segment(
+            display_name(value).replace(" ", "-"),
+            display_name(value),
+            value,
+            COLOURS.get(value, (0.5, 0.7, 0.5)),
+            terminology(value),
+        )
+        for value in values
+    ]

@@ -1,0 +1,152 @@
+"""Results that appear only when they are whole: one file, or a folder of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from DLCTPMLib.common.errors import InputError
+
+FULL_DISK_BYTES = 1 << 16
+"""A disk with less free space than this after a write has not taken all of it."""
+
+_STALE_S = 86400
+
+
+def check_disk(path: str | os.PathLike) -> None:
+    """Raise InputError if the disk that holds ``path`` is full; some file formats lose their end without a word."""
+    if shutil.disk_usage(Path(path).parent).free < FULL_DISK_BYTES:
+        raise InputError(f"{path}: the disk is full; free some space and run again")
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a hidden name beside ``path`` to write to; at the end it takes the place of ``path``, or vanishes.
+
+    Raises:
+        InputError: ``path`` is a folder, its folder does not exist or takes no file, or the disk is full.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name the file to write")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it first or choose another place")
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        try:
+            yield partial
+            check_disk(path)
+            os.replace(partial, path)
+        except OSError as error:
+            reason = "the disk is full" if error.errno == errno.ENOSPC else f"cannot be written ({error.strerror})"
+            raise InputError(f"{path}: {reason}; free some space or choose another place") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class OutputFolder:
+    """Collects results in a hidden folder and moves them to the one asked for at the end.
+
+    The hidden folder lies inside the one asked for where that exists (it may be a disk of its own), else beside it.
+
+    A context manager: files are written to ``work``; when the block ends well they replace those of the same
+    name in ``folder``, and results of an earlier run that this one did not make are removed, so that the
+    folder never mixes two runs. When the block fails or is interrupted, ``folder`` stays exactly as it was.
+
+    Args:
+        folder: where the results shall be; made with its parents when needed.
+        owned: every file name that this kind of job may write.
+
+    Raises:
+        InputError: ``folder`` is a file or cannot be written to; the disk is full.
+
+    Example:
+        >>> with OutputFolder("results", ["result.json"]) as out:
+        ...     (out.work / "result.json").write_text("{}")
+    """
+
+    def __init__(self, folder: str | os.PathLike, owned: Iterable[str]):
+        self.folder = Path(folder)
+        self.work = Path()
+        self._owned = tuple(owned)
+        self._parents: list[Path] = []
+
+    def __enter__(self) -> OutputFolder:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"{self.folder}: is a file, so no results can go there; name a folder with --out")
+        target = self.folder.resolve()
+        place = target if target.exists() else target.parent
+        self._parents = [p for p in target.parents if not p.exists()]
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            prefix = f".{target.name}.partial-"
+            _remove_stale(place, prefix)
+            self.work = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+        except OSError as error:
+            self._remove_parents()
+            raise InputError(
+                f"{self.folder}: no results can be written there ({error.strerror}); choose another place with --out"
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._publish()
+        except BaseException:
+            kind = BaseException
+            raise
+        finally:
+            shutil.rmtree(self.work, ignore_errors=True)
+            if kind is not None:
+                self._remove_parents()
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise InputError(f"{self.folder}: the disk is full; free some space and run again") from error
+
+    def _publish(self) -> None:
+        """Move everything to its place; put back what was there if any move fails."""
+        new = sorted(path.name for path in self.work.iterdir())
+        made = not self.folder.exists()
+        self.folder.mkdir(exist_ok=True)
+        earlier = Path(tempfile.mkdtemp(prefix=".earlier-", dir=self.work))
+        saved, placed = [], []
+        try:
+            for name in dict.fromkeys((*new, *self._owned)):
+                if (self.folder / name).exists():
+                    os.replace(self.folder / name, earlier / name)
+                    saved.append(name)
+            for name in new:
+                os.replace(self.work / name, self.folder / name)
+                placed.append(name)
+        except BaseException:
+            for name in placed:
+                (self.folder / name).unlink(missing_ok=True)
+            for name in saved:
+                os.replace(earlier / name, self.folder / name)
+            if made:
+                self.folder.rmdir()
+            raise
+
+    def _remove_parents(self) -> None:
+        """Take away the parent folders that were made for nothing."""
+        for folder in self._parents:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+
+def _remove_stale(parent: Path, prefix: str) -> None:
+    """Leftovers of runs that were killed outright, once they are a day old."""
+    for path in parent.glob(f"{prefix}*"):
+        if time.time() - path.stat().st_mtime > _STALE_S:
+            shutil.rmtree(path, ignore_errors=True)

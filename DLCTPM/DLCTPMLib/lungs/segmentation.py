@@ -1,0 +1,265 @@
+"""Lungs from the CT alone, where no mask is given: the segmentation of last resort.
+
+The rules, on cells of a few millimetres (``cells``), the border then at full resolution (``border``):
+
+1. *Air* is what lies below ``air_hu`` and is not padding.
+2. *Inside the body*: tissue of the body on at least three sides in the axial slice. The body is the largest
+   piece of tissue once thin things (the table's shell, clothes) are eroded away, so air under the arms, in
+   the table and around the patient is out. In a scan with padding, whole pieces of air count that mostly lie
+   so: the field of view may cut a lung, for padding is no way out for air.
+3. *Trachea and large bronchi* are followed slice by slice and removed with their walls (``airways``).
+4. *Lungs* are the largest pieces of air that is left, and smaller ones (behind a consolidation) that have
+   lung below them or no gas at all inside. Gas in stomach and bowel is apart from them and as dark as the air
+   around the patient; where thick slices join it to a lung it is dark, walled in, with no lung below.
+5. *Right and left* are split where they touch (``sides``).
+6. *Closing*: each lung is closed by a ball and its holes are filled, so vessels and small lesions inside it
+   belong to it, as in the Chest Imaging Platform's whole-lung masks.
+
+Limits: consolidation, tumour and effusion that lie against the chest wall and are wider than about twice
+``closing_mm`` are left out (correct the mask, or give another); a large bulla that sits on the diaphragm and
+touches little lung can be taken for gas; where the field of view cuts the lung and the cut is filled with the
+value of air, the part outside three sides of tissue is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.lungs.airways import AirwaySettings, find_airways
+from DLCTPMLib.lungs.border import draw_lungs
+from DLCTPMLib.lungs.box import LungBox
+from DLCTPMLib.lungs.cells import FACES, CellGrid, ball, closed, dilated, spread
+from DLCTPMLib.lungs.masks import Lungs
+from DLCTPMLib.lungs.parts import Box, air_level, body_of, choose, enclosed, sides_with
+from DLCTPMLib.lungs.sides import lateral_mm, split_cells
+from DLCTPMLib.volumes.patient_axes import PatientAxes
+
+
+@dataclass(frozen=True)
+class LungSegmentationSettings:
+    """What the segmentation goes by.
+
+    Attributes:
+        air_hu: below it a voxel is air (gas or aerated lung).
+        padding_hu: below it a voxel is padding outside the field of view.
+        cell_mm: size of the cells in which lungs are sought.
+        closing_mm: radius of the ball that closes each lung.
+        min_lungs_ml: smaller finds are no lungs.
+        gas_above_air_hu: gas outside the lungs lies less than this above the air around the patient.
+        airways: how trachea and large bronchi are recognised.
+    """
+
+    air_hu: float = -400.0
+    padding_hu: float = -1500.0
+    cell_mm: float = 3.5
+    closing_mm: float = 8.0
+    min_lungs_ml: float = 100.0
+    gas_above_air_hu: float = 45.0
+    airways: AirwaySettings = field(default_factory=AirwaySettings)
+
+    def __post_init__(self):
+        if not self.padding_hu < -1024 < self.air_hu:
+            raise InputError("padding_hu must lie below −1024 HU and air_hu above it; correct the settings.")
+        if min(self.cell_mm, self.closing_mm, self.min_lungs_ml) <= 0:
+            raise InputError("cell_mm, closing_mm and min_lungs_ml must be positive; correct the settings.")
+
+
+def segment_lungs(
+    ct: sitk.Image,
+    settings: LungSegmentationSettings | None = None,
+    progress: Progress = silent,
+) -> Lungs:
+    """Segment right and left lung in a chest CT (HU); see the module for the rules and their limits.
+
+    Returns:
+        Labels 2 (right lung) and 3 (left lung) on the CT's grid; a warning where only one lung or no windpipe
+        was found.
+
+    Raises:
+        InputError: the CT shows no lungs.
+    """
+    found, warnings = find_lungs(ct, settings, progress)
+    return Lungs(found.labels(ct), warnings, "segmented from the CT", found)
+
+
+def find_lungs(
+    ct: sitk.Image,
+    settings: LungSegmentationSettings | None = None,
+    progress: Progress = silent,
+) -> tuple[LungBox, list[str]]:
+    """The same without the label image, whose making costs as much as a third of finding what it shows.
+
+    Returns:
+        Both lungs, and sentences for the user.
+    """
+    settings = settings or LungSegmentationSettings()
+    progress("lungs", 0.0)
+    axes = PatientAxes.of(ct)
+    view = axes.view(sitk.GetArrayViewFromImage(ct))
+    grid = CellGrid.of(axes, settings.cell_mm)
+    warnings: list[str] = []
+
+    centres = np.ascontiguousarray(view[tuple(slice(f // 2, None, f) for f in grid.factors)])
+    padded = bool((centres < settings.padding_hu).any())
+    floor = settings.padding_hu if padded else None
+    is_air = _between(floor, settings.air_hu)
+    air = grid.share(view, is_air)
+    padding = grid.share(view, _between(None, settings.padding_hu)) if padded else np.zeros_like(air)
+    progress("lungs", 0.25)
+
+    body = body_of(1 - air - padding > 0.5, grid)
+    sides_with_body = sides_with(body)
+    inside, within = sides_with_body == 4, sides_with_body >= 3
+    if padded:  # lungs that the field of view cuts end at padding, which is no way out for air
+        cut = enclosed(air >= 0.75, within)
+        inside, within = inside | cut, within | dilated(cut, FACES)
+    wall = _airway_wall(view, axes, inside, inside & (air >= 0.75), grid, settings)
+    if wall is None:
+        warnings.append("the windpipe was not found in the CT; check that it is not part of the lungs.")
+    else:
+        air[wall.cells] = wall.without(view, is_air)
+    progress("lungs", 0.45)
+
+    level = air_level(centres, sides_with_body, settings.padding_hu)
+    is_dark = _between(floor, level + settings.gas_above_air_hu)
+    dark = grid.share(view, is_dark, step=grid.factors[0])
+    candidates = (air > 0) & within
+    lung, gas = choose(candidates & (air >= 0.75), air, dark, inside, grid, settings.min_lungs_ml)
+    progress("lungs", 0.6)
+
+    box = _box_around(lung, settings.closing_mm * 2, grid)
+    sides = np.zeros(lung.shape, np.uint8)
+    sides[lung] = split_cells(lung, grid, axes, lateral_mm(axes, body, grid.factors))[lung]
+    sides = _grow(sides[box], gas[box], candidates[box])
+    if not ((sides == 1).any() and (sides == 2).any()):
+        found, other = ("right", "left") if (sides == 1).any() else ("left", "right")
+        warnings.append(f"only one lung was found, the {found} one; the {other} lung is missing.")
+    filled = _close(sides, air[box], gas[box] | (padding[box] > 0), settings.closing_mm, grid)
+    progress("lungs", 0.7)
+
+    shares = np.zeros((2, *air.shape), np.float32)
+    held = np.zeros(shares.shape, bool)
+    for side in (0, 1):
+        shares[side][box] = air[box] * (sides == side + 1)
+        held[side][box] = filled == side + 1
+    if wall is not None:
+        held[(slice(None), *wall.cells)] &= ~wall.touched  # drawn voxel by voxel, not as a whole
+
+    def air_voxels(*voxels: slice) -> np.ndarray:
+        part = view[voxels]
+        found = np.empty(part.shape, bool)
+        is_air(part, found)
+        return found
+
+    whole, sides = draw_lungs(grid, shares, held, air_voxels)
+    if wall is not None:
+        _clear(sides, whole, wall)
+    progress("lungs", 1.0)
+    return LungBox(whole, sides), warnings
+
+
+def _between(low: float | None, high: float):
+    """The condition low ≤ HU < high, as ``CellGrid.share`` takes it; ``None`` leaves the lower end open."""
+
+    def condition(part: np.ndarray, out: np.ndarray) -> None:
+        # whole numbers are compared as such: with a float NumPy would first turn every voxel into one
+        whole = part.dtype.kind in "iu"
+        np.less(part, int(np.ceil(high)) if whole else high, out=out)
+        if low is not None:
+            out &= part >= (int(np.ceil(low)) if whole else low)
+
+    return condition
+
+
+@dataclass
+class _Wall:
+    """Lumen and wall of the large airways.
+
+    Attributes:
+        box: the voxels they lie in; mask: where in it they are.
+        cells: the cells that hold the box; grid: that part of the cell grid; touched: which of them hold airway.
+    """
+
+    box: Box
+    mask: np.ndarray
+    cells: Box
+    grid: CellGrid
+    voxels: Box
+    touched: np.ndarray
+
+    @classmethod
+    def of(cls, box: Box, mask: np.ndarray, grid: CellGrid) -> _Wall:
+        cells = tuple(slice(b.start // f, -(-b.stop // f)) for b, f in zip(box, grid.factors, strict=True))
+        voxels = grid.voxel_box(cells)
+        part = CellGrid(tuple(v.stop - v.start for v in voxels), grid.factors, grid.spacing_mm)
+        wall = cls(box, mask, cells, part, voxels, np.zeros(part.shape, bool))
+        whole = np.zeros(part.voxels, bool)
+        whole[wall._within()] = mask
+        wall.touched = part.share(whole, lambda slab, out: np.copyto(out, slab)) > 0
+        return wall
+
+    def without(self, view: np.ndarray, is_air) -> np.ndarray:
+        """The share of air of the cells once the airway is taken out."""
+        left = np.empty(self.grid.voxels, bool)
+        is_air(view[self.voxels], left)
+        left[self._within()] &= ~self.mask
+        return self.grid.share(left, lambda slab, out: np.copyto(out, slab))
+
+    def _within(self) -> Box:
+        return tuple(slice(b.start - v.start, b.stop - v.start) for b, v in zip(self.box, self.voxels, strict=True))
+
+
+def _clear(sides: np.ndarray, whole: Box, wall: _Wall) -> None:
+    """Take lumen and wall of the large airways out of what was drawn in a box of voxels."""
+    starts = [max(w.start, b.start) for w, b in zip(whole, wall.box, strict=True)]
+    stops = [min(w.stop, b.stop) for w, b in zip(whole, wall.box, strict=True)]
+    if all(start < stop for start, stop in zip(starts, stops, strict=True)):
+        drawn, mask = (
+            array[tuple(slice(a - p.start, b - p.start) for a, b, p in zip(starts, stops, box, strict=True))]
+            for array, box in ((sides, whole), (wall.mask, wall.box))
+        )
+        drawn[mask] = 0
+
+
+def _airway_wall(view, axes, inside, inside_air, grid, settings) -> _Wall | None:
+    airways = find_airways(view, axes, inside, inside_air, grid, settings.airways, settings.padding_hu)
+    if not airways.patches:
+        return None
+    wall_mm = settings.airways.wall_mm
+    margin = tuple(int(np.ceil(wall_mm / spacing)) for spacing in axes.spacing_mm)
+    box = airways.box(margin, view.shape)
+    return _Wall.of(box, dilated(airways.mask(box), ball(wall_mm, axes.spacing_mm)), grid)
+
+
+def _box_around(lung: np.ndarray, margin_mm: float, grid: CellGrid) -> Box:
+    box = ndimage.find_objects(lung.view(np.uint8))[0]
+    margins = [int(np.ceil(margin_mm / size)) for size in grid.cell_mm]
+    return tuple(
+        slice(max(s.start - m, 0), min(s.stop + m, n)) for s, m, n in zip(box, margins, lung.shape, strict=True)
+    )
+
+
+def _grow(sides: np.ndarray, gas: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """The sides (1 right, 2 left) of all cells with air that belongs to a lung: grown into the partial cells."""
+    sides[gas] = 3
+    sides = spread(sides, candidates, steps=10)
+    sides[sides == 3] = 0
+    return sides
+
+
+def _close(sides: np.ndarray, air: np.ndarray, barred: np.ndarray, radius_mm: float, grid: CellGrid) -> np.ndarray:
+    """Each lung closed by a ball and its holes filled; never over the other lung, nor what is barred."""
+    offsets = ball(radius_mm, grid.cell_mm)
+    filled = np.zeros(sides.shape, np.uint8)
+    for side in (1, 2):
+        own = closed((sides == side) & (air >= 0.5), offsets)
+        outside, _ = ndimage.label(np.pad(~own, 1, constant_values=True))
+        own = (outside != outside[0, 0, 0])[1:-1, 1:-1, 1:-1]
+        filled[own & (filled == 0) & ((sides == 0) | (sides == side)) & ~barred] = side
+    return filled

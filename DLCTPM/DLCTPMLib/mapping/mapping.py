@@ -1,0 +1,214 @@
+"""CT + lungs + model → perfusion map on the CT's own grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK as sitk
+
+from DLCTPMLib.common.background import meanwhile
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.memory import sparse_zeros, touched_zeros
+from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.stopwatch import Stopwatch
+from DLCTPMLib.labels.chest_regions import SIDES
+from DLCTPMLib.lungs.box import LungBox
+from DLCTPMLib.lungs.masks import side_masks
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, enhance_ct, network_inputs
+from DLCTPMLib.preprocessing.grid import LungGrid
+from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image, patient_array, upright_grid
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from DLCTPMLib.networks.bundle import ModelBundle
+    from DLCTPMLib.networks.inference import Predictor
+
+
+@dataclass(frozen=True)
+class PerfusionMap:
+    """A mapped chest.
+
+    Attributes:
+        perfusion: relative perfusion, float32 on the CT grid; 1 is the patient's 75th percentile, 0 outside
+            the lungs. Not blood flow in absolute units.
+        device: what the network ran on, with its precision.
+        timings_s: seconds per stage.
+        warnings: sentences for the user.
+    """
+
+    perfusion: sitk.Image
+    device: str
+    timings_s: dict[str, float]
+    warnings: list[str]
+
+
+class Chest:
+    """A CT and its lungs along the patient's axes, one grid a lung, and the way back to the CT.
+
+    A tilted CT is resampled along the patient's axes first, so that the network always sees lungs upright.
+
+    Args:
+        ct: HU.
+        lungs: on the same grid, CIP values; or what ``find_lungs`` found.
+        grid_shape: cells of the network's grid.
+    """
+
+    def __init__(self, ct: sitk.Image, lungs: sitk.Image | LungBox, grid_shape: tuple[int, int, int]):
+        self._ct = ct
+        self._tilted = PatientAxes.of(ct).is_oblique
+        if self._tilted:
+            grid = upright_grid(ct)
+            lowest = float(sitk.GetArrayViewFromImage(ct).min())
+            ct = sitk.Resample(ct, grid, sitk.Transform(), sitk.sitkLinear, lowest, sitk.sitkFloat32)
+            self._labels = lungs.labels(self._ct) if isinstance(lungs, LungBox) else lungs
+            lungs = sitk.Resample(self._labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor)
+        self.axes = PatientAxes.of(ct)
+        self.hu = patient_array(ct)
+        found = lungs if isinstance(lungs, LungBox) else LungBox.of(lungs)
+        self.grids = {side: LungGrid(box, mask, grid_shape) for side, (box, mask) in found.crops().items()}
+        if not self.grids:
+            raise InputError("the lung mask is empty: give a mask in which both lungs are labelled")
+        self._room: Future[np.ndarray] | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """Which lung is absent, if one is."""
+        return [f"the mask has no {side}: it is not mapped" for side in SIDES if side not in self.grids]
+
+    def make_room(self) -> None:
+        """Get the memory of the next map while something else is done: that takes as long as filling it."""
+        if not self._tilted:
+            shape, boxes = self.axes.shape, [grid.box for grid in self.grids.values()]
+            self._room = meanwhile(lambda: touched_zeros(shape, boxes))
+
+    def crop_of(self, side: str, image: sitk.Image, transform: sitk.Transform | None = None) -> np.ndarray:
+        """Another image, linearly interpolated at the voxels of one lung's crop: float32 (z, y, x).
+
+        Args:
+            side: a key of ``grids``.
+            image: for example a SPECT, on its own grid.
+            transform: maps CT points to points of the image; identity if None.
+        """
+        reference = self.axes.image_of_box(self.grids[side].box)
+        moved = sitk.Resample(
+            image,
+            reference,
+            transform or sitk.Transform(3, sitk.sitkIdentity),
+            sitk.sitkLinear,
+            0.0,
+            sitk.sitkFloat32,
+        )
+        return sitk.GetArrayFromImage(moved)
+
+    def to_ct(self, cells: dict[str, np.ndarray]) -> sitk.Image:
+        """Bring each lung's cell values to the CT's own grid: float32, 0 outside the lungs."""
+        return file_image(self.to_view(cells), self._ct)
+
+    def to_view(self, cells: dict[str, np.ndarray]) -> np.ndarray:
+        """The same as a (z, y, x) array along the axes of the CT, for what needs no image."""
+        room, self._room = self._room, None
+        view = room.result() if room else sparse_zeros(PatientAxes.of(self._ct).shape)
+        if self._tilted:
+            for side, mask in zip(SIDES, side_masks(self._labels), strict=True):
+                if side in self.grids and mask.any():
+                    view[mask] = self._sample_tilted(self.grids[side], cells[side], mask)
+            return view
+        for side, grid in self.grids.items():
+            grid.up_into(cells[side], view[grid.box])  # boxes of the two lungs overlap, the lungs do not
+        return view
+
+    def _sample_tilted(self, grid: LungGrid, cells: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Values of the upright grid at the voxel centres of one lung of the tilted CT."""
+        points = PatientAxes.of(self._ct).points_mm(np.argwhere(mask))
+        return grid.sample(cells, self.axes.continuous_index(points))
+
+
+def map_perfusion(
+    ct: sitk.Image,
+    lungs: sitk.Image | LungBox,
+    bundle: ModelBundle,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress = silent,
+) -> PerfusionMap:
+    """Map relative lung perfusion from a chest CT.
+
+    Args:
+        ct: HU, any orientation.
+        lungs: label image with CIP values on the CT's grid, or what ``find_lungs`` found.
+        bundle: the model.
+        device: auto, cpu, cuda or mps.
+        precision: "fp32", "bf16", or "auto": bfloat16 only where the processor has it and the model was found
+            to keep its map within 1/256.
+        progress: told after every stage.
+
+    Raises:
+        InputError: if the lungs are empty or the device is not there.
+    """
+    stopwatch = Stopwatch()
+    with stopwatch("model"):
+        predictor = load_predictor(bundle, device, precision)
+    settings = bundle.preprocessing
+    with stopwatch("downsample"):
+        chest = Chest(ct, lungs, settings.grid_shape)
+    cells = map_lungs(chest, settings, predictor, stopwatch, progress)
+    progress("Bringing the map back to the CT", 0.9)
+    with stopwatch("upsample"):
+        perfusion = chest.to_ct(cells)
+    return PerfusionMap(
+        perfusion=perfusion,
+        device=f"{predictor.device} {'bfloat16' if predictor.bfloat16 else 'float32'}",
+        timings_s=stopwatch.seconds,
+        warnings=chest.warnings,
+    )
+
+
+def map_lungs(
+    chest: Chest,
+    settings: PreprocessingSettings,
+    predictor: Predictor,
+    stopwatch: Stopwatch,
+    progress: Progress,
+) -> dict[str, np.ndarray]:
+    """Relative perfusion of each lung on the network's grid: down-sample, enhance, predict."""
+    chest.make_room()
+    progress("Preparing the lungs", 0.0)
+    with stopwatch("downsample"):
+        prepared = {side: (grid.down(chest.hu), grid.mask) for side, grid in chest.grids.items()}
+    with stopwatch("enhancement"):
+        images = {side: network_inputs(hu, mask, settings) for side, (hu, mask) in prepared.items()}
+    cells = {}
+    for number, side in enumerate(images):
+        progress(f"Mapping the {side}", 0.2 + 0.7 * number / len(images))
+        with stopwatch("network"):
+            cells[side] = predictor(images[side])
+    return cells
+
+
+def load_predictor(bundle: ModelBundle, device: str = "auto", precision: str = "auto") -> Predictor:
+    """The model of a bundle on a device, in the precision that suits both."""
+    from DLCTPMLib.networks.inference import (  # PyTorch: seconds
+        BF16_TOLERANCE,
+        Predictor,
+        choose_device,
+        has_bfloat16,
+    )
+
+    if precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"--precision {precision}: unknown, use auto, fp32 or bf16")
+    place = choose_device(device)
+    error = bundle.bf16_max_error
+    harmless = error is not None and error < BF16_TOLERANCE
+    bfloat16 = precision == "bf16" or (precision == "auto" and harmless and has_bfloat16(place))
+    return Predictor(bundle.network(), place, bfloat16)
+
+
+def enhanced_ct_image(ct: sitk.Image, lungs: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
+    """The network's input (Eq. 1) brought back to the CT grid: what enhancement alone, without learning, shows."""
+    chest = Chest(ct, lungs, settings.grid_shape)
+    return chest.to_ct(
+        {side: enhance_ct(grid.down(chest.hu), grid.mask, settings) for side, grid in chest.grids.items()}
+    )

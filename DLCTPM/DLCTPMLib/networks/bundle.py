@@ -1,0 +1,244 @@
+"""A trained model as a folder or zip laid out like a MONAI bundle. No pickle is ever opened.
+
+configs/metadata.json     name, version, settings of network and preprocessing, training data, ranges, intended use
+models/model.safetensors  the weights (half or single precision)
+docs/README.md            the model card
+LICENSE
+SHA256SUMS                one line a file, as ``sha256sum`` writes; its own hash identifies the model
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from DLCTPMLib.common.errors import InputError, naming
+from DLCTPMLib.common.resources import resource_folder
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+
+if TYPE_CHECKING:
+    from DLCTPMLib.networks.parts import PerfusionNetwork
+
+METADATA = "configs/metadata.json"
+WEIGHTS = "models/model.safetensors"
+CARD = "docs/README.md"
+LICENSE = "LICENSE"
+SUMS = "SHA256SUMS"
+REQUIRED = (METADATA, WEIGHTS, CARD, LICENSE, SUMS)
+PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib", ".npy", ".npz"}
+IGNORED = {".DS_Store", "Thumbs.db"}
+LARGEST_BUNDLE = 2**30
+DEFAULT_MODEL = "default"
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A verified model.
+
+    Attributes:
+        path: where it came from.
+        sha256: hash of its SHA256SUMS, hence of everything in it.
+        metadata: the content of ``configs/metadata.json``.
+        card: the model card, Markdown.
+    """
+
+    path: Path
+    sha256: str
+    metadata: dict
+    card: str
+    _weights: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.metadata["name"]
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return self.metadata["version"]
+
+    @property
+    def intended_use(self) -> str:
+        """What the model may be used for, a sentence for every report."""
+        return self.metadata["intended_use"]
+
+    @property
+    def preprocessing(self) -> PreprocessingSettings:
+        """The preprocessing the model was trained with; a prediction must use the same."""
+        return PreprocessingSettings.from_dict(self.metadata["preprocessing"])
+
+    @property
+    def bf16_max_error(self) -> float | None:
+        """Largest change of the map by bfloat16 as measured when the model was made; None if never measured."""
+        return self.metadata.get("bf16_max_error")
+
+    def network(self) -> PerfusionNetwork:
+        """The network with its weights, in evaluation mode on the CPU."""
+        import safetensors.torch  # heavy, and listing models needs no network
+
+        from DLCTPMLib.networks.registry import build_network, check_inputs, network_settings
+
+        with naming(self.path):
+            settings = network_settings(self.metadata["network"])
+            check_inputs(settings, self.preprocessing)
+        network = build_network(settings)
+        try:
+            network.load_state_dict(safetensors.torch.load(self._weights))
+        except (RuntimeError, safetensors.SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{self.path}: {WEIGHTS} does not fit the network in {METADATA} ({reason}), get the model again"
+            ) from error
+        return network.eval()
+
+    def identity(self) -> dict:
+        """Name, version, hash and intended use, as every output carries them."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "sha256": self.sha256,
+            "intended_use": self.intended_use,
+        }
+
+
+def list_bundles(folder: Path | None = None) -> list[str]:
+    """Names of the models that were shipped (or lie in ``folder``)."""
+    folder = folder or resource_folder() / "Models"
+    return sorted(entry.name for entry in folder.iterdir() if (entry / METADATA).is_file())
+
+
+def load_bundle(model: str | Path | None = None) -> ModelBundle:
+    """Open and verify a model: the name of a shipped one, or the path of a folder or zip.
+
+    Raises:
+        InputError: if it is missing, incomplete, altered, or holds anything that could run code.
+    """
+    path = _locate(model)
+    files = _read_zip(path) if path.is_file() else _read_folder(path)
+    for name in files:
+        if PurePosixPath(name).suffix.lower() in PICKLES:
+            raise InputError(f"{path}: {name} may hold code and is never opened, use a model with {WEIGHTS} only")
+    for name in REQUIRED:
+        if name not in files:
+            raise InputError(f"{path}: {name} is missing, get the model again")
+    _verify(path, files)
+    try:
+        metadata = json.loads(files[METADATA])
+        missing = {"name", "version", "intended_use", "network", "preprocessing"} - set(metadata)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: {METADATA} is not readable JSON ({error}), get the model again") from error
+    if missing:
+        raise InputError(f"{path}: {METADATA} says nothing of {sorted(missing)[0]!r}, get the model again")
+    return ModelBundle(
+        path=path,
+        sha256=hashlib.sha256(files[SUMS]).hexdigest(),
+        metadata=metadata,
+        card=files[CARD].decode("utf-8", errors="replace"),
+        _weights=files[WEIGHTS],
+    )
+
+
+def save_bundle(
+    folder: Path, network: PerfusionNetwork, metadata: dict, card: str, license_text: str, half_precision: bool = True
+) -> Path:
+    """Write a model as a bundle folder; it appears whole or not at all.
+
+    Args:
+        folder: the bundle; an older one of that name is replaced.
+        network: the trained network.
+        metadata: what ``configs/metadata.json`` shall say; settings of the network are added here.
+        card: the model card, Markdown.
+        license_text: the licence of the weights.
+        half_precision: store the weights in 16 bits.
+    """
+    import safetensors.torch
+    import torch
+
+    from DLCTPMLib.networks.registry import network_dict
+
+    state = {
+        name: value.detach().cpu().to(torch.float16 if half_precision and value.is_floating_point() else value.dtype)
+        for name, value in network.state_dict().items()
+    }
+    metadata = {**metadata, "network": network_dict(network.settings)}
+    files = {
+        METADATA: (json.dumps(metadata, indent=2, ensure_ascii=False) + "\n").encode(),
+        WEIGHTS: safetensors.torch.save({name: value.contiguous() for name, value in state.items()}),
+        CARD: card.encode(),
+        LICENSE: license_text.encode(),
+    }
+    files[SUMS] = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()).encode()
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        whole = Path(scratch) / "new"
+        for name, data in files.items():
+            (whole / name).parent.mkdir(parents=True, exist_ok=True)
+            (whole / name).write_bytes(data)
+        if folder.exists():
+            os.rename(folder, Path(scratch) / "old")
+        os.rename(whole, folder)
+    return folder
+
+
+def _locate(model: str | Path | None) -> Path:
+    shipped = resource_folder() / "Models"
+    name = str(model or DEFAULT_MODEL)
+    for path in (Path(name), shipped / name):
+        if (path / METADATA).is_file() or (path.is_file() and zipfile.is_zipfile(path)):
+            return path
+    if Path(name).is_dir():
+        raise InputError(f"{name}: {METADATA} is missing, give the folder of a DL-CTPM model bundle")
+    if Path(name).is_file():
+        raise InputError(f"{name}: not a DL-CTPM model, give the folder or zip of a model bundle")
+    known = ", ".join(list_bundles(shipped)) or "none"
+    raise InputError(f"{name}: no such model, give a model folder, its zip, or one of those shipped: {known}")
+
+
+def _read_folder(path: Path) -> dict[str, bytes]:
+    found = {entry.relative_to(path).as_posix(): entry for entry in sorted(path.rglob("*")) if entry.is_file()}
+    return {name: entry.read_bytes() for name, entry in found.items() if entry.name not in IGNORED}
+
+
+def _read_zip(path: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BUNDLE:
+                raise InputError(f"{path}: larger than any model bundle, give the zip of one model")
+            files = {
+                entry.filename: archive.read(entry)
+                for entry in archive.infolist()
+                if not entry.is_dir()
+                and PurePosixPath(entry.filename).name not in IGNORED
+                and not entry.filename.startswith("__MACOSX/")
+            }
+    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
+        raise InputError(f"{path}: the zip is damaged ({error}), get the model again") from error
+    tops = {name.split("/", 1)[0] for name in files}
+    if len(tops) == 1 and all("/" in name for name in files):  # a zip of the folder instead of its content
+        return {name.split("/", 1)[1]: data for name, data in files.items()}
+    return files
+
+
+def _verify(path: Path, files: dict[str, bytes]) -> None:
+    listed = {}
+    for line in files[SUMS].decode("utf-8", errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        listed[name] = digest
+    for name, data in files.items():
+        if name == SUMS:
+            continue
+        if name not in listed:
+            raise InputError(f"{path}: {name} is not listed in {SUMS}, get the model again")
+        if hashlib.sha256(data).hexdigest() != listed[name]:
+            raise InputError(f"{path}: {name} does not match its SHA-256 in {SUMS}, get the model again")
+    for name in listed:
+        if name not in files:
+            raise InputError(f"{path}: {name} is missing, get the model again")

@@ -1,0 +1,95 @@
+"""A plain 3D U-Net (Çiçek et al. 2016) of the paper's network's size, to compare that one with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from DLCTPMLib.networks.parts import ConvolutionSettings, ConvUnit, PerfusionNetwork, doubling, halving, same_size
+
+
+@dataclass(frozen=True)
+class UnetSettings(ConvolutionSettings):
+    """What the network is made of. Width, kernel and dropout are the paper's, so that the structure alone differs.
+
+    Attributes:
+        channels: feature channels at its four scales.
+        kernel: width of every convolution but the strided and the 1×1×1 ones.
+        dropout: share dropped after every convolution while training.
+        input_channels: images that it takes, enhanced CT first.
+    """
+
+    ARCHITECTURE = "unet"
+
+    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
+    kernel: int = 5
+    dropout: float = 0.1
+    input_channels: int = 1
+
+
+class Unit(ConvUnit):
+    """One convolution, batch norm, ReLU, dropout."""
+
+    def __init__(self, convolution: nn.Module, settings: UnetSettings):
+        super().__init__(convolution, nn.ReLU(), settings.dropout)
+
+
+class Pair(nn.Sequential):
+    """Two convolutions of one scale."""
+
+    def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
+        super().__init__(
+            Unit(same_size(inputs, outputs, settings.kernel), settings),
+            Unit(same_size(outputs, outputs, settings.kernel), settings),
+        )
+
+
+class Down(Unit):
+    """2×2×2 strided convolution: half the size."""
+
+    def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
+        super().__init__(halving(inputs, outputs), settings)
+
+
+class Up(Unit):
+    """2×2×2 transposed convolution: twice the size."""
+
+    def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
+        super().__init__(doubling(inputs, outputs), settings)
+
+
+class Unet(PerfusionNetwork):
+    """Two convolutions a scale, down by strided and up by transposed convolutions, skips by concatenation.
+
+    No residual, no attention. Every scale's skip goes across, S1's too.
+
+    Args:
+        settings: what it is made of.
+    """
+
+    SKIPS = (("encode3", "decode3"), ("encode2", "decode2"), ("encode1", "decode1"))
+
+    def __init__(self, settings: UnetSettings | None = None):
+        super().__init__()
+        self.settings = s = settings or UnetSettings()
+        c1, c2, c3, c4 = s.channels
+        self.encode1 = Pair(s.input_channels, c1, s)
+        self.down1, self.encode2 = Down(c1, c2, s), Pair(c2, c2, s)
+        self.down2, self.encode3 = Down(c2, c3, s), Pair(c3, c3, s)
+        self.down3, self.encode4 = Down(c3, c4, s), Pair(c4, c4, s)
+        self.up3, self.decode3 = Up(c4, c3, s), Pair(2 * c3, c3, s)
+        self.up2, self.decode2 = Up(c3, c2, s), Pair(2 * c2, c2, s)
+        self.up1, self.decode1 = Up(c2, c1, s), Pair(2 * c1, c1, s)
+        self.project = nn.Conv3d(c1, 1, 1)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The sum that the final sigmoid takes."""
+        s1 = self.encode1(x)
+        s2 = self.encode2(self.down1(s1))
+        s3 = self.encode3(self.down2(s2))
+        d3 = self.up3(self.encode4(self.down3(s3)))
+        d2 = self.up2(self.decode3(torch.cat([s3, d3], dim=1)))
+        d1 = self.up1(self.decode2(torch.cat([s2, d2], dim=1)))
+        return self.project(self.decode1(torch.cat([s1, d1], dim=1)))

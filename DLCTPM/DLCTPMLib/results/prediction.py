@@ -1,0 +1,245 @@
+"""The main job from opened images to a folder of results: map, functional regions, agreement, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from DLCTPMLib.agreement.comparison import AgreementSettings, SpectComparison, on_spect_grid
+from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
+from DLCTPMLib.agreement.scores import agreement_of
+from DLCTPMLib.common.atomic_output import check_disk
+from DLCTPMLib.common.background import import_meanwhile
+from DLCTPMLib.common.errors import naming
+from DLCTPMLib.common.progress import Progress, silent, within
+from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.common.stopwatch import Stopwatch
+from DLCTPMLib.function.regions import HIGH, LOW, functional_labels, region_table
+from DLCTPMLib.labels.chest_regions import terminology
+from DLCTPMLib.labels.seg_nrrd import Segment, write_segments
+from DLCTPMLib.lungs.masks import Lungs
+from DLCTPMLib.mapping.mapping import PerfusionMap, map_perfusion
+from DLCTPMLib.networks.bundle import ModelBundle
+from DLCTPMLib.quality.checks import check_input
+from DLCTPMLib.registration.search import Registration, RegistrationSettings, register, write_transform
+from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
+from DLCTPMLib.volumes.reading import Scan, write_image
+
+RESULT_FILES = (
+    "perfusion.nrrd",
+    "lungs.nrrd",
+    "function.seg.nrrd",
+    "uncertainty.nrrd",
+    "spect_to_ct.tfm",
+    *COMPARISON_FILES,
+    "report.html",
+    "result.json",
+)
+"""Every file that a prediction may write."""
+
+
+@dataclass(frozen=True)
+class PredictionSettings(StageSettings):
+    """What may be chosen about a prediction; all of it is written into ``result.json``.
+
+    Attributes:
+        threshold: relative perfusion above which lung is high-functional.
+        registration: "rigid", "affine", or "none" where SPECT and CT share their coordinates.
+        hir_scope: "patient" or "lung" for Eq. 2, None for the model's own.
+        device: auto, cpu, cuda or mps.
+        precision: auto, fp32 or bf16.
+    """
+
+    threshold: float = 0.66
+    registration: str = "rigid"
+    hir_scope: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+
+    WHAT = "prediction settings"
+
+    def __post_init__(self):
+        self.require(
+            {
+                "the threshold must lie between 0 and 1 (0.66 is the paper's)": 0 < self.threshold < 1,
+                "registration must be rigid, affine or none": self.registration in ("rigid", "affine", "none"),
+                "hir_scope must be patient or lung": self.hir_scope in (None, "patient", "lung"),
+            }
+        )
+
+    def agreement(self, bundle: ModelBundle) -> AgreementSettings:
+        """How the SPECT is standardised and compared, after the model's own settings."""
+        settings = replace(AgreementSettings.for_model(bundle.preprocessing), threshold=self.threshold)
+        return settings if self.hir_scope is None else replace(settings, hir_scope=self.hir_scope)
+
+
+@dataclass(frozen=True)
+class Chest:
+    """The opened images of one patient.
+
+    Attributes:
+        ct: the CT and where it came from.
+        lungs: on the CT's grid.
+        spect: None where there is none.
+        simulated: whether it is a virtual patient.
+    """
+
+    ct: Scan
+    lungs: Lungs
+    spect: Scan | None = None
+    simulated: bool = False
+
+
+def predict_to_folder(
+    chest: Chest,
+    bundle: ModelBundle,
+    settings: PredictionSettings,
+    folder: Path,
+    stopwatch: Stopwatch,
+    progress: Progress = silent,
+) -> dict:
+    """Map a chest and write every result into ``folder`` (an ``OutputFolder``'s ``work``).
+
+    Args:
+        chest: the images.
+        bundle: the model.
+        settings: what was chosen.
+        folder: an existing folder.
+        stopwatch: keeps the seconds of earlier stages too.
+        progress: told the stage and the fraction of this job.
+
+    Returns:
+        the content of ``result.json``.
+    """
+    ct, labels = chest.ct.image, chest.lungs.labels
+    warnings = [*chest.ct.warnings, *chest.lungs.warnings]
+    with stopwatch("quality"):
+        quality = check_input(ct, labels, bundle.metadata)
+    import_meanwhile(
+        "DLCTPMLib.networks.inference", "DLCTPMLib.results.report"
+    )  # in this order: the report is needed last
+    mapped = map_perfusion(
+        ct,
+        chest.lungs.found or labels,
+        bundle,
+        settings.device,
+        settings.precision,
+        within(progress, 0.02, 0.5 if chest.spect else 0.75),
+    )
+    for stage, seconds in mapped.timings_s.items():
+        stopwatch.seconds[stage] = stopwatch.seconds.get(stage, 0.0) + seconds
+    warnings += mapped.warnings
+    progress("Measuring regions", 0.5 if chest.spect else 0.76)
+    with stopwatch("regions"):
+        regions = region_table(mapped.perfusion, labels, settings.threshold)
+
+    comparison = registration = None
+    if chest.spect is not None:
+        with stopwatch("registration"), naming(chest.spect.description["path"]):
+            registration = _registered(chest, settings, within(progress, 0.52, 0.68))
+        warnings += [*chest.spect.warnings, *registration.warnings]
+        progress("Comparing with the SPECT", 0.68)
+        with stopwatch("agreement"), naming(chest.spect.description["path"]):
+            comparison = _comparison(chest, mapped, registration, bundle, settings)
+
+    progress("Writing images", 0.78)
+    with stopwatch("writing"):
+        _write_images(folder, mapped.perfusion, labels, settings.threshold)
+        if registration is not None:
+            write_transform(registration.transform, folder / "spect_to_ct.tfm")
+            write_comparison(folder, comparison, chest.spect.image)
+    result = prediction_result(chest, bundle, settings, mapped, regions, quality, registration, comparison)
+    result["warnings"] = list(dict.fromkeys(warnings))
+    result["timings_s"] = stopwatch.seconds
+    result = json_ready(result)
+    with stopwatch("report"):
+        from DLCTPMLib.results.report import ReportImages, write_report  # matplotlib, imported while the network ran
+
+        images = ReportImages(ct, labels, mapped.perfusion, comparison)
+        write_report(folder / "report.html", result, images, bundle.card, progress=within(progress, 0.85, 0.99))
+    result["timings_s"] = json_ready({name: round(seconds, 4) for name, seconds in stopwatch.seconds.items()})
+    write_json(folder / "result.json", result)
+    check_disk(folder / "result.json")
+    return result
+
+
+def prediction_result(
+    chest: Chest,
+    bundle: ModelBundle,
+    settings: PredictionSettings,
+    mapped: PerfusionMap,
+    regions: dict,
+    quality: list[dict],
+    registration: Registration | None,
+    comparison: SpectComparison | None,
+) -> dict:
+    """``result.json`` but for ``warnings`` and ``timings_s``; not-a-number values still in it."""
+    preprocessing = bundle.preprocessing
+    used = {
+        "preprocessing": preprocessing.to_dict(),
+        "network": bundle.metadata["network"],
+        "functional_regions": {"threshold": settings.threshold},
+    }
+    described = {**chest.ct.description, "lungs": {"source": chest.lungs.source}}
+    result = {
+        **header(chest.simulated),
+        "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
+        "model": bundle.identity(),
+        "settings": used,
+        "device": mapped.device,
+        "input": described,
+        "regions": regions,
+        "quality": quality,
+    }
+    if comparison is not None and registration is not None:
+        described["spect"] = chest.spect.description
+        used["agreement"] = comparison.settings.to_dict()
+        how = {} if settings.registration == "none" else RegistrationSettings().to_dict()
+        used["registration"] = {"kind": settings.registration, **how}
+        result["registration"] = {
+            "kind": settings.registration,
+            "metric_before": registration.metric_before,
+            "metric_after": registration.metric_after,
+            "improved": registration.improved,
+        }
+        result["agreement"] = agreement_of(comparison)
+    return result
+
+
+def _registered(chest: Chest, settings: PredictionSettings, progress: Progress) -> Registration:
+    if settings.registration == "none":
+        progress("Taking the SPECT in the CT's coordinates", 1.0)
+        return Registration(sitk.Transform(3, sitk.sitkIdentity), None, None, False, [])
+    return register(
+        chest.ct.image, chest.spect.image, settings.registration, lungs=chest.lungs.labels, progress=progress
+    )
+
+
+def _comparison(
+    chest: Chest,
+    mapped: PerfusionMap,
+    registration: Registration,
+    bundle: ModelBundle,
+    settings: PredictionSettings,
+) -> SpectComparison:
+    return on_spect_grid(
+        mapped.perfusion,
+        chest.spect.image,
+        chest.lungs.labels,
+        registration.transform,
+        settings.agreement(bundle),
+        chest.ct.image,
+        bundle.preprocessing,
+    )
+
+
+def _write_images(folder: Path, perfusion: sitk.Image, labels: sitk.Image, threshold: float) -> None:
+    write_image(perfusion, folder / "perfusion.nrrd")
+    write_image(labels, folder / "lungs.nrrd")
+    segments = [
+        Segment("high-functional-lung", "High-functional lung", HIGH, (0.90, 0.62, 0.0), terminology(1)),
+        Segment("low-functional-lung", "Low-functional lung", LOW, (0.0, 0.45, 0.70), terminology(1)),
+    ]
+    write_segments(folder / "function.seg.nrrd", functional_labels(perfusion, labels, threshold), segments)

@@ -1,0 +1,67 @@
+"""Volumes in enhanced (multi-frame) DICOM files, whose frames each say where they lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.dicom.geometry import stack_geometry
+from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries
+from DLCTPMLib.volumes.dicom.stack import read_pixels
+
+ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
+"""SOP classes: enhanced CT, legacy converted enhanced CT."""
+
+
+def is_enhanced(series: DicomSeries) -> bool:
+    """Whether the images of a series are enhanced CT files."""
+    return str(series.first.SOPClassUID) in ENHANCED_CT
+
+
+def read_enhanced(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
+    """The volume of one enhanced CT file in HU, with warnings.
+
+    Raises:
+        InputError: several files in the series, frames without a place, several volumes or rescales in one file.
+    """
+    if len(series.headers) > 1:
+        raise InputError(f"{name}: holds {len(series.headers)} enhanced CT files; give one of them")
+    path = str(series.first.filename)
+    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    frames = dataset.get("PerFrameFunctionalGroupsSequence", None) or []
+    if len(frames) < MIN_SLICES:
+        raise InputError(f"{name}: has only {len(frames)} frames; a perfusion map needs a volume of the whole lungs")
+    shared = (dataset.get("SharedFunctionalGroupsSequence", None) or [pydicom.Dataset()])[0]
+
+    def values(group: str, keyword: str, count: int) -> np.ndarray:
+        """A property of every frame, from its own group or the shared one."""
+        rows = []
+        for frame in frames:
+            holder = (frame.get(group, None) or shared.get(group, None) or [pydicom.Dataset()])[0]
+            value = holder.get(keyword, None)
+            rows.append(np.atleast_1d(np.array(value if value is not None else np.nan, float)))
+        if any(row.shape != (count,) or not np.isfinite(row).all() for row in rows):
+            raise InputError(f"{name}: its frames do not all state {keyword}; export the series again")
+        return np.array(rows)
+
+    spacing = values("PixelMeasuresSequence", "PixelSpacing", 2)
+    slopes = values("PixelValueTransformationSequence", "RescaleSlope", 1)
+    intercepts = values("PixelValueTransformationSequence", "RescaleIntercept", 1)
+    for what, rows in (("pixel spacings", spacing), ("rescales", np.hstack([slopes, intercepts]))):
+        if np.ptp(rows, axis=0).max() > 1e-6:
+            raise InputError(f"{name}: its frames have different {what}; export it as single-frame CT")
+    geometry = stack_geometry(
+        values("PlanePositionSequence", "ImagePositionPatient", 3),
+        values("PlaneOrientationSequence", "ImageOrientationPatient", 6),
+        tuple(spacing[0]),
+        name,
+    )
+    whole = bool(np.all(np.mod([slopes[0], intercepts[0]], 1) == 0))
+    volume = sitk.GetArrayFromImage(read_pixels([path], whole, name))
+    image = sitk.GetImageFromArray(volume[list(geometry.order)])
+    image.SetSpacing(geometry.spacing_mm)
+    image.SetOrigin(geometry.origin_mm)
+    image.SetDirection(geometry.direction)
+    return image, []

@@ -1,0 +1,239 @@
+"""Images from and to files: a chest CT or a SPECT as a file, a DICOM folder or a zip of one.
+
+Whatever the source, what comes out is one volume with its geometry, checked to be what it should be,
+and a description that names no patient.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from DLCTPMLib.common.archives import unpacked
+from DLCTPMLib.common.atomic_output import check_disk, whole_file
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.dicom.enhanced import ENHANCED_CT, is_enhanced, read_enhanced
+from DLCTPMLib.volumes.dicom.nuclear import is_reconstruction, read_reconstruction, why_not
+from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries, choose_series, find_series, read_header
+from DLCTPMLib.volumes.dicom.stack import read_stack
+
+AIR_HU = -300
+"""A chest CT in Hounsfield units has voxels below this: air."""
+
+CT_CLASSES = {"1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT}
+"""SOP classes of CT images (so no dose report or screenshot of modality CT)."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One volume as read.
+
+    Attributes:
+        image: the volume; CT in HU (int16 or float32), SPECT in its own units (float32).
+        description: path, format, size, spacing, orientation and, from DICOM, how it was made
+            (``dicom_series.KEPT_TAGS``); fit for ``result.json``, as no patient is named in it.
+        warnings: sentences for the user.
+    """
+
+    image: sitk.Image
+    description: dict
+    warnings: list[str] = field(default_factory=list)
+
+
+CtScan = Scan
+
+
+def read_ct(path: str | os.PathLike, series: str | None = None) -> Scan:
+    """Read a chest CT: any file that SimpleITK reads, a DICOM folder (searched to the bottom) or a zip of one.
+
+    Args:
+        path: the file or folder.
+        series: series number or Series Instance UID, where a folder holds several CT series.
+
+    Raises:
+        InputError: missing, unreadable, not one volume of CT numbers, uneven, sheared or incomplete.
+    """
+    scan = _read(Path(path), series, "CT", lambda one: str(one.first.SOPClassUID) in CT_CLASSES, _read_ct_series)
+    lowest, highest = _lowest_and_highest(scan.image, str(path))
+    if lowest > AIR_HU:
+        raise InputError(
+            f"{path}: has no value below {AIR_HU}, so no air: not a chest CT in Hounsfield units; "
+            "give the CT itself, with its rescale applied"
+        )
+    whole = "integer" in scan.image.GetPixelIDTypeAsString()
+    fits = whole and lowest >= -(1 << 15) and highest < 1 << 15
+    return _as_type(scan, sitk.sitkInt16 if fits else sitk.sitkFloat32)
+
+
+def read_spect(path: str | os.PathLike, series: str | None = None) -> Scan:
+    """Read a perfusion SPECT: any file that SimpleITK reads, a reconstructed DICOM NM volume or a PET series.
+
+    Args and raises: as ``read_ct``; planar scintigrams, raw projections and empty (all-zero) images are refused.
+    """
+    scan = _read(Path(path), series, "SPECT", _is_emission_volume, _read_emission)
+    if _lowest_and_highest(scan.image, str(path))[1] <= 0:
+        raise InputError(f"{path}: the SPECT is zero everywhere; give the reconstructed perfusion image")
+    return _as_type(scan, sitk.sitkFloat32)
+
+
+def read_image(path: str | os.PathLike) -> sitk.Image:
+    """Read a three-dimensional, one-valued image from a file of any format that SimpleITK reads.
+
+    Raises:
+        InputError: missing, unreadable, two- or four-dimensional, in colour, or with skewed axes.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file; check the path")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder where an image file is needed; give the file")
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        if "allocat" in str(error):
+            raise MemoryError(str(error)) from error
+        if "orthonormal" in str(error):
+            raise InputError(
+                f"{path}: its axes are not at right angles, which cannot be used; resample it to a plain grid"
+            ) from error
+        raise InputError(
+            f"{path}: cannot be read as an image (damaged, or none of NRRD, NIfTI, MetaImage, DICOM …); "
+            "check the file"
+        ) from error
+    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
+        image = image[:, :, :, 0]
+    if image.GetDimension() != 3:
+        raise InputError(f"{path}: is a {image.GetDimension()}D image; a 3D volume is needed")
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError(
+            f"{path}: has {image.GetNumberOfComponentsPerPixel()} values in each voxel (a colour or vector image); "
+            "a volume with one value is needed"
+        )
+    if min(image.GetSpacing()) <= 0 or not all(map(math.isfinite, (*image.GetSpacing(), *image.GetOrigin()))):
+        raise InputError(f"{path}: its voxel spacing {image.GetSpacing()} mm makes no sense; write the file again")
+    for key in image.GetMetaDataKeys():  # headers may name the patient; nothing here needs them
+        image.EraseMetaData(key)
+    return image
+
+
+def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
+    """Write an image, compressed; it appears under its name only when it is whole.
+
+    Raises:
+        InputError: the folder does not exist or takes no file, the disk is full, the format is unknown.
+    """
+    with whole_file(path) as partial:
+        try:
+            sitk.WriteImage(image, str(partial), useCompression=True, compressionLevel=1)
+        except RuntimeError as error:
+            check_disk(path)
+            raise InputError(
+                f"{path}: cannot be written there; name a file that ends in .nrrd, .nii.gz or .mha in a folder "
+                "that you may write to"
+            ) from error
+
+
+def _as_type(scan: Scan, pixel_type: int) -> Scan:
+    if scan.image.GetPixelID() == pixel_type:
+        return scan
+    return Scan(sitk.Cast(scan.image, pixel_type), scan.description, scan.warnings)
+
+
+def _read(path: Path, series: str | None, what: str, suits: Callable[[DicomSeries], bool], read: Callable) -> Scan:
+    """Read whatever kind of source ``path`` is."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder; check the path")
+    if path.is_dir():
+        return _read_series(path, path, series, what, suits, read)
+    with path.open("rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"
+    if is_zip:
+        with unpacked(path) as folder:
+            return _read_series(folder, path, series, what, suits, read)
+    header = read_header(path)
+    if header is not None:
+        return _read_one_dicom(header, path, what, suits, read)
+    image = read_image(path)
+    if min(image.GetSize()) < MIN_SLICES:
+        raise InputError(
+            f"{path}: has only {min(image.GetSize())} slices ({'×'.join(map(str, image.GetSize()))} voxels); "
+            "a volume of the whole lungs is needed"
+        )
+    return Scan(image, describe(image, path, path.suffix.lstrip(".").upper() or "image file"))
+
+
+def _read_series(
+    folder: Path, path: Path, wanted: str | None, what: str, suits: Callable[[DicomSeries], bool], read: Callable
+) -> Scan:
+    found = find_series(folder)
+    planar = [one for one in found if one.modality == "NM" and not suits(one)]
+    if what == "SPECT" and planar and not any(map(suits, found)):
+        raise InputError(f"{path}: {why_not(planar[0])}")
+    chosen, notes = choose_series(found, wanted, suits, str(path), what)
+    image, more = read(chosen, str(path))
+    description = describe(image, path, "DICOM series") | {"dicom": chosen.description()}
+    return Scan(image, description, notes + more)
+
+
+def _read_one_dicom(header, path: Path, what: str, suits: Callable[[DicomSeries], bool], read: Callable) -> Scan:
+    series = DicomSeries(str(header.get("SeriesInstanceUID", "") or ""), [header])
+    if not suits(series):
+        if what == "SPECT" and series.modality == "NM":
+            raise InputError(f"{path}: {why_not(series)}")
+        raise InputError(f"{path}: is a DICOM image of modality {series.modality}, not a {what}; give the {what}")
+    if series.frames == 1:
+        raise InputError(f"{path}: is one slice of a {what} series; give the folder that holds all its slices")
+    image, notes = read(series, str(path))
+    return Scan(image, describe(image, path, "DICOM file") | {"dicom": series.description()}, notes)
+
+
+def _read_ct_series(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
+    return read_enhanced(series, name) if is_enhanced(series) else read_stack(series, name)
+
+
+def _is_emission_volume(series: DicomSeries) -> bool:
+    if series.modality == "NM":
+        return any(map(is_reconstruction, series.headers))
+    return series.modality == "PT"
+
+
+def _read_emission(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
+    if series.modality == "PT":
+        return read_stack(series, name)
+    volumes = [header for header in series.headers if is_reconstruction(header)]
+    if len(volumes) > 1:
+        files = ", ".join(sorted(Path(str(h.filename)).name for h in volumes)[:6])
+        raise InputError(f"{name}: holds {len(volumes)} reconstructed volumes ({files}); give one of the files")
+    return read_reconstruction(volumes[0], name)
+
+
+def describe(image: sitk.Image, path: Path, file_format: str) -> dict:
+    """Where an image came from and how its grid lies, for ``result.json``; lengths in mm, LPS."""
+    direction = image.GetDirection()
+    return {
+        "path": str(path),
+        "format": file_format,
+        "size": list(image.GetSize()),
+        "spacing": [round(s, 6) for s in image.GetSpacing()],
+        "origin": [round(o, 6) for o in image.GetOrigin()],
+        "direction": [round(d, 9) for d in direction],
+        "orientation": sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction),
+    }
+
+
+def _lowest_and_highest(image: sitk.Image, name: str) -> tuple[float, float]:
+    """The range of the voxels; not-a-number and infinity are refused."""
+    values = sitk.GetArrayViewFromImage(image)
+    lowest, highest = float(values.min()), float(values.max())  # not-a-number passes through both
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
+        bad = int(np.count_nonzero(~np.isfinite(values)))
+        raise InputError(
+            f"{name}: {bad} voxels are not numbers (NaN or infinite); replace them (air is −1000 HU) and try again"
+        )
+    return lowest, highest

@@ -1,0 +1,87 @@
+"""Linear transforms as ITK transform files (.tfm): CT (fixed) points to SPECT (moving) points, LPS millimetres."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from DLCTPMLib.common.atomic_output import whole_file
+from DLCTPMLib.common.errors import InputError
+
+
+def as_affine(
+    transform: sitk.Transform, centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> sitk.AffineTransform:
+    """Any chain of linear transforms as one ITK affine transform about a centre: the form every program reads.
+
+    Raises:
+        InputError: if it is not linear and three-dimensional.
+    """
+    matrix, offset = linear_map(transform)
+    centre = np.array(centre_mm, float)
+    affine = sitk.AffineTransform(3)
+    affine.SetMatrix(matrix.ravel().tolist())
+    affine.SetCenter(centre.tolist())
+    affine.SetTranslation((offset - centre + matrix @ centre).tolist())
+    return affine
+
+
+def write_transform(transform: sitk.Transform, path: str | os.PathLike) -> None:
+    """Write a linear transform as an ITK text file; it appears under its name only when it is whole.
+
+    Loaded in Slicer and put on the SPECT it lays the SPECT on the CT: Slicer takes ITK files, which map the
+    points of the result to points of the image moved, the right way round.
+
+    Raises:
+        InputError: the name does not end in .tfm or .txt, the folder is not there, or the disk is full.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".tfm", ".txt"):
+        raise InputError(f"{path}: a transform is written as an ITK text file; name a file that ends in .tfm")
+    affine = transform if isinstance(transform, sitk.AffineTransform) else as_affine(transform)
+    with whole_file(path) as partial:
+        try:
+            sitk.WriteTransform(affine, str(partial))
+        except RuntimeError as error:
+            raise InputError(f"{path}: cannot be written; choose a folder that you may write to") from error
+
+
+def read_transform(path: str | os.PathLike) -> sitk.AffineTransform:
+    """Read a rigid or affine transform from an ITK transform file (.tfm, .txt, .h5, .mat).
+
+    Raises:
+        InputError: there is no such file, it holds no transform, or one that is not linear or not in three
+            dimensions.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; check the path")
+    try:
+        transform = sitk.ReadTransform(str(path))
+    except RuntimeError as error:
+        raise InputError(f"{path}: not an ITK transform file; export the transform as .tfm") from error
+    try:
+        return as_affine(transform)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def linear_map(transform: sitk.Transform | None) -> tuple[np.ndarray, np.ndarray]:
+    """The matrix M (3, 3) and offset t (3,) of a rigid or affine transform: point ↦ M·point + t, in mm.
+
+    Raises:
+        InputError: if it is not a linear three-dimensional transform.
+    """
+    if transform is None:
+        return np.eye(3), np.zeros(3)
+    if transform.GetDimension() != 3 or not transform.IsLinear():
+        raise InputError(
+            f"the transform ({transform.GetName()}) is not a rigid or affine transform in three dimensions: "
+            "give one, or resample the SPECT onto the CT with it beforehand"
+        )
+    offset = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    columns = [np.array(transform.TransformPoint(tuple(unit))) - offset for unit in np.eye(3)]
+    return np.stack(columns, axis=1), offset

@@ -1,0 +1,169 @@
+"""One job of the engine from nodes to nodes: files out, run, read results; the scene stays as before on failure."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from DLCTPMLib.cli.parent_process import REMOVED_WITH_CALLER
+from DLCTPMSlicerLib.engine.command import MODULE_FOLDER, engineCommand, engineEnvironment
+from DLCTPMSlicerLib.engine.errors import NodeError
+from DLCTPMSlicerLib.engine.process import EngineProcess, EngineProgress, EngineResult, Outcome
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """How a job ended, and what it brought.
+
+    Attributes:
+        outcome: done, cancelled or failed.
+        message: one sentence for the user where it failed.
+        details: the engine's last lines.
+        value: what ``deliver`` gave; None unless done.
+    """
+
+    outcome: Outcome
+    message: str = ""
+    details: str = ""
+    value: object = None
+
+
+class JobError(RuntimeError):
+    """Raised by a logic method that waits, with the sentence for the user; ``details`` has the engine's lines."""
+
+    def __init__(self, message: str, details: str = ""):
+        super().__init__(message)
+        self.details = details
+
+
+class EngineJob:
+    """Prepares files, runs one engine command, and brings its results into the scene.
+
+    Args:
+        prepare: given an empty folder, writes what the engine reads and returns the command's arguments.
+        deliver: given that folder after the run, makes the nodes and returns what the caller wants.
+        onProgress: called with ``EngineProgress``.
+        onFinished: called once with a ``JobResult``.
+        endsWithScene: end when the scene is closed, for a job on the scene's nodes.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[Path], list[str]],
+        deliver: Callable[[Path], object],
+        onProgress: Callable[[EngineProgress], None] = lambda progress: None,
+        onFinished: Callable[[JobResult], None] = lambda result: None,
+        endsWithScene: bool = True,
+    ):
+        self._endsWithScene = endsWithScene
+        self._prepare, self._deliver = prepare, deliver
+        self._onProgress, self._onFinished = onProgress, onFinished
+        self._process: EngineProcess | None = None
+        self._folder: Path | None = None
+        self._sceneTag: int | None = None
+        self.result: JobResult | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the job has begun and not ended."""
+        return self._folder is not None and self.result is None
+
+    def start(self) -> EngineJob:
+        """Write the files and start the engine; a node that cannot be used ends the job as failed."""
+        self._folder = Path(tempfile.mkdtemp(prefix="dlctpm-", dir=slicer.app.temporaryPath))
+        if self._endsWithScene:
+            self._sceneTag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._sceneCloses)
+        try:
+            arguments = self._prepare(self._folder)
+        except NodeError as problem:
+            self._finish(JobResult(Outcome.FAILED, str(problem)))
+            return self
+        except OSError as error:
+            self._finish(
+                JobResult(Outcome.FAILED, _("Files for the engine cannot be written: {reason}").format(reason=error))
+            )
+            return self
+        environment = engineEnvironment() | {REMOVED_WITH_CALLER: str(self._folder)}
+        self._process = EngineProcess(
+            engineCommand(arguments), environment, str(MODULE_FOLDER), self._onProgress, self._ended
+        )
+        self._process.start()
+        return self
+
+    def cancel(self) -> None:
+        """Ask the engine to end; ``onFinished`` follows."""
+        if self._process is not None:
+            self._process.cancel()
+
+    def kill(self) -> None:
+        """End everything at once and report nothing: the panel or Slicer is closing."""
+        self._onProgress, self._onFinished = lambda progress: None, lambda result: None
+        if self._process is not None:
+            self._process.kill()
+        if self.running:
+            self._finish(JobResult(Outcome.CANCELLED))
+
+    def wait(self) -> object:
+        """Wait for the end and give what the job brought.
+
+        Raises:
+            JobError: it failed or was cancelled.
+        """
+        if self.running:
+            self._process.wait()
+        if self.result.outcome is not Outcome.DONE:
+            raise JobError(self.result.message or _("Cancelled."), self.result.details)
+        return self.result.value
+
+    def _sceneCloses(self, _scene, _event) -> None:
+        """What the job was for is going: end it, and say so."""
+        if self._process is not None:
+            self._process.kill()
+        if self.running:
+            self._finish(JobResult(Outcome.CANCELLED))
+
+    def _ended(self, ended: EngineResult) -> None:
+        if ended.outcome is not Outcome.DONE:
+            self._finish(JobResult(ended.outcome, ended.message, ended.details))
+            return
+        before = _nodeIds()
+        try:
+            value = self._deliver(self._folder)
+        except NodeError as problem:
+            _removeNodesSince(before)
+            self._finish(JobResult(Outcome.FAILED, str(problem), ended.details))
+        except Exception as error:
+            _removeNodesSince(before)
+            logging.exception("Reading the engine's results failed")
+            message = _("The results could not be read: {reason}").format(reason=error)
+            self._finish(JobResult(Outcome.FAILED, message, ended.details))
+        else:
+            self._finish(JobResult(Outcome.DONE, details=ended.details, value=value))
+
+    def _finish(self, result: JobResult) -> None:
+        self.result = result
+        if self._sceneTag is not None:
+            slicer.mrmlScene.RemoveObserver(self._sceneTag)
+            self._sceneTag = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+        finished, self._onFinished = self._onFinished, lambda result: None
+        finished(result)
+
+
+def _nodeIds() -> set[str]:
+    scene = slicer.mrmlScene
+    return {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
+
+
+def _removeNodesSince(before: set[str]) -> None:
+    for nodeId in _nodeIds() - before:
+        node = slicer.mrmlScene.GetNodeByID(nodeId)
+        if node is not None:
+            slicer.mrmlScene.RemoveNode(node)

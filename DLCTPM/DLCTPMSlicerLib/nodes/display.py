@@ -1,0 +1,204 @@
+"""How a perfusion map is shown: over the CT in three planes, lungs in 3D, a colour legend with numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+from DLCTPMSlicerLib.nodes.files import ijkToWorld
+from DLCTPMSlicerLib.nodes.surfaces import makeSurfaces
+
+COLOUR_MAPS = {
+    "iron": "vtkMRMLColorTableNodeIron",
+    "viridis": "vtkMRMLColorTableNodeFileViridis.txt",
+    "rainbow": "vtkMRMLColorTableNodeRainbow",
+    "grey": "vtkMRMLColorTableNodeGrey",
+    "inferno": "vtkMRMLColorTableNodeFileInferno.txt",
+}
+"""Keys of the panel's colour maps and Slicer's nodes; a node that this Slicer lacks falls back to iron."""
+DEFAULT_COLOUR_MAP = "iron"
+CT_WINDOW, CT_LEVEL = 1400, -500
+"""The usual lung window, HU."""
+JUST_ABOVE_ZERO = 1e-6
+"""Lower display threshold: voxels outside the lungs are exactly 0 and stay clear."""
+ABOVE_ALL = 1000.0
+"""Upper display threshold: no relative perfusion comes near it."""
+RANDOM_COLOURS = "vtkMRMLColorTableNodeRandom"
+LEGEND_TITLE = "Perfusion"
+LEGEND_SIZE = (0.1, 0.35)
+"""Parts of a view's width and height: small enough to leave the left lung free."""
+
+
+def colourNode(key: str) -> slicer.vtkMRMLColorNode:
+    """The colour node of a colour map's key."""
+    return slicer.mrmlScene.GetNodeByID(COLOUR_MAPS.get(key, "")) or slicer.mrmlScene.GetNodeByID(
+        COLOUR_MAPS[DEFAULT_COLOUR_MAP]
+    )
+
+
+def setPerfusionDisplay(
+    perfusion: slicer.vtkMRMLScalarVolumeNode,
+    colour: slicer.vtkMRMLColorNode | None = None,
+    window: tuple[float, float] = (0.0, 1.0),
+) -> None:
+    """Give a perfusion map its colours and window, clear outside the lungs; nothing is left to chance."""
+    if perfusion.GetDisplayNode() is None:
+        plain = slicer.vtkMRMLScalarVolumeDisplayNode()
+        plain.SetAutoWindowLevel(False)  # Slicer's default node would look for a window of its own first
+        slicer.mrmlScene.AddNode(plain)
+        perfusion.SetAndObserveDisplayNodeID(plain.GetID())
+    display = perfusion.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetAndObserveColorNodeID((colour or colourNode(DEFAULT_COLOUR_MAP)).GetID())
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(*window)
+        display.SetAutoThreshold(False)
+        display.SetThreshold(JUST_ABOVE_ZERO, ABOVE_ALL)  # the highest value itself would take a pass over the map
+        display.SetApplyThreshold(True)
+        display.SetInterpolate(False)  # else a rim of low perfusion that is not there surrounds the lungs
+
+
+def setCtDisplay(ct: slicer.vtkMRMLScalarVolumeNode, randomColours: bool = False) -> None:
+    """Show the CT in the lung window, or in the 256 random colours of the paper's Fig. 3."""
+    if ct.GetDisplayNode() is None:
+        ct.CreateDefaultDisplayNodes()
+    display = ct.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetAutoWindowLevel(False)
+        if randomColours:
+            display.SetAndObserveColorNodeID(RANDOM_COLOURS)
+            display.SetWindowLevelMinMax(-1000, -400)
+            display.SetInterpolate(False)
+        else:
+            display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+            display.SetWindowLevel(CT_WINDOW, CT_LEVEL)
+            display.SetInterpolate(True)
+
+
+def showOverlay(
+    ct: slicer.vtkMRMLScalarVolumeNode,
+    overlay: slicer.vtkMRMLScalarVolumeNode | None,
+    opacity: float = 0.6,
+    fit: bool = False,
+) -> None:
+    """Put the CT behind and the overlay in front of it in every slice view."""
+    slicer.util.setSliceViewerLayers(
+        background=ct, foreground=overlay, foregroundOpacity=opacity if overlay is not None else 0.0, fit=fit
+    )
+
+
+def showSpect(ct: slicer.vtkMRMLScalarVolumeNode, spect: slicer.vtkMRMLScalarVolumeNode, opacity: float) -> None:
+    """Show a SPECT over the CT, to judge how well it is registered."""
+    if spect.GetDisplayNode() is None:
+        spect.CreateDefaultDisplayNodes()
+    low, high = spect.GetImageData().GetScalarRange()
+    node = spect.GetDisplayNode()
+    with slicer.util.NodeModify(node):
+        node.SetAndObserveColorNodeID(colourNode(DEFAULT_COLOUR_MAP).GetID())
+        node.SetAutoWindowLevel(False)
+        node.SetWindowLevelMinMax(max(low, 0.0), high)
+    setCtDisplay(ct)
+    showOverlay(ct, spect, opacity)
+
+
+def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True, title: str = "") -> None:
+    """A colour legend with numbers in the slice views that show the volume; none is made while no view does."""
+    logic = slicer.modules.colors.logic()
+    legend = logic.GetColorLegendDisplayNode(volume)
+    if legend is None:
+        if not visible or not isShown(volume):  # made before its volume is in a view, it would never be drawn
+            return
+        legend = logic.AddDefaultColorLegendDisplayNode(volume)
+    if legend is None:
+        return
+    with slicer.util.NodeModify(legend):
+        legend.SetTitleText(title or _(LEGEND_TITLE))
+        legend.SetLabelFormat("%.2f")
+        legend.SetNumberOfLabels(5)
+        legend.SetSize(*LEGEND_SIZE)
+        legend.SetVisibility(visible)
+
+
+def isShown(volume: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether a slice view shows the volume."""
+    return any(
+        volume.GetID() in (view.GetForegroundVolumeID(), view.GetBackgroundVolumeID())
+        for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    )
+
+
+def showLungs3D(lungs: slicer.vtkMRMLSegmentationNode | None, visible: bool = True, opacity: float = 0.4) -> None:
+    """Show the lungs as surfaces in the 3D view and as outlines in the slice views."""
+    if lungs is None:
+        return
+    if visible:
+        makeSurfaces(lungs)
+    display = lungs.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetVisibility(True)
+        display.SetVisibility2DFill(False)
+        display.SetVisibility2DOutline(True)
+        display.SetVisibility3D(visible)
+        display.SetOpacity3D(opacity)
+
+
+def hang(
+    ct: slicer.vtkMRMLScalarVolumeNode,
+    perfusion: slicer.vtkMRMLScalarVolumeNode,
+    lungs: slicer.vtkMRMLSegmentationNode | None,
+    opacity: float = 0.6,
+) -> None:
+    """The hanging protocol: four-up layout, CT with overlay in three planes, lungs in 3D, colour legend."""
+    manager = slicer.app.layoutManager()
+    if manager is not None:
+        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    setCtDisplay(ct)
+    showOverlay(ct, perfusion, opacity, fit=True)
+    showLegend(perfusion)
+    showLungs3D(lungs)
+    if manager is not None:
+        centreSlices(perfusion)
+        manager.resetThreeDViews()
+
+
+def centreSlices(volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Move the slice views to the middle of a map's lungs, the sagittal one through the right lung."""
+    middle, rightLung = _lungCentres(volume)
+    for name in slicer.app.layoutManager().sliceViewNames():
+        view = slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode()
+        sagittal = view.GetOrientation() == "Sagittal"
+        view.JumpSlice(*(rightLung if sagittal else middle))
+
+
+def _lungCentres(volume: slicer.vtkMRMLScalarVolumeNode) -> tuple[np.ndarray, np.ndarray]:
+    """RAS middle of where a map is not 0, and the middle of its half on the patient's right."""
+    kji = [
+        np.flatnonzero(slicer.util.arrayFromVolume(volume).any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))
+    ]
+    if not kji[0].size:
+        bounds = [0.0] * 6
+        volume.GetRASBounds(bounds)
+        corners = np.array(bounds).reshape(3, 2).T
+    else:
+        ends = np.array([[axis[0], axis[-1]] for axis in reversed(kji)], float).T
+        corners = (np.c_[ends, np.ones(2)] @ ijkToWorld(volume).T)[:, :3]
+    middle = corners.mean(axis=0)
+    rightLung = middle.copy()
+    rightLung[0] = (middle[0] + corners[:, 0].max()) / 2
+    return middle, rightLung
+
+
+def placeBeside(ct: slicer.vtkMRMLScalarVolumeNode, nodes) -> None:
+    """Put nodes into the CT's study in the subject hierarchy (beside the CT where it has no study)."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    ctItem = _item(hierarchy, ct)
+    parent = hierarchy.GetItemParent(ctItem)
+    for node in nodes:
+        hierarchy.SetItemParent(_item(hierarchy, node), parent)
+
+
+def _item(hierarchy, node) -> int:
+    item = hierarchy.GetItemByDataNode(node)
+    return item or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)

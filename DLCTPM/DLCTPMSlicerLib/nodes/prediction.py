@@ -1,0 +1,157 @@
+"""Prediction in Slicer: what is asked of the engine, and its results as nodes that are saved with the scene."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from DLCTPMSlicerLib.engine.errors import NodeError
+from DLCTPMSlicerLib.nodes import display
+from DLCTPMSlicerLib.nodes.files import isInScene, readVolume, writeSegmentation, writeVolume
+from DLCTPMSlicerLib.nodes.lung_nodes import lungsFromLabels
+from DLCTPMSlicerLib.nodes.result_tables import regionsTable
+
+RESULTS = "results"
+MADE_HERE = "DLCTPM.Made"
+"""Attribute of every volume that this module made: none of them is a CT."""
+LUNGS_ROLE, CT_ROLE, TABLE_ROLE, REPORT_ROLE = "DLCTPM.lungs", "DLCTPM.ct", "DLCTPM.regions", "DLCTPM.report"
+"""Node references that tie a perfusion map to what belongs to it."""
+
+
+@dataclass(frozen=True)
+class PredictionNodes:
+    """The nodes of one prediction.
+
+    Attributes:
+        perfusion: the map on the CT's grid, 0…1, 0 outside the lungs.
+        lungs: the lungs that the engine used, one segment a region.
+        regions: the region table.
+        result: the content of ``result.json``.
+    """
+
+    perfusion: slicer.vtkMRMLScalarVolumeNode
+    lungs: slicer.vtkMRMLSegmentationNode
+    regions: slicer.vtkMRMLTableNode
+    result: dict
+
+
+def writeLungs(lungs, folder: Path) -> Path:
+    """Write lungs of either kind for the engine.
+
+    Raises:
+        NodeError: the node cannot be used.
+    """
+    if lungs.IsA("vtkMRMLSegmentationNode"):
+        return writeSegmentation(lungs, folder / "lungs.seg.nrrd")
+    return writeVolume(lungs, folder / "lungs.nrrd")
+
+
+def predictionArguments(ct, lungs, model: str, device: str, threshold: float, folder: Path) -> list[str]:
+    """Write CT and lungs into ``folder`` and give the arguments of ``dlctpm predict``."""
+    arguments = ["predict", str(writeVolume(ct, folder / "ct.nrrd"))]
+    if lungs is not None:
+        arguments += ["--lungs", str(writeLungs(lungs, folder))]
+    if model:
+        arguments += ["--model", model]
+    return [*arguments, "--device", device, "--threshold", repr(float(threshold)), "--out", str(folder / RESULTS)]
+
+
+def segmentationArguments(ct, folder: Path) -> list[str]:
+    """Write the CT into ``folder`` and give the arguments of ``dlctpm segment``."""
+    return ["segment", str(writeVolume(ct, folder / "ct.nrrd")), "--out", str(folder / "lungs.nrrd")]
+
+
+def segmentationNode(ct, folder: Path) -> slicer.vtkMRMLSegmentationNode:
+    """Bring the lungs that the engine found into the scene, beside the CT.
+
+    Raises:
+        NodeError: the CT was removed meanwhile, or the lungs cannot be read.
+    """
+    if not isInScene(ct):
+        raise NodeError(_("The CT was removed while its lungs were found; nothing was kept."))
+    lungs = _lungs(folder / "lungs.nrrd", f"{ct.GetName()} lungs", ct)
+    display.showLungs3D(lungs, visible=False)
+    display.placeBeside(ct, [lungs])
+    return lungs
+
+
+def predictionNodes(ct, folder: Path) -> PredictionNodes:
+    """Bring the results of a prediction into the scene, beside the CT in the subject hierarchy.
+
+    Raises:
+        NodeError: the CT was removed meanwhile, or a result cannot be read.
+    """
+    if not isInScene(ct):
+        raise NodeError(_("The CT was removed while its perfusion was computed; nothing was kept."))
+    results = folder / RESULTS
+    result = json.loads((results / "result.json").read_text(encoding="utf-8"))
+    name = f"{ct.GetName()} perfusion"
+    perfusion = readVolume(results / "perfusion.nrrd", slicer.mrmlScene.GenerateUniqueName(name))
+    lungs = _lungs(results / "lungs.nrrd", f"{perfusion.GetName()}: lungs", perfusion)
+    table = regionsTable(result["regions"], f"{perfusion.GetName()}: regions")
+    report = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{perfusion.GetName()}: report")
+    report.SetText((results / "report.html").read_text(encoding="utf-8"))
+
+    describe(perfusion, result)
+    for role, node in ((LUNGS_ROLE, lungs), (CT_ROLE, ct), (TABLE_ROLE, table), (REPORT_ROLE, report)):
+        perfusion.SetNodeReferenceID(role, node.GetID())
+    display.setPerfusionDisplay(perfusion)
+    display.showLungs3D(lungs, visible=False)
+    display.placeBeside(ct, (perfusion, lungs, table, report))
+    return PredictionNodes(perfusion, lungs, table, result)
+
+
+def _lungs(path: Path, name: str, reference) -> slicer.vtkMRMLSegmentationNode:
+    labels = readVolume(path, "lungs", "vtkMRMLLabelMapVolumeNode")
+    try:
+        return lungsFromLabels(labels, name, reference)
+    finally:
+        slicer.mrmlScene.RemoveNode(labels)
+
+
+def describe(perfusion, result: dict) -> None:
+    """Keep what made the map as node attributes: model, settings, warnings, the whole of ``result.json``."""
+    model = result["model"]
+    for key, value in (
+        ("Made", "perfusion"),
+        ("Model", model["name"]),
+        ("ModelVersion", model["version"]),
+        ("ModelSha256", model["sha256"]),
+        ("IntendedUse", model["intended_use"]),
+        ("Settings", json.dumps(result["settings"])),
+        ("Device", result["device"]),
+        ("Result", json.dumps(result)),
+        ("ResearchUseOnly", result["research_use_only"]),
+    ):
+        perfusion.SetAttribute(f"DLCTPM.{key}", str(value))
+
+
+def resultOf(perfusion) -> dict:
+    """The ``result.json`` that a perfusion map keeps; empty for any other volume."""
+    text = perfusion.GetAttribute("DLCTPM.Result") if perfusion is not None else None
+    return json.loads(text) if text else {}
+
+
+def partOf(perfusion, role: str):
+    """A node that belongs to a perfusion map, by one of the roles above; None where it is gone."""
+    return perfusion.GetNodeReference(role) if perfusion is not None else None
+
+
+def lungsOf(perfusion) -> slicer.vtkMRMLSegmentationNode:
+    """The lungs that a map was made in.
+
+    Raises:
+        NodeError: they were removed, or the volume is not such a map.
+    """
+    lungs = partOf(perfusion, LUNGS_ROLE)
+    if lungs is None:
+        raise NodeError(
+            _("The lungs of {name} are not in the scene; predict again.").format(
+                name=perfusion.GetName() if perfusion is not None else _("no map")
+            )
+        )
+    return lungs

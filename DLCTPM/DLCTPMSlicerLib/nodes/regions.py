@@ -1,0 +1,186 @@
+"""The region table at any threshold, by the engine's own function on the nodes' voxels."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from DLCTPMSlicerLib.engine.command import engineEnvironment, pythonProgram
+from DLCTPMSlicerLib.nodes.files import ijkToWorld, nrrdHeader
+from DLCTPMSlicerLib.nodes.lung_nodes import REGION_TAG, regionArray
+
+SAME_GRID = 1e-6
+"""Largest difference of two grids' matrices (mm) that still counts as none."""
+LABELS = 1 << 16
+MEASURE = """
+import json, sys
+import SimpleITK as sitk
+from DLCTPMLib.function.regions import MeasuredRegions
+images = [sitk.ReadImage(f"{sys.argv[1]}/{name}.nrrd") for name in ("perfusion", "lungs")]
+measured = MeasuredRegions(*images).sort()
+print(json.dumps({f"{step / 100:.2f}": measured.table(step / 100) for step in range(1, 100)}))
+"""
+"""What the child process runs: a table for every step of the threshold slider."""
+
+
+class RegionMeasure:
+    """The regions of a map and the lungs made with it, at every step of the threshold slider.
+
+    ``start`` begins in the background: a thread writes map and labels slice by slice, a child process measures, so
+    that the panel is never kept waiting. ``ready`` tells when it is through; then ``table`` answers at once.
+    """
+
+    def __init__(self, perfusion: slicer.vtkMRMLScalarVolumeNode, lungs: slicer.vtkMRMLSegmentationNode):
+        self.state = stateOf(perfusion, lungs)
+        self._box = LungBox(perfusion, lungs)
+        self._process: subprocess.Popen | None = None
+        self._tables: dict[str, dict] | None = None
+        self._cancelled = False
+        self._thread = threading.Thread(target=self._measure, daemon=True)
+
+    def start(self) -> RegionMeasure:
+        """Begin; nothing of the scene is touched from the thread."""
+        self._thread.start()
+        return self
+
+    def cancel(self) -> None:
+        """Stop it: the panel is going."""
+        self._cancelled = True
+        if self._process is not None:
+            self._process.kill()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is through."""
+        return not self._thread.is_alive()
+
+    def table(self, threshold: float) -> dict[str, dict] | None:
+        """The region table at a step of the slider; None between steps, or where the child process failed."""
+        return (self._tables or {}).get(f"{threshold:.2f}") if round(threshold, 2) == threshold else None
+
+    def _measure(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="dlctpm-", dir=slicer.app.temporaryPath) as folder:
+            self._box.write(Path(folder))
+            self._box = None
+            if self._cancelled:
+                return
+            self._process = subprocess.Popen(
+                [pythonProgram(), "-c", MEASURE, folder],
+                env=engineEnvironment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+            )
+            told, problem = self._process.communicate()
+        if self._process.returncode == 0:
+            self._tables = json.loads(told)
+        elif not self._cancelled:
+            logging.warning("Measuring the regions failed: %s", problem)
+
+
+class LungBox:
+    """A map and the CIP labels of its lungs, in the box of the lungs, without the scene."""
+
+    def __init__(self, perfusion, lungs):
+        self._values = slicer.util.arrayFromVolume(perfusion)
+        self._toLps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijkToWorld(perfusion)
+        self._layers = _layers(perfusion, lungs)
+        self.first = np.min([start for start, _, _ in self._layers], axis=0)
+        self._last = np.max([start + labels.shape for start, labels, _ in self._layers], axis=0)
+
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """Where it lies in the map (k, j, i)."""
+        return tuple(slice(a, b) for a, b in zip(self.first, self._last, strict=True))
+
+    def regions(self) -> Iterator[np.ndarray]:
+        """The CIP regions in the box, slice by slice (j, i), 0 outside the lungs."""
+        for k in range(self.first[0], self._last[0]):
+            regions = np.zeros(self._last[1:] - self.first[1:], np.uint16)
+            for start, labels, regionOf in self._layers:
+                if start[0] <= k < start[0] + len(labels):
+                    found = regionOf[labels[k - start[0]]]
+                    j, i = start[1:] - self.first[1:]
+                    part = regions[j : j + found.shape[0], i : i + found.shape[1]]
+                    np.copyto(part, found, where=found > 0)
+            yield regions
+
+    def write(self, folder: Path) -> None:
+        """Write ``perfusion.nrrd`` and ``lungs.nrrd`` slice by slice, so that other threads get their turn."""
+        self._write(folder / "perfusion.nrrd", iter(self._values[self.box]), self._values.dtype)
+        self._write(folder / "lungs.nrrd", self.regions(), np.dtype(np.uint16))
+
+    def _write(self, path: Path, slices: Iterator[np.ndarray], dtype: np.dtype) -> None:
+        origin = self._toLps @ [*self.first[::-1], 1.0]
+        header = nrrdHeader((self._last - self.first)[::-1], dtype, np.c_[self._toLps[:, :3], origin])
+        with path.open("wb") as file:
+            file.write(header)
+            for part in slices:
+                file.write(np.ascontiguousarray(part, dtype.newbyteorder("<")).tobytes())
+
+
+def stateOf(perfusion: slicer.vtkMRMLScalarVolumeNode, lungs: slicer.vtkMRMLSegmentationNode) -> tuple:
+    """Changes when a measure of these nodes no longer holds."""
+    return perfusion.GetID(), perfusion.GetImageData().GetMTime(), lungs.GetID(), lungs.GetSegmentation().GetMTime()
+
+
+def regionTable(
+    perfusion: slicer.vtkMRMLScalarVolumeNode, lungs: slicer.vtkMRMLSegmentationNode, threshold: float
+) -> dict[str, dict]:
+    """``DLCTPMLib.functional_regions.region_table`` of a map and the lungs made with it, worked out here and now."""
+    import SimpleITK as sitk
+
+    from DLCTPMLib.function.regions import region_table
+
+    with tempfile.TemporaryDirectory(prefix="dlctpm-", dir=slicer.app.temporaryPath) as folder:
+        LungBox(perfusion, lungs).write(Path(folder))
+        images = [sitk.ReadImage(str(Path(folder) / name)) for name in ("perfusion.nrrd", "lungs.nrrd")]
+    return region_table(*images, threshold)
+
+
+def _layers(perfusion, lungs) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The segmentation's label images where they lie on the map's grid: first voxel (k, j, i), labels, and the CIP
+    region of every label; nothing is copied. A segmentation on another grid is brought over first."""
+    segmentation = lungs.GetSegmentation()
+    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    layers = []
+    for index in range(segmentation.GetNumberOfLayers(name)):
+        image = segmentation.GetLayerDataObject(index, name)
+        if not _onGrid(image, perfusion):
+            regions = regionArray(lungs, perfusion)
+            return [(np.zeros(3, int), regions, np.arange(regions.max() + 1, dtype=np.uint16))]
+        first, last = np.array(image.GetExtent()).reshape(3, 2).T
+        if (last < first).any():
+            continue
+        labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape((last - first + 1)[::-1])
+        regionOf = np.zeros(LABELS, np.uint16)
+        for segmentId in segmentation.GetSegmentIDsForLayer(index, name):
+            segment, region = segmentation.GetSegment(segmentId), vtk.reference("0")
+            segment.GetTag(REGION_TAG, region)
+            regionOf[segment.GetLabelValue()] = int(str(region))
+        layers.append((first[::-1], labels, regionOf))
+    return layers or [(np.zeros(3, int), np.zeros((1, 1, 1), np.uint8), np.zeros(1, np.uint16))]
+
+
+def _onGrid(image, perfusion) -> bool:
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    ofImage = slicer.util.arrayFromVTKMatrix(matrix)
+    perfusion.GetIJKToRASMatrix(matrix)
+    if np.abs(ofImage - slicer.util.arrayFromVTKMatrix(matrix)).max() > SAME_GRID:
+        return False
+    first, last = np.array(image.GetExtent()).reshape(3, 2).T
+    size = np.array(perfusion.GetImageData().GetDimensions())
+    return bool((first >= 0).all() and (last < size).all())

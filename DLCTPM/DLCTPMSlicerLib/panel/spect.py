@@ -1,0 +1,159 @@
+"""The panel's comparison with a SPECT: registration by any of three programs, evaluation, metrics table."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+from DLCTPMSlicerLib.nodes import display, spect_steps
+from DLCTPMSlicerLib.nodes.comparison import CHART_ROLE, DIFFERENCE_ROLE, showDifference, showHistogram
+from DLCTPMSlicerLib.nodes.files import isInScene, removeNode
+from DLCTPMSlicerLib.nodes.prediction import CT_ROLE, LUNGS_ROLE, partOf, resultOf
+from DLCTPMSlicerLib.nodes.result_tables import fillWidget
+from DLCTPMSlicerLib.panel.inputs import greyItems
+from DLCTPMSlicerLib.programs.registrations import registrations
+
+SPECT_OPACITY = 0.5
+
+
+class SpectPart:
+    """Behaviour of the widgets in "Compare with SPECT"."""
+
+    def __init__(self, panel):
+        self.panel, self.ui = panel, panel.ui
+        self._running, self._table = None, None
+        self._others = registrations()
+        self.ui.registrationEngineComboBox.addItem(_("DL-CTPM engine"))
+        for program in self._others:
+            self.ui.registrationEngineComboBox.addItem(program.label())
+        self.refresh()
+        self.ui.registerButton.clicked.connect(self.register)
+        self.ui.evaluateButton.clicked.connect(self.evaluate)
+        self.ui.differenceButton.clicked.connect(self.showDifference)
+        self.ui.histogramButton.clicked.connect(self.showHistogram)
+        self.ui.registrationEngineComboBox.currentIndexChanged.connect(self._programChosen)
+
+    def close(self) -> None:
+        """Stop a registration that runs."""
+        if self._running is not None:
+            self._running.cancel()
+
+    def refresh(self) -> None:
+        """See again which programs there are; the others are greyed and their tooltips say why."""
+        greyItems(self.ui.registrationEngineComboBox, ["", *(program.unavailable() for program in self._others)])
+
+    def update(self, idle: bool) -> None:
+        """Follow the parameters."""
+        parameters = self.panel.parameters
+        perfusion = parameters.perfusionVolume
+        hasSpect = parameters.spectVolume is not None
+        registers = parameters.registration.name != "none"
+        self.ui.registerButton.enabled = idle and hasSpect and registers and self._ct() is not None
+        self.ui.evaluateButton.enabled = idle and hasSpect and bool(resultOf(perfusion))
+        self.ui.evaluateButton.toolTip = self._whyNot() or _(
+            "Measure how well the perfusion map agrees with the SPECT; it is registered first if it is not yet."
+        )
+        self.ui.registrationEngineComboBox.enabled = registers
+        self.ui.initialTransformSelector.enabled = registers and self._program() is not None
+        self.ui.differenceButton.enabled = partOf(perfusion, DIFFERENCE_ROLE) is not None
+        self.ui.histogramButton.enabled = partOf(perfusion, CHART_ROLE) is not None
+        table = partOf(perfusion, spect_steps.METRICS_ROLE)
+        if table is not self._table:
+            self._table = table
+            fillWidget(self.ui.metricsTable, table)
+
+    def _whyNot(self) -> str:
+        parameters = self.panel.parameters
+        if not resultOf(parameters.perfusionVolume):
+            return _("Predict perfusion first.")
+        return _("Choose a SPECT first.") if parameters.spectVolume is None else ""
+
+    def register(self) -> None:
+        """What "Register" does: move the SPECT and show it over the CT."""
+        ct, spect = self._ct(), self.panel.parameters.spectVolume
+        self._register(then=lambda: display.showSpect(ct, spect, SPECT_OPACITY))
+
+    def evaluate(self) -> None:
+        """What "Evaluate" does: register first where the SPECT lies under no transform yet."""
+        parameters = self.panel.parameters
+        if parameters.registration.name != "none" and parameters.spectVolume.GetParentTransformNode() is None:
+            self._register(then=lambda: self._compare(_("Cancelled; the SPECT stays registered.")))
+        else:
+            self._compare()
+
+    def showDifference(self) -> None:
+        """What "Difference" does."""
+        showDifference(self.panel.parameters.perfusionVolume, self.panel.parameters.opacity)
+
+    def showHistogram(self) -> None:
+        """What "Joint histogram" does."""
+        showHistogram(self.panel.parameters.perfusionVolume)
+
+    def _ct(self):
+        """The CT that the map was made from; the chosen one while there is no map."""
+        parameters = self.panel.parameters
+        return partOf(parameters.perfusionVolume, CT_ROLE) or parameters.ctVolume
+
+    def _program(self):
+        """The chosen program; None for the engine."""
+        index = self.ui.registrationEngineComboBox.currentIndex
+        return self._others[index - 1] if index > 0 else None
+
+    def _programChosen(self, _index: int) -> None:
+        if self.panel.parameters is not None:
+            self.panel.update()
+
+    def _register(self, then) -> None:
+        parameters = self.panel.parameters
+        ct, spect, kind = self._ct(), parameters.spectVolume, parameters.registration.name
+        program = self._program()
+        if program is not None:
+            self._registerBy(program, ct, spect, kind, then)
+            return
+        lungs = partOf(parameters.perfusionVolume, LUNGS_ROLE)
+        self.panel.run(
+            _("Registering the SPECT…"),
+            lambda **callbacks: self.panel.logic.startRegistration(ct, spect, kind, lungs, **callbacks),
+            lambda transform: then(),
+            _("SPECT registered; look at it over the CT."),
+        )
+
+    def _registerBy(self, program, ct, spect, kind: str, then) -> None:
+        if self.panel.activity.busy:
+            return
+        before = spect.GetTransformNodeID()
+        spect.SetAndObserveTransformNodeID(None)
+
+        def done(transform, error: str) -> None:
+            self._running = None
+            if transform is not None and not isInScene(spect):
+                removeNode(transform)
+                error = _("The SPECT was removed while it was registered; nothing was kept.")
+            elif transform is not None:
+                spect.SetAndObserveTransformNodeID(transform.GetID())
+                self.panel.activity.end(_("SPECT registered; look at it over the CT."))
+                then()
+                return
+            elif isInScene(spect):
+                spect.SetAndObserveTransformNodeID(before)
+            if error:
+                self.panel.activity.fail(error)
+            else:
+                self.panel.activity.end(_("Cancelled; the scene is as before."))
+
+        self._running = program
+        self.panel.activity.begin(_("{program} is registering…").format(program=program.label()), program.cancel)
+        program.start(ct, spect, kind, self.panel.parameters.initialTransform, done)
+
+    def _compare(self, cancelled: str = "") -> None:
+        parameters = self.panel.parameters
+        if parameters is None:
+            return
+        perfusion, spect, ct = parameters.perfusionVolume, parameters.spectVolume, self._ct()
+        model, threshold = self.panel.inputs.model(), parameters.threshold
+        self.panel.run(
+            _("Comparing with the SPECT…"),
+            lambda **callbacks: self.panel.logic.startEvaluation(perfusion, spect, ct, model, threshold, **callbacks),
+            lambda table: self.panel.results.showComparison(perfusion),
+            _("Compared with the SPECT. Research use only."),
+            cancelled,
+        )

@@ -1,0 +1,55 @@
+"""``dlctpm benchmark``: the engine against a plain reference of the same method."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from DLCTPMLib.common.console import say
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.progress import Progress
+
+_OF_TRAINING = ("network", "channels", "grid", "batch_size", "precision", "device")
+
+
+def run(options: argparse.Namespace, progress: Progress) -> None:
+    """Time every stage, print the table, write ``benchmark.json``; or the same for a step of training."""
+    given = {name: getattr(options, name) for name in _OF_TRAINING if getattr(options, name) is not None}
+    if options.train:
+        _train(options, given, progress)
+        return
+    if given:
+        raise InputError(f"--{next(iter(given)).replace('_', '-')}: goes with --train, leave it out or add --train")
+    from DLCTPMTrainingLib.benchmark.mapping import BenchmarkSettings, run_benchmark, table
+
+    out = Path(options.out)
+    report = run_benchmark(BenchmarkSettings(), out, progress)
+    say(options, f"{table(report)}\nOn a simulated CT; figures in {out / 'benchmark.json'}")
+
+
+def _train(options: argparse.Namespace, given: dict, progress: Progress) -> None:
+    from DLCTPMLib.networks.registry import ARCHITECTURES, PAPER, network_settings
+    from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+    from DLCTPMTrainingLib.benchmark.training import (
+        FILE,
+        TrainingBenchmarkSettings,
+        run_training_benchmark,
+        training_table,
+    )
+    from DLCTPMTrainingLib.cli.train import whole_numbers
+    from DLCTPMTrainingLib.training.loop import TrainingSettings
+
+    name = given.pop("network", PAPER)
+    network = {"architecture": name, "input_channels": len(ARCHITECTURES[name].inputs)}
+    if "channels" in given:
+        network["channels"] = whole_numbers(given.pop("channels"), "--channels")
+    if "grid" in given:
+        grid = PreprocessingSettings(grid_shape=whole_numbers(given.pop("grid"), "--grid"))
+        given["grid_shape"] = grid.grid_shape
+    training = {key: given.pop(key) for key in ("batch_size", "precision") if key in given}
+    settings = TrainingBenchmarkSettings(
+        network=network_settings(network), training=TrainingSettings(**training), **given
+    )
+    out = Path(options.out)
+    report = run_training_benchmark(settings, out, progress)
+    say(options, f"{training_table(report)}\nOn noise in the shape of lungs; figures in {out / FILE}")

@@ -1,0 +1,94 @@
+"""``dlctpm cohort simulate`` and ``dlctpm cohort check``: virtual patients, and the faults of a cohort's table.
+
+With ``--ct-folder`` the patients' CTs and lungs are real and only perfusion and SPECT are simulated; the cohort then
+holds a copy of each CT that it uses, and of where it came from no more than the file's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections import Counter
+from dataclasses import replace
+
+from DLCTPMLib.common.console import say
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.progress import Progress, teller
+
+
+def run(options: argparse.Namespace, progress: Progress) -> None:
+    """Simulate the patients that are not there yet, then write the table."""
+    from DLCTPMTrainingLib.cohorts.simulate import simulate_cohort
+
+    if options.workers is not None and options.workers < 1:
+        raise InputError(f"--workers {options.workers}: give 1 or more")
+    workers = min(options.workers or os.cpu_count() or 1, options.patients)
+    asked = (options.patients, options.seed, options.out, progress, workers)
+
+    def adjust(settings):
+        return replace(settings, spect=options.spect)
+
+    if options.ct_folder is not None:
+        from DLCTPMTrainingLib.cohorts.on_real_cts import simulate_on_real_cts
+
+        if options.dicom:
+            raise InputError(
+                "--dicom is for virtual patients' CTs; leave it out with --ct-folder, whose CTs are real"
+            )
+        table = simulate_on_real_cts(options.ct_folder, *asked, adjust)
+        progress("Done", 1.0)
+        say(options, f"{options.patients} patients with real CTs and simulated perfusion and SPECT, table in {table}")
+        return
+    table = simulate_cohort(*asked, adjust, options.dicom)
+    progress("Done", 1.0)
+    dicom = f", with DICOM in {table.with_name('cohort_dicom.csv')}" if options.dicom else ""
+    say(options, f"{options.patients} simulated patients, table in {table}{dicom}")
+
+
+def check(options: argparse.Namespace, progress: Progress) -> None:
+    """Say what is wrong with each line of a cohort's table and with its images; a program is told ``check``.
+
+    Raises:
+        InputError: after everything has been told, if anything is wrong.
+    """
+    from DLCTPMTrainingLib.cohorts.table import read_rows
+    from DLCTPMTrainingLib.study.check import check_cohort
+    from DLCTPMTrainingLib.study.plan import SplitSettings
+
+    rows, faults = read_rows(options.cohort)
+    found = check_cohort(rows, SplitSettings() if options.study and rows else None, progress)
+    table = [str(fault).removeprefix(f"{options.cohort}, ") for fault in faults]
+    report = {
+        **_description(rows),
+        "problems": sorted(table + found.problems, key=_line_number),
+        "warnings": sorted(found.warnings, key=_line_number),
+    }
+    progress("Checked", 1.0)
+    teller(progress)(check=report)
+    say(options, "\n".join([*report["problems"], *report["warnings"], f"{len(rows)} patients can be used"]))
+    if report["problems"]:
+        count = len(report["problems"])
+        raise InputError(
+            f"{options.cohort} has {count} fault{'s' * (count > 1)}; mend the lines named and check again"
+        )
+
+
+def _description(rows: list) -> dict:
+    """Who the patients are, counted."""
+    sexes = Counter(row.sex.upper()[:1] for row in rows)
+    return {
+        "patients": len(rows),
+        "women": sexes["F"],
+        "men": sexes["M"],
+        "diagnoses": dict(Counter(row.diagnosis for row in rows if row.diagnosis).most_common()),
+        "without_lungs": sum(row.lungs is None for row in rows),
+        "simulated": sum(row.simulated for row in rows),
+        "real_cts": sum(row.real_ct for row in rows),
+    }
+
+
+def _line_number(sentence: str) -> int:
+    """The number of "line 12: …", by which faults are put in order."""
+    found = re.match(r"lines? (\d+)", sentence)
+    return int(found[1]) if found else 0

@@ -1,0 +1,274 @@
+"""One patient against the SPECT, with everything that the study's tables and figures are made of.
+
+Each patient's figures are one small JSON file, written once: a study that is cut off goes on with the next patient.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from DLCTPMLib.agreement.comparison import MODEL, SpectComparison, on_spect_grid
+from DLCTPMLib.agreement.metrics import UndefinedMetricError, dice, spearman, ssim_map
+from DLCTPMLib.agreement.scores import agreement_of
+from DLCTPMLib.agreement.spect_grid import SpectGrid
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.stopwatch import Stopwatch
+from DLCTPMLib.labels.chest_regions import LEFT, LOBES, LUNG, RIGHT, SIDES, display_name, is_region, region_of
+from DLCTPMLib.mapping.mapping import Chest, map_lungs
+from DLCTPMLib.networks.inference import Predictor
+from DLCTPMLib.networks.parts import PerfusionNetwork
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, network_inputs
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
+from DLCTPMTrainingLib.common.files import read_json, write_json
+from DLCTPMTrainingLib.study.preparation import Patient, PatientImages
+from DLCTPMTrainingLib.training.evaluation import rows_of
+
+THRESHOLDS = tuple(round(0.30 + 0.03 * step, 2) for step in range(21))
+"""Thresholds between low- and high-functional lung at which DSC is drawn; 0.66 is one of them."""
+CALIBRATION_BINS = 20
+JOINT_BINS, JOINT_TOP = 60, 1.5
+MapLung = Callable[[np.ndarray], np.ndarray]
+"""From the images of one lung to its relative perfusion."""
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A patient's map beside the SPECT, for the pictures."""
+
+    images: PatientImages
+    perfusion: sitk.Image
+    comparison: SpectComparison
+
+
+def evaluate_patients(
+    patients: Iterable[Patient],
+    networks: Sequence[PerfusionNetwork],
+    preprocessing: PreprocessingSettings,
+    device: torch.device,
+    folder: Path,
+    progress: Progress = silent,
+) -> list[dict]:
+    """Every patient's figures, computed or read back from ``folder``; see ``figures_of``.
+
+    Several ``networks`` are an ensemble; there may be none where nothing is left to compute.
+    """
+    patients = list(patients)
+    predictor = MeanOfNetworks(networks, device)
+    results = []
+    for number, patient in enumerate(patients):
+        path = folder / f"{patient.row.patient_id}.json"
+        if not path.is_file():
+            progress(f"Comparing patient {patient.row.patient_id} with the SPECT", number / len(patients))
+            write_json(path, figures_of(patient, map_patient(patient, predictor, preprocessing)))
+        results.append(read_json(path))
+    return results
+
+
+class MeanOfNetworks:
+    """The mean of several networks' maps of a lung; of one network, its map."""
+
+    def __init__(self, networks: Sequence[PerfusionNetwork], device: torch.device):
+        self._predictors = [Predictor(network, device) for network in networks]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Relative perfusion 0…1 of one lung, as ``Predictor`` gives it."""
+        maps = [predictor(images) for predictor in self._predictors]
+        return maps[0] if len(maps) == 1 else np.mean(maps, axis=0, dtype=np.float32)
+
+
+def seconds_a_map(
+    patients: Sequence[Patient],
+    networks: Sequence[PerfusionNetwork],
+    preprocessing: PreprocessingSettings,
+    device: torch.device,
+) -> float:
+    """Median time from CT and lungs in memory to the map on the CT's grid, after one map that is not counted."""
+    predictor, seconds = MeanOfNetworks(networks, device), []
+    for patient in [patients[0], *patients]:
+        images = patient.load()
+        start = time.perf_counter()
+        chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
+        chest.to_ct(map_lungs(chest, preprocessing, predictor, Stopwatch(), silent))
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[1:]))
+
+
+def map_patient(patient: Patient, predictor: MapLung, preprocessing: PreprocessingSettings) -> Mapped:
+    """Map one patient and bring map, baselines and SPECT together.
+
+    Raises:
+        InputError: naming the patient whose images cannot be used.
+    """
+    try:
+        images = patient.load()
+        chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
+        cells = map_lungs(chest, preprocessing, predictor, Stopwatch(), silent)
+        perfusion = chest.to_ct(cells)
+        comparison = on_spect_grid(
+            perfusion,
+            images.spect,
+            images.lungs,
+            images.transform,
+            ct=images.ct,
+            bundle_preprocessing=preprocessing,
+        )
+    except InputError as error:
+        raise InputError(f"patient {patient.row.patient_id}: {error}") from error
+    return Mapped(images, perfusion, comparison)
+
+
+def figures_of(patient: Patient, mapped: Mapped) -> dict:
+    """What is kept of one patient.
+
+    Returns:
+        ``rows`` (as ``training.evaluation``: scope, part, prediction, metrics), ``other_hir`` (each lung's metrics
+        under the HIR scope not chosen), ``thresholds`` (DSC of both lungs by threshold), ``joint`` (joint histogram),
+        ``calibration`` (voxels, sum of the SPECT and of the map by bins of the map) and ``shares`` (percent of the
+        perfusion of both lungs by region: ``spect`` and ``map``).
+    """
+    comparison = mapped.comparison
+    joint, _ = comparison.joint_histogram(bins=JOINT_BINS, top=JOINT_TOP)
+    agreement = agreement_of(comparison)
+    return {
+        "patient_id": patient.row.patient_id,
+        "diagnosis": patient.row.diagnosis,
+        "rows": rows_of(patient.row, agreement),
+        "other_hir": [
+            {"patient_id": patient.row.patient_id, "scope": side, **agreement[side]["other_hir_scope"]}
+            for side in SIDES
+        ],
+        "thresholds": dice_by_threshold(comparison),
+        "joint": joint.tolist(),
+        "calibration": calibration_sums(comparison),
+        "shares": region_shares(mapped),
+    }
+
+
+def dice_by_threshold(comparison: SpectComparison) -> dict[str, list[float | None]]:
+    """DSC of high- and low-functional lung in both lungs at each of ``THRESHOLDS``; None where it has no value."""
+    lung = comparison.masks["lungs"]
+    prediction, reference = comparison.predictions[MODEL][lung], comparison.reference()[lung]
+    curves: dict[str, list[float | None]] = {"high": [], "low": []}
+    for threshold in THRESHOLDS:
+        for name, a, b in (
+            ("high", prediction > threshold, reference > threshold),
+            ("low", prediction <= threshold, reference <= threshold),
+        ):
+            try:
+                curves[name].append(dice(a, b))
+            except UndefinedMetricError:
+                curves[name].append(None)
+    return curves
+
+
+def calibration_sums(comparison: SpectComparison) -> dict[str, list[float]]:
+    """Voxels, summed map and summed SPECT (clipped to 0…1 as the target) in equal bins of the map."""
+    lung = comparison.masks["lungs"]
+    prediction = comparison.predictions[MODEL][lung].astype(float)
+    reference = np.clip(comparison.reference()[lung], 0, 1).astype(float)
+    bins = np.clip((prediction * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    return {
+        "voxels": np.bincount(bins, minlength=CALIBRATION_BINS).tolist(),
+        "map": np.bincount(bins, prediction, CALIBRATION_BINS).tolist(),
+        "spect": np.bincount(bins, reference, CALIBRATION_BINS).tolist(),
+    }
+
+
+def region_shares(mapped: Mapped) -> dict[str, dict[str, float]]:
+    """Percent of both lungs' perfusion in each lung and, where the mask has them, each lobe.
+
+    The SPECT's share is its counts weighted with the part of every SPECT voxel that is the region; the map's is its
+    sum over the region on the CT's grid. The map stops at 1, so its shares lie nearer to the shares of volume.
+    """
+    images = mapped.images
+    labels, values = patient_array(images.lungs), patient_array(mapped.perfusion)
+    ct, spect = PatientAxes.of(images.lungs), PatientAxes.of(images.spect)
+    counts = np.clip(mapped.comparison.spect, 0, None).astype(float)
+    grid = SpectGrid.of(images.lungs, images.spect, images.transform)
+    whole = float((grid.lung * counts).sum()), float(values[is_region(labels, LUNG)].sum())
+    shares = {}
+    regions = region_of(labels)
+    lobes = [lobe for lobe in sorted(LOBES) if (regions == int(lobe)).any()]
+    empty = np.zeros(labels.shape, bool)
+    for name, part, regions_of_side in zip(SIDES, (grid.right, grid.left), (RIGHT, LEFT), strict=True):
+        inside = is_region(labels, regions_of_side)
+        shares[name] = float((part * counts).sum()), float(values[inside].sum())
+    for lobe in lobes:
+        inside = regions == int(lobe)
+        part = SpectGrid.of_masks(inside, empty, ct, spect, images.transform).right
+        shares[display_name(lobe)] = float((part * counts).sum()), float(values[inside].sum())
+    return {
+        name: {"spect": 100 * pair[0] / whole[0], "map": 100 * pair[1] / whole[1]}
+        for name, pair in shares.items()
+        if whole[0] > 0 and whole[1] > 0
+    }
+
+
+def curve_of(
+    patients: Iterable[Patient],
+    networks: dict[int, PerfusionNetwork],
+    preprocessing: PreprocessingSettings,
+    device: torch.device,
+    folder: Path,
+    progress: Progress = silent,
+) -> list[dict]:
+    """R and SSIM of every lung at every kept epoch, on the SPECT's grid as in the final evaluation (Fig. 4a, b).
+
+    Returns:
+        one dict a lung and epoch: ``patient_id``, ``scope``, ``epoch``, ``r_spearman``, ``ssim``.
+    """
+    patients = list(patients)
+    predictors = {epoch: Predictor(network, device) for epoch, network in networks.items()}
+    rows = []
+    for number, patient in enumerate(patients):
+        path = folder / f"{patient.row.patient_id}.json"
+        if not path.is_file():
+            progress(f"Following patient {patient.row.patient_id} through the epochs", number / len(patients))
+            write_json(path, _curve_of_patient(patient, predictors, preprocessing))
+        rows += read_json(path)
+    return rows
+
+
+def _curve_of_patient(
+    patient: Patient, predictors: dict[int, Predictor], preprocessing: PreprocessingSettings
+) -> list[dict]:
+    images = patient.load()
+    chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
+    lungs = {
+        side: network_inputs(grid.down(chest.hu), grid.mask, preprocessing) for side, grid in chest.grids.items()
+    }
+    grid = SpectGrid.of(images.lungs, images.spect, images.transform)
+    comparison, rows = None, []
+    for epoch, predictor in predictors.items():
+        perfusion = chest.to_ct({side: predictor(images) for side, images in lungs.items()})
+        if comparison is None:
+            comparison = on_spect_grid(
+                perfusion, images.spect, images.lungs, images.transform, bundle_preprocessing=preprocessing
+            )
+        now = replace(comparison, predictions={MODEL: grid.mean_over_lung(perfusion)})
+        rows += [
+            {"patient_id": patient.row.patient_id, "scope": side, "epoch": epoch, **lung_r_and_ssim(now, side)}
+            for side in chest.grids
+        ]
+    return rows
+
+
+def lung_r_and_ssim(comparison: SpectComparison, side: str) -> dict[str, float | None]:
+    """R and SSIM of one lung alone: the two of ``agreement_of`` that are followed through the epochs."""
+    lung = comparison.masks[side]
+    prediction = np.where(lung, comparison.predictions[MODEL], 0)
+    reference = np.where(lung, comparison.reference(), 0)
+    try:
+        r = spearman(prediction[lung], reference[lung])
+    except UndefinedMetricError:
+        r = None
+    similarity = ssim_map(np.clip(prediction, 0, 1), np.clip(reference, 0, 1))
+    return {"r_spearman": r, "ssim": float(similarity[lung].mean()) if lung.any() else None}

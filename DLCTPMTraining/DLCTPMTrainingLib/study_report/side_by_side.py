@@ -1,0 +1,215 @@
+"""Side by side: the main network, its alternatives, the ensemble of the folds, the baselines and the paper.
+
+The best is chosen by validation alone, before anybody looks at the test set's column.
+"""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+
+from DLCTPMLib.agreement.comparison import MODEL
+from DLCTPMLib.agreement.scores import BASELINE_NAMES
+from DLCTPMLib.networks.registry import ARCHITECTURES, NetworkSettings, build_network
+from DLCTPMLib.results.report import MISSING
+from DLCTPMTrainingLib.common.drawing import GRAY, GREEN, PURPLE, panels
+from DLCTPMTrainingLib.common.patient_origin import Origin
+from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, summary
+from DLCTPMTrainingLib.study.study import StudyResults
+from DLCTPMTrainingLib.study_report.numbers import CORE, WHOLE, is_acute_embolism, predictions_of, values_of
+from DLCTPMTrainingLib.study_report.tables import PAPER, Table, interval_text
+
+NETWORK, ENSEMBLE, BASELINE = "network", "ensemble", "baseline"
+COLUMNS = {
+    "validation": ("R, validation folds", "r_spearman", WHOLE),
+    "r": ("R", "r_spearman", WHOLE),
+    "ssim": ("SSIM", "ssim", WHOLE),
+    "dsc_low": ("DSC low", "dsc_low", WHOLE),
+    "dsc_high": ("DSC high", "dsc_high", WHOLE),
+    "core": ("R, core", "r_spearman", CORE),
+    "acute": ("R, acute embolism", "r_spearman", WHOLE),
+    "acute_validation": ("R, acute embolism, validation", "r_spearman", WHOLE),
+}
+"""What is compared: title, metric, part of the lung. Validation by name, else the test set; all per lung."""
+_PAPER = {"validation": PAPER["validation"]["r_spearman"], "r": PAPER["test"]["r_spearman"]} | {
+    name: PAPER["test"][name] for name in ("ssim", "dsc_low", "dsc_high")
+}
+
+
+def side_by_side(results: StudyResults) -> dict:
+    """Every row's numbers.
+
+    Returns:
+        ``rows`` by key ("main", names of the alternatives, "ensemble", baselines): ``title``, ``kind``,
+        ``parameters`` (None for a baseline) and a ``summary`` for each of ``COLUMNS``; ``best``, the key of the
+        network with the highest mean R of the validation lungs; ``folds`` and ``failed``, the alternatives that
+        diverged.
+    """
+    settings = results.plan.statistics
+    validation = [patient for fold in results.validation for patient in fold]
+    main = results.chosen.network
+    rows = {"main": _row(main, validation, results.test, settings)}
+    for name, arm in results.alternatives.items():
+        watched = [patient for fold in arm.validation for patient in fold]
+        rows[name] = _row(arm.choice.network, watched, arm.test, settings)
+    folds = len(results.split.folds)
+    rows["ensemble"] = {
+        "title": f"mean of the {folds} folds' networks",
+        "kind": ENSEMBLE,
+        "parameters": folds * parameters_of(main),
+        **_figures([], results.ensemble, MODEL, settings),
+    }
+    for name in predictions_of(results.test)[1:]:
+        rows[name] = {
+            "title": BASELINE_NAMES.get(name, name),
+            "kind": BASELINE,
+            "parameters": None,
+            **_figures(validation, results.test, name, settings),
+        }
+    networks = {
+        name: row["validation"]["mean"]
+        for name, row in rows.items()
+        if row["kind"] == NETWORK and row["validation"]["mean"] is not None
+    }
+    return {
+        "rows": rows,
+        "best": max(networks, key=networks.get) if networks else None,
+        "folds": folds,
+        "failed": dict(results.failed),
+    }
+
+
+def parameters_of(settings: NetworkSettings) -> int:
+    """Weights of a network that training changes."""
+    with torch.device("meta"):
+        return sum(weights.numel() for weights in build_network(settings).parameters())
+
+
+def _row(network: NetworkSettings, validation: list[dict], test: list[dict], settings: StatisticsSettings) -> dict:
+    return {
+        "title": ARCHITECTURES[network.ARCHITECTURE].title,
+        "kind": NETWORK,
+        "parameters": parameters_of(network),
+        **_figures(validation, test, MODEL, settings),
+    }
+
+
+def _figures(validation: list[dict], test: list[dict], prediction: str, settings: StatisticsSettings) -> dict:
+    acute = {"acute": test, "acute_validation": validation}
+    figures = {}
+    for name, (_, metric, part) in COLUMNS.items():
+        patients = validation if name == "validation" else test
+        if name in acute:
+            patients = [p for p in acute[name] if is_acute_embolism(p["diagnosis"])]
+        found = values_of(patients, metric, prediction, part=part)
+        figures[name] = summary(found.values, found.patients, settings)
+    return figures
+
+
+def side_by_side_table(numbers: dict, seconds: dict[str, float]) -> Table:
+    """The headline table.
+
+    Args:
+        numbers: of ``numbers_of``.
+        seconds: how long a map takes, by row; "" is the main network's.
+    """
+    found = numbers["side_by_side"]
+    rows, emphasis = [], []
+    for place, (name, row) in enumerate(found["rows"].items()):
+        if name == found["best"]:
+            emphasis.append(place)
+        time = seconds.get("" if name == "main" else name)
+        cells = [
+            f"{row['title']} (best on validation)" if name == found["best"] else row["title"],
+            MISSING if row["parameters"] is None else f"{row['parameters']:,}".replace(",", " "),
+            MISSING if time is None else f"{time:.1f}",
+        ]
+        rows.append([*cells, *(_cell(row[column]) for column in COLUMNS)])
+    rows += [[f"{name} (diverged)", *[MISSING] * (2 + len(COLUMNS))] for name in found["failed"]]
+    rows.append(["paper, 62 lungs of 31 real patients, mean ± SD", MISSING, MISSING]
+                + [_PAPER.get(column, MISSING) for column in COLUMNS])  # fmt: skip
+    return Table(
+        "side-by-side",
+        "Side by side: same split, same folds, same budget",
+        ["mean of the lungs [95 % interval]", "parameters", "s a map", *(_title(name, found) for name in COLUMNS)],
+        rows,
+        tuple(emphasis),
+        NOTE,
+    )
+
+
+NOTE = (
+    "Test set unless it says validation; intervals bootstrapped over patients. The alternatives have the settings "
+    "that the search had chosen on the main network. The best is chosen by the mean R of the validation folds "
+    "alone. The ensemble cannot be chosen so: each of its networks has seen the validation patients of the "
+    "others; it is shown on the test set and chosen by nobody. A map must not win by geometry: see the core, "
+    "where edge blur no longer helps, and acute embolism, whose defects leave no trace in the CT, so that every "
+    "map must fail there. s a map: from CT and lungs in memory to the map, on this machine. The paper's patients "
+    "are others; its figures are for orientation."
+)
+
+
+def as_markdown(table: Table, origin: Origin) -> str:
+    """A table for a README."""
+    said = f"*{origin.tag}*" if origin.real_people else "*simulated* patients"
+    title = f"**{table.title}**" + (f" ({said})" if origin.simulated else "")
+    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return f"{title}\n\n{text}\n\n{table.note}\n"
+
+
+def side_by_side_figure(numbers: dict) -> Figure:
+    """Every row's mean with its interval; the networks purple, the best filled."""
+    found = numbers["side_by_side"]
+    shown = [name for name in COLUMNS if any(row[name]["mean"] is not None for row in found["rows"].values())]
+    figure, axes = panels(len(shown), width=1.9, height=1.1 + 0.32 * len(found["rows"]))
+    for axis, column in zip(axes, shown, strict=True):
+        for place, (name, row) in enumerate(found["rows"].items()):
+            value = row[column]
+            if value["mean"] is None:
+                continue
+            colour = {NETWORK: PURPLE, ENSEMBLE: GREEN, BASELINE: GRAY}[row["kind"]]
+            if value["interval"]:
+                axis.plot(value["interval"], [place, place], color=colour, linewidth=1)
+            fill = colour if name == found["best"] else "white"
+            axis.plot([value["mean"]], [place], "o", color=colour, markerfacecolor=fill, markersize=4.5)
+        axis.set_title("\n".join(_title(column, found).split(", ")), fontsize=7.5)
+        axis.set(ylim=(len(found["rows"]) - 0.5, -0.5))
+        names = [row["title"] for row in found["rows"].values()] if axis is axes[0] else [""] * len(found["rows"])
+        axis.set_yticks(range(len(found["rows"])), names, fontsize=7)
+        axis.tick_params(axis="x", labelsize=6.5)
+    return figure
+
+
+def side_by_side_words(found: dict) -> list[str]:
+    """Which network is the best on validation, and what the test set says of it."""
+    best, rows = found["best"], found["rows"]
+    networks = [name for name, row in rows.items() if row["kind"] == NETWORK]
+    if best is None or len(networks) < 2:
+        return []
+    row = rows[best]
+    sentences = [
+        f"Of {len(networks)} networks under the same budget the {row['title']} is the best on the validation folds "
+        f"(R {_cell(row['validation'])}); on the test set, which had no part in the choice, its R is "
+        f"{_cell(row['r'])}, in the core {_cell(row['core'])}."
+    ]
+    others = [f"{rows[name]['title']} {_cell(rows[name]['r'])}" for name in networks if name != best]
+    sentences.append(
+        f"The others' R on the test set: {'; '.join(others)}. The mean of the {found['folds']} folds' networks has "
+        f"{_cell(rows['ensemble']['r'])}; it cannot be chosen by cross-validation."
+    )
+    sentences += [f"{name} diverged and has no figures." for name in found["failed"]]
+    return sentences
+
+
+def _title(column: str, found: dict) -> str:
+    """A column's title; how many patients had acute embolism belongs into it."""
+    title = COLUMNS[column][0]
+    if not column.startswith("acute"):
+        return title
+    count = found["rows"]["main"][column]["patients"]
+    return f"{title}, {count} patient{'s' * (count != 1)}"
+
+
+def _cell(found: dict) -> str:
+    return interval_text(found["mean"], found["interval"])

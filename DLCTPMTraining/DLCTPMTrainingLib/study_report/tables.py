@@ -1,0 +1,378 @@
+"""The tables of a study, the paper's own column beside ours wherever the paper gives a figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, field
+
+from DLCTPMLib.agreement.comparison import MODEL
+from DLCTPMLib.agreement.metrics import SSIM_CONVENTION
+from DLCTPMLib.agreement.scores import BASELINE_NAMES
+from DLCTPMLib.results.report import MISSING
+from DLCTPMTrainingLib.cohorts.table import TABLE_1, WOMEN_OF_73
+from DLCTPMTrainingLib.study_report.numbers import CORE, LUNG, PATIENT, WHOLE
+from DLCTPMTrainingLib.training.evaluation import HEADLINE, TITLES
+
+PAPER = {
+    "test": {
+        "r_spearman": "0.673 ± 0.173",
+        "ssim": "0.764 ± 0.070",
+        "dsc_high": "0.818 ± 0.075",
+        "dsc_low": "0.650 ± 0.106",
+    },
+    "validation": {"r_spearman": "0.691 ± 0.143", "ssim": "0.770 ± 0.070"},
+    "without": {"r_spearman": "0.698 ± 0.139", "ssim": "0.746 ± 0.071"},
+}
+"""The paper's figures (Ren et al. 2021): 62 test lungs of 31 patients, four validation folds, without PH."""
+
+ABOVE_PAPER = {
+    ("r_spearman", "0.5"): "85 %",
+    ("r_spearman", "0.7"): "56 %",
+    ("dsc_high", "0.6"): "98 %",
+    ("dsc_high", "0.7"): "94 %",
+    ("dsc_low", "0.6"): "71 %",
+    ("dsc_low", "0.7"): "35 %",
+}
+RANGE_PAPER = {"dsc_high": "0.582 to 0.926", "dsc_low": "0.241 to 0.821"}
+TESTS_PAPER = {
+    ("validation", "r_spearman"): "p = 0.2212",
+    ("validation", "ssim"): "p = 0.5037",
+    ("sides", "r_spearman"): "p = 0.876",
+    ("sides", "ssim"): "p = 0.4047",
+}
+OUTLIERS_PAPER = {"r_spearman": "3 of 62", "ssim": "1 of 62"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is shown.
+
+    Attributes:
+        name: file name without ending.
+        title: above it.
+        columns, rows: the cells, texts.
+        emphasis: indices of rows that stand out.
+        note: below it.
+    """
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    emphasis: tuple[int, ...] = field(default=())
+    note: str = ""
+
+    def as_csv(self) -> str:
+        """Comma-separated text with the title in no line of it."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+
+def all_tables(numbers: dict) -> list[Table]:
+    """Every table that the study has numbers for, in the report's order."""
+    tables = [
+        characteristics(numbers),
+        headline(numbers, LUNG),
+        headline(numbers, PATIENT),
+        against_the_paper(numbers),
+        advantage(numbers),
+        tests(numbers),
+        folds(numbers),
+        outliers(numbers),
+        diagnoses(numbers),
+        percentages(numbers),
+    ]
+    if numbers["search"]:
+        tables.append(search(numbers))
+    if numbers["without"]:
+        tables.append(without(numbers))
+    return tables
+
+
+def characteristics(numbers: dict) -> Table:
+    """Table 1 of the paper for this cohort."""
+    found = numbers["characteristics"]
+    n = found["n"]
+    rows = [
+        ["Men", *_count(found["men"], n), "24", "32.9 %"],
+        ["Women", *_count(found["women"], n), str(WOMEN_OF_73), "67.1 %"],
+        ["Age (mean ± SD)", _mean_sd(found["age_mean"], found["age_sd"], 0), "", "67 ± 14", ""],
+    ]
+    for name, (paper, _) in TABLE_1.items():
+        count = found["diagnoses"].get(name, 0)
+        rows.append([name, *_count(count, n), str(paper), f"{100 * paper / 73:.1f} %"])
+    note = f"Others: {', '.join(found['others'])}." if found["others"] else ""
+    columns = [f"Patients (n = {n})", "number", "percent", "paper (n = 73)", "percent"]
+    return Table("table-1", "Table 1: patient characteristics", columns, rows, note=note)
+
+
+def headline(numbers: dict, unit: str) -> Table:
+    """Model, hard cases, baselines and paper on one page: whole lung and core."""
+    test, validation = numbers["test"][unit], numbers["validation"][unit]
+    what = "lungs" if unit == LUNG else "patients"
+    rows = [_headline_row("DL-CTPM, test set", test.get(MODEL))]
+    for part in ("test", "validation"):
+        acute = numbers["acute_embolism"][part][unit]
+        if acute:
+            name = "test set" if part == "test" else "validation folds"
+            rows.append(_headline_row(f"– acute embolism only, {name}", acute[MODEL]))
+    if len(rows) == 1:
+        rows.append(["– acute embolism only (no such patient)", "0", *[MISSING] * 7])
+    if unit == LUNG:
+        rows.append(_other_hir_row(numbers["other_hir"]))
+    rows.append(_headline_row("DL-CTPM, validation folds", validation.get(MODEL)))
+    rows += [
+        _headline_row(BASELINE_NAMES.get(name, name), figures) for name, figures in test.items() if name != MODEL
+    ]
+    emphasis = (0,)
+    if unit == LUNG:
+        for name, count, which in (
+            ("paper, test set", "62", "test"),
+            ("paper, validation folds", "84", "validation"),
+        ):
+            figures = [PAPER[which].get(m, MISSING) for m in HEADLINE]
+            rows.append([name, count, figures[0], MISSING, figures[1], MISSING, *figures[2:]])
+    columns = ["mean ± SD [95 % interval]", what, "R", "R, core", "SSIM", "SSIM, core", "DSC high", "DSC low", "κ"]
+    note = (
+        "Each map in the reference lungs on the SPECT's own grid. The core is each lung eroded by two SPECT voxels, "
+        "where edge blur no longer helps. Intervals: bootstrap over patients. In acute embolism the defects leave no "
+        "trace in the CT: no CT method can see them, and the map is expected to fail there. "
+        f"SSIM: {SSIM_CONVENTION}."
+    )
+    title = "Headline: per lung, as in the paper" if unit == LUNG else "Headline: per patient, both lungs together"
+    return Table(f"headline-per-{unit}", title, columns, rows, emphasis, note)
+
+
+def against_the_paper(numbers: dict) -> Table:
+    """Every figure that the paper gives, ours beside it."""
+    model = numbers["test"][LUNG][MODEL][WHOLE]
+    validation = numbers["validation"][LUNG][MODEL][WHOLE]
+    rows = [
+        [f"{TITLES[m]}, test", summary_text(model[m]), PAPER["test"][m]]
+        for m in ("r_spearman", "ssim", "dsc_high", "dsc_low")
+    ]
+    rows += [[f"{TITLES[m]}, range", _range(model[m]), paper] for m, paper in RANGE_PAPER.items()]
+    rows += [
+        [f"test lungs with {TITLES[m]} above {limit}", f"{model[m]['above'][limit]:.0f} %", paper]
+        for (m, limit), paper in ABOVE_PAPER.items()
+    ]
+    rows += [
+        [f"{TITLES[m]}, validation", summary_text(validation[m]), paper] for m, paper in PAPER["validation"].items()
+    ]
+    for (which, metric), paper in TESTS_PAPER.items():
+        if which == "validation":
+            p = numbers["validation_against_test"][metric]["lungs"]["p"]
+            rows.append([f"{TITLES[metric]}, validation against test", p_text(p), paper])
+        else:
+            rows.append(
+                [f"{TITLES[metric]}, right against left", p_text(numbers["right_against_left"][metric]["p"]), paper]
+            )
+    for metric, paper in OUTLIERS_PAPER.items():
+        cases = numbers["outliers"]["test"][metric]["cases"]
+        rows.append([f"{TITLES[metric]}, outliers beyond 1.5 IQR", f"{len(cases)} of {model[metric]['n']}", paper])
+    if numbers["without"]:
+        retrained = numbers["without"]["retrained"]
+        rows += [
+            [f"{TITLES[m]}, trained without {numbers['without']['diagnosis']}", summary_text(retrained[m]), paper]
+            for m, paper in PAPER["without"].items()
+        ]
+    return Table("paper", "Figures of the paper", ["", "this study", "paper"], rows)
+
+
+def advantage(numbers: dict) -> Table:
+    """The model less each baseline, whole lung and core."""
+    rows = []
+    for part, words in ((WHOLE, ""), (CORE, ", core")):
+        for name, figures in numbers["advantage"][part].items():
+            rows.append(
+                [f"{BASELINE_NAMES.get(name, name)}{words}", str(figures["r_spearman"]["n"])]
+                + [summary_text(figures[m], signed=True) for m in HEADLINE]
+            )
+    columns = ["model less", "lungs", *(TITLES[m] for m in HEADLINE)]
+    note = "Mean of the differences lung by lung ± SD [95 % interval, bootstrap over patients]; test set."
+    return Table("advantage", "What the model is better by", columns, rows, note=note)
+
+
+def tests(numbers: dict) -> Table:
+    """The tests of METHOD.md §5."""
+    rows = []
+    for metric, figures in numbers["validation_against_test"].items():
+        for unit, words in (("lungs", "Student's t, lungs (as the paper)"), ("patients", "Welch's t, patient means")):
+            figure = figures[unit]
+            rows.append([f"{TITLES[metric]}: validation against test", words, _signed(figure["difference"]),
+                         _t(figure), p_text(figure["p"])])  # fmt: skip
+    for metric, figure in numbers["right_against_left"].items():
+        rows.append([f"{TITLES[metric]}: right against left", f"paired t, {figure['pairs']} patients",
+                     _signed(figure["difference"]), _t(figure), p_text(figure["p"])])  # fmt: skip
+        words = "not decided" if figure["equivalent"] is None else (
+            "equivalent" if figure["equivalent"] else "equivalence not shown")  # fmt: skip
+        interval = figure["interval_90"]
+        shown = MISSING if interval is None else f"90 %: {interval[0]:+.3f} to {interval[1]:+.3f}".replace("-", "−")
+        how = f"equivalence within ± {figure['margin']:g} (TOST): {words}"
+        rows.append([f"{TITLES[metric]}: right against left", how, shown, "", p_text(figure["p_equivalence"])])
+    columns = ["comparison", "test", "difference", "t (degrees of freedom)", "p"]
+    note = "A large p is no proof of equality; the equivalence test is. Nothing is corrected for the number of tests."
+    return Table("tests", "Tests", columns, rows, note=note)
+
+
+def folds(numbers: dict) -> Table:
+    """Every validation fold by itself."""
+    rows = [_row(f"fold {k + 1}", figures) for k, figures in enumerate(numbers["folds"])]
+    return Table("folds", "Validation folds", ["fold", "lungs", *(TITLES[m] for m in HEADLINE)], rows)
+
+
+def outliers(numbers: dict) -> Table:
+    """Every lung beyond the fences, by name; none was dropped anywhere."""
+    rows = []
+    for part, metrics in numbers["outliers"].items():
+        for metric, found in metrics.items():
+            limits = f"{_number(found['low'])} to {_number(found['high'])}"
+            rows += [
+                [part, TITLES[metric], case["patient_id"], case["scope"], _number(case["value"]), limits]
+                for case in found["cases"]
+            ]
+    columns = ["set", "metric", "patient", "lung", "value", "fences"]
+    note = "Beyond 1.5 interquartile ranges from the quartiles. They are listed, never dropped." + (
+        "" if rows else " There is none."
+    )
+    return Table("outliers", "Outliers", columns, rows, note=note)
+
+
+def diagnoses(numbers: dict) -> Table:
+    """The model and geometry by diagnosis, in the test set and in the validation folds."""
+    rows = []
+    for name, parts in numbers["diagnoses"].items():
+        for part, figures in parts.items():
+            if figures[MODEL]["r_spearman"]["n"]:
+                model = figures[MODEL]
+                rows.append([name, part, str(model["r_spearman"]["patients"]), str(model["r_spearman"]["n"])]
+                            + [summary_text(model[m], interval=False) for m in HEADLINE]
+                            + [summary_text(figures["geometry"]["r_spearman"], interval=False)])  # fmt: skip
+    columns = ["diagnosis", "set", "patients", "lungs", *(TITLES[m] for m in HEADLINE), "R of geometry"]
+    return Table("diagnoses", "By diagnosis", columns, rows)
+
+
+def percentages(numbers: dict) -> Table:
+    """Bland–Altman figures of the shares of perfusion."""
+    rows = []
+    for region, found in numbers["bland_altman"].items():
+        limits = found["limits"]
+        shown = MISSING if limits is None else f"{limits[0]:+.1f} to {limits[1]:+.1f}".replace("-", "−")
+        rows.append([region, str(found["n"]), _signed(found["bias"], 1), shown, _signed(found["slope"], 2)])
+    columns = ["region", "patients", "bias (points)", "95 % limits of agreement", "slope"]
+    note = (
+        "Map less SPECT, in percentage points of the perfusion of both lungs. The map stops at 1, so its shares are "
+        "compressed towards the shares of volume: a negative slope shows it."
+    )
+    return Table("percentages", "Shares of perfusion by lung and lobe", columns, rows, note=note)
+
+
+def without(numbers: dict) -> Table:
+    """Retraining without a diagnosis, and the subgroup."""
+    found = numbers["without"]
+    rows = [
+        _row(f"trained and tested without {found['diagnosis']}", found["retrained"]),
+        _row("trained on all, tested on the same patients", found["same patients"]),
+        _row(f"trained on all, tested on {found['diagnosis']} only", found["excluded patients"]),
+    ]
+    columns = ["", "lungs", *(TITLES[m] for m in HEADLINE)]
+    return Table("without", f"Without {found['diagnosis']}", columns, rows)
+
+
+def search(numbers: dict) -> Table:
+    """The settings that were tried."""
+    trials = numbers["search"]
+    rows = [
+        [trial["label"], str(trial["epochs"]), *map(_number, trial["r"]), _number(trial["mean"])] for trial in trials
+    ]
+    columns = ["setting", "epochs", *(f"fold {k + 1}" for k in range(len(trials[0]["r"]))), "mean"]
+    note = (
+        "Mean R of the validation lungs on the network's grid, not the R of the other tables; the highest won. "
+        "A dash: the training diverged."
+    )
+    return Table("search", "Settings tried in the search", columns, rows, note=note)
+
+
+def _headline_row(name: str, figures: dict | None) -> list[str]:
+    if not figures:
+        return [name, "0", *[MISSING] * 7]
+    whole, core = figures[WHOLE], figures[CORE]
+    cells = [whole["r_spearman"], core["r_spearman"], whole["ssim"], core["ssim"]]
+    cells += [whole[m] for m in ("dsc_high", "dsc_low", "kappa")]
+    return [name, str(whole["ssim"]["n"]), *map(summary_text, cells)]
+
+
+def _other_hir_row(found: dict) -> list[str]:
+    """The same maps against the SPECT divided by the HIR of the scope that was not chosen."""
+    words = "each lung's own HIR" if found["hir_scope"] == "lung" else "the patient's HIR"
+    cells = [summary_text(found["r_spearman"]), MISSING, summary_text(found["ssim"]), MISSING]
+    cells += [summary_text(found[m]) for m in ("dsc_high", "dsc_low", "kappa")]
+    return [f"– SPECT divided by {words}, test set", str(found["ssim"]["n"]), *cells]
+
+
+def _row(name: str, figures: dict) -> list[str]:
+    return [str(name), str(figures["ssim"]["n"]), *(summary_text(figures[m]) for m in HEADLINE)]
+
+
+def summary_text(found: dict, interval: bool = True, signed: bool = False) -> str:
+    """Mean ± SD [95 % interval] of what ``summary`` gives."""
+    if found["mean"] is None:
+        return MISSING
+    form = "+.3f" if signed else ".3f"
+    text = f"{found['mean']:{form}}" + ("" if found["sd"] is None else f" ± {found['sd']:.3f}")
+    if interval and found["interval"]:
+        low, high = found["interval"]
+        text += f" [{low:{form}}, {high:{form}}]"
+    return text.replace("-", "−")
+
+
+def _range(found: dict) -> str:
+    return MISSING if found["mean"] is None else f"{found['minimum']:.3f} to {found['maximum']:.3f}"
+
+
+def _mean_sd(mean: float | None, sd: float | None, digits: int) -> str:
+    if mean is None:
+        return MISSING
+    return f"{mean:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}")
+
+
+def _count(count: int, n: int) -> list[str]:
+    return [str(count), f"{100 * count / n:.1f} %"]
+
+
+def _number(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.3f}".replace("-", "−")
+
+
+def _signed(value: float | None, digits: int = 3) -> str:
+    return MISSING if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _t(figure: dict) -> str:
+    if figure["t"] is None:
+        return MISSING
+    return f"{figure['t']:.2f} ({figure['degrees']:.1f})".replace("-", "−")
+
+
+def p_text(value: float | None) -> str:
+    """A p-value as it is shown."""
+    if value is None:
+        return MISSING
+    return "p < 0.0001" if value < 1e-4 else f"p = {value:.4f}"
+
+
+def difference_text(found: dict) -> str:
+    """Mean [95 % interval] of what ``paired_difference`` gives, signed."""
+    return interval_text(found["difference"], found["interval"], "+.3f")
+
+
+def interval_text(value: float | None, interval: list[float] | None, form: str = ".3f") -> str:
+    """A figure and, where there is one, its interval in brackets."""
+    if value is None:
+        return MISSING
+    text = f"{value:{form}}" + (f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else "")
+    return text.replace("-", "−")

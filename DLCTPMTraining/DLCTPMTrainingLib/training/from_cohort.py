@@ -1,0 +1,113 @@
+"""From a cohort of SPECT/CT pairs to a model bundle: samples, split by patient, training, test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.progress import Progress, Tell, silent, untold, within
+from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMLib.networks.inference import choose_device
+from DLCTPMLib.networks.registry import network_dict
+from DLCTPMTrainingLib.cohorts.table import CohortRow, read_cohort
+from DLCTPMTrainingLib.training.evaluation import evaluate_cohort, write_evaluation
+from DLCTPMTrainingLib.training.from_samples import fitted, packed
+from DLCTPMTrainingLib.training.lung_samples import Samples
+from DLCTPMTrainingLib.training.packaging import read_history, write_bundle
+from DLCTPMTrainingLib.training.plan import TrainingPlan
+from DLCTPMTrainingLib.training.ranks import ranks_of_torchrun
+from DLCTPMTrainingLib.training.sample_file import PatientFacts, SampleSet
+from DLCTPMTrainingLib.training.samples import cached_samples
+
+SAMPLES_SHARE = 0.1
+"""Part of the progress bar that preparing the samples takes."""
+
+
+def train_cohort(plan: TrainingPlan, progress: Progress = silent, tell: Tell = untold) -> Path | None:
+    """Train a model on a cohort, or go on where a cut-off run stopped.
+
+    Started by ``torchrun``, several processes train together; the first prepares the samples, writes and tests.
+
+    Args:
+        plan: what to do.
+        progress: told after every patient prepared and every training step.
+        tell: told ``cohort`` once it is accepted (``patients``, ``simulated``) and every ``epoch`` (an EpochRecord).
+
+    Returns:
+        the folder of the finished model bundle; None on all but the first of several processes.
+    """
+    with ranks_of_torchrun(choose_device(plan.device)) as ranks:
+        ready = ranks.from_first(lambda: prepared(plan, within(progress, 0, SAMPLES_SHARE), tell))
+        network = fitted(plan, ready, ranks, within(progress, SAMPLES_SHARE, 0.9), tell)
+    if not ranks.first:
+        return None
+    folder = packed(plan, ready, network)
+    if plan.test:
+        test_rows = read_cohort(plan.test)
+        results = evaluate_cohort(test_rows, load_bundle(folder), plan.device, within(progress, 0.9, 0.99))
+        write_evaluation(results, plan.out)
+        history = read_history(plan.out)
+        learning = list(ready.learning)
+        write_bundle(plan, ready.patients, ready.samples, learning, network, history, results, test_rows)
+    progress("Model written", 1.0)
+    return folder
+
+
+def export_samples(plan: TrainingPlan, path: Path, progress: Progress = silent) -> SampleSet:
+    """Make a cohort ready for training and write it to one file, for ``train_samples`` on another machine.
+
+    Args:
+        plan: what to do there; ``out`` keeps the samples patient by patient.
+        path: the file.
+        progress: told after every patient prepared.
+    """
+    ready = prepared(plan, progress)
+    ready.save(path)
+    return ready
+
+
+def prepared(plan: TrainingPlan, progress: Progress = silent, tell: Tell = untold) -> SampleSet:
+    """Check the cohort, make its samples or take them from the run's cache, and split its patients."""
+    rows = read_cohort(plan.cohort)
+    if plan.test:
+        _unseen(read_cohort(plan.test), rows, plan)
+    patients = [PatientFacts(row.patient_id, row.diagnosis, row.simulated, row.real_ct) for row in rows]
+    learning, watching = split_patients([row.patient_id for row in rows], plan.validation_share, plan.training.seed)
+    settings = {
+        "name": plan.name,
+        "version": plan.version,
+        "network": network_dict(plan.network),
+        "training": plan.training.to_dict(),
+    }
+    tell(cohort={"patients": len(rows), "simulated": sum(row.simulated for row in rows)})
+    samples = prepared_samples(rows, plan, progress)
+    return SampleSet(samples, patients, learning, watching, plan.preprocessing, settings)
+
+
+def prepared_samples(rows: list[CohortRow], plan: TrainingPlan, progress: Progress) -> Samples:
+    """Samples of every patient of a cohort, from the run's cache where they are already there."""
+    parts = []
+    for number, row in enumerate(rows):
+        progress(f"Preparing patient {row.patient_id}", number / len(rows))
+        files = {"ct": row.ct, "spect": row.spect, **({"lungs": row.lungs} if row.lungs else {})}
+        parts.append(cached_samples(row.patient_id, files, plan.preprocessing, plan.out / "samples"))
+    return Samples.joined(parts)
+
+
+def split_patients(patients: list[str], validation_share: float, seed: int) -> tuple[list[str], list[str]]:
+    """Draw the patients that are only watched: whole patients, never lungs. Returns (training, validation)."""
+    order = np.random.default_rng([seed, 1]).permutation(len(patients))
+    watched = {patients[i] for i in order[: round(validation_share * len(patients))]}
+    return [p for p in patients if p not in watched], [p for p in patients if p in watched]
+
+
+def _unseen(test: list[CohortRow], rows: list[CohortRow], plan: TrainingPlan) -> None:
+    seen = {row.ct.resolve(): row.patient_id for row in rows}
+    for row in test:
+        if row.ct.resolve() in seen:
+            raise InputError(
+                f"{plan.test}, line {row.line}: the CT of {row.patient_id} is also trained on in {plan.cohort}, "
+                "test on patients that training never sees"
+            )

@@ -1,0 +1,102 @@
+"""From cached samples to a model bundle. Needs PyTorch and NumPy, no images and nothing that reads them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from DLCTPMLib.common.atomic_output import whole_file
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.progress import Progress, Tell, silent, untold, within
+from DLCTPMLib.networks.inference import choose_device
+from DLCTPMLib.networks.parts import PerfusionNetwork
+from DLCTPMTrainingLib.training.loop import EpochRecord, train
+from DLCTPMTrainingLib.training.packaging import read_history, write_bundle
+from DLCTPMTrainingLib.training.plan import TrainingPlan
+from DLCTPMTrainingLib.training.ranks import ALONE, Ranks, ranks_of_torchrun
+from DLCTPMTrainingLib.training.sample_file import SampleSet
+from DLCTPMTrainingLib.training.tensorboard_log import TensorBoardLog
+
+
+def train_samples(
+    plan: TrainingPlan, ready: SampleSet, progress: Progress = silent, tell: Tell = untold
+) -> Path | None:
+    """Train a model on samples that are ready, or go on where a cut-off run stopped.
+
+    Args:
+        plan: what to do; its preprocessing is that of the samples.
+        ready: the samples.
+        progress: told after every training step.
+        tell: as in ``train_cohort``.
+
+    Returns:
+        the folder of the finished model bundle; None on all but the first of several processes.
+    """
+    with ranks_of_torchrun(choose_device(plan.device)) as ranks:
+        if ranks.first:
+            tell(cohort=ready.about)
+        network = fitted(plan, ready, ranks, within(progress, 0, 0.98), tell)
+    return packed(plan, ready, network) if ranks.first else None
+
+
+def fitted(
+    plan: TrainingPlan, ready: SampleSet, ranks: Ranks = ALONE, progress: Progress = silent, tell: Tell = untold
+) -> PerfusionNetwork:
+    """Train the network of a plan; the split is kept beside it as ``split.json``."""
+    records: list[EpochRecord] = []
+
+    def tell_epoch(record: EpochRecord) -> None:
+        records.append(record)
+        tell(epoch=asdict(record))
+
+    def tell_step(done: int, steps: int) -> None:
+        last = records[-1] if records else None
+        result = f", validation R {last.validation_r:.3f}" if last and last.validation_r == last.validation_r else ""
+        progress(f"Training, step {done} of {steps}{result}", done / steps)
+
+    with ExitStack() as open_log:
+        if ranks.first:
+            plan.out.mkdir(parents=True, exist_ok=True)
+            split = {"training": list(ready.learning), "validation": list(ready.watching)}
+            with whole_file(plan.out / "split.json") as partial:
+                partial.write_text(json.dumps(split, indent=1))
+            if plan.tensorboard:
+                log = open_log.enter_context(TensorBoardLog(plan.out))
+                tell_epoch = _both(log, tell_epoch)
+        return train(
+            ready.samples.of_patients(ready.learning),
+            ready.samples.of_patients(ready.watching),
+            plan.network,
+            plan.training,
+            plan.out,
+            ranks.device(choose_device(plan.device)),
+            tell_epoch if ranks.first else lambda record: None,
+            tell_step if ranks.first else lambda done, steps: None,
+            ranks,
+        )
+
+
+def packed(plan: TrainingPlan, ready: SampleSet, network: PerfusionNetwork) -> Path:
+    """Write the trained network as a bundle.
+
+    Raises:
+        InputError: if this Python has no safetensors; the training itself is done and kept.
+    """
+    if importlib.util.find_spec("safetensors") is None:
+        raise InputError(
+            f"{plan.out}: the training is done and kept, but without the package safetensors its model cannot be "
+            "written; install it, or copy this folder to where it is, and run the same command again"
+        )
+    return write_bundle(plan, ready.patients, ready.samples, list(ready.learning), network, read_history(plan.out))
+
+
+def _both(first: Callable[[EpochRecord], None], second: Callable[[EpochRecord], None]) -> Callable:
+    def tell(record: EpochRecord) -> None:
+        first(record)
+        second(record)
+
+    return tell

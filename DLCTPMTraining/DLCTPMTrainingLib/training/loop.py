@@ -1,0 +1,264 @@
+"""Training a network (Eq. 3): one loop, read from top to bottom, that a killed run continues bit for bit."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from DLCTPMLib.common.atomic_output import whole_file
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.networks.parts import PerfusionNetwork
+from DLCTPMLib.networks.registry import NetworkSettings, build_network, network_dict
+from DLCTPMTrainingLib.training.augmentation import draw
+from DLCTPMTrainingLib.training.batches import LungBatches
+from DLCTPMTrainingLib.training.lung_samples import Samples
+from DLCTPMTrainingLib.training.ranks import ALONE, Ranks
+from DLCTPMTrainingLib.training.step import TrainingStep, convolutions_for
+from DLCTPMTrainingLib.training.validation import entropy, renew_batch_norm, validate
+
+PLATEAU_CHANGE, PLATEAU_EPOCHS = 0.002, 5
+"""The paper's pilot: training is done when the loss changes by less than 0.2 % for five epochs in a row."""
+DIVERGED = 2 * math.log(2)
+"""Mean loss of an epoch after the first that ends a run: twice that of 0.5 everywhere."""
+_ADVICE = "train again with a lower --learning-rate and another --out"
+
+
+@dataclass(frozen=True)
+class TrainingSettings(StageSettings):
+    """How the network is trained. The paper fixes loss, optimiser and 500 epochs; the rest is chosen here.
+
+    Attributes:
+        epochs: passes over all lungs.
+        batch_size: lungs a step, those of all processes together.
+        learning_rate: Adam's at its highest; it warms up over the first and falls as a cosine over all epochs.
+        jitter: standard deviation of log gamma, by which the contrast of the enhanced CT varies from step to step.
+        movement: standard deviation of the small shift, stretch and turn of every lung from step to step, as a share
+            of half its box and in radians; 0 for none.
+        plateau: stop early by the paper's rule.
+        precision: "auto" (bfloat16 where the processor has it), "fp32" or "bf16".
+        seed: of weights, order, dropout, jitter and movement.
+    """
+
+    WHAT = "training settings"
+
+    epochs: int = 500
+    batch_size: int = 1
+    learning_rate: float = 1e-3
+    jitter: float = 0.1
+    movement: float = 0.0
+    plateau: bool = False
+    precision: str = "auto"
+    seed: int = 2026
+
+    def __post_init__(self):
+        self.require(
+            {
+                "epochs and batch size must be at least 1": min(self.epochs, self.batch_size) >= 1,
+                "the learning rate must be positive": self.learning_rate > 0,
+                "jitter and movement must not be negative": min(self.jitter, self.movement) >= 0,
+                "precision must be auto, fp32 or bf16": self.precision in ("auto", "fp32", "bf16"),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch came to.
+
+    Attributes:
+        epoch: counted from 1.
+        loss: mean training loss, masked BCE.
+        excess: the same less the entropy of the targets, below which BCE with soft labels cannot fall.
+        validation_excess, validation_r: the same, and mean Spearman R of the lungs, on the validation lungs;
+            NaN without any. On the network's grid, hence not the R of a study.
+        seconds: wall time.
+        validation_ssim: mean SSIM of the validation lungs, on the network's grid too; NaN in runs of older versions.
+    """
+
+    epoch: int
+    loss: float
+    excess: float
+    validation_excess: float
+    validation_r: float
+    seconds: float
+    validation_ssim: float = math.nan
+
+
+def train(
+    samples: Samples,
+    validation: Samples | None,
+    network_settings: NetworkSettings,
+    settings: TrainingSettings,
+    run: Path,
+    device: torch.device,
+    tell: Callable[[EpochRecord], None] = lambda record: None,
+    tell_step: Callable[[int, int], None] = lambda done, steps: None,
+    ranks: Ranks = ALONE,
+) -> PerfusionNetwork:
+    """Train a network, or go on with a run that was cut off.
+
+    Each epoch's randomness comes from the seed and the epoch's number alone, and the checkpoint holds weights
+    and optimiser, so on one device a killed run ends with the same weights as one that was left alone. Several
+    processes that share each batch end with the weights of one up to rounding, but for dropout, whose masks
+    differ.
+
+    Args:
+        samples: lungs to learn from.
+        validation: lungs to watch, used for nothing else; None for none.
+        network_settings: the network.
+        settings: the training.
+        run: folder of ``checkpoint.pt`` and ``history.jsonl``.
+        device: where to train.
+        tell: called after every epoch.
+        tell_step: called after every step with the steps done and all steps of the run.
+        ranks: processes that train together; the first writes the files.
+
+    Returns:
+        the trained network on the CPU, its batch-norm statistics taken anew over all lungs.
+
+    Raises:
+        InputError: if there is nothing to train on, a batch has fewer lungs than there are processes, the run was
+            begun with other settings or data, or the loss has diverged or is no longer a number.
+    """
+    if not len(samples):
+        raise InputError("no lungs to train on: give a cohort with at least one usable patient")
+    if settings.batch_size < ranks.count:
+        raise InputError(
+            f"a batch of {settings.batch_size} cannot be shared by {ranks.count} processes, "
+            f"give --batch-size {ranks.count} or more"
+        )
+    torch.manual_seed(settings.seed)
+    with convolutions_for(settings.precision):
+        step = TrainingStep(build_network(network_settings), device, settings.precision, ranks)
+        setup = _setup(samples, network_settings, settings)
+        history = _resume(ranks.from_first(lambda: _stored(run, setup)), step)
+        batches, floor = LungBatches(samples, device), entropy(samples)
+        for epoch in range(len(history) + 1, settings.epochs + 1):
+            if settings.plateau and on_plateau([record.loss for record in history]):
+                break
+            start = time.perf_counter()
+            loss = _epoch(step, batches, settings, epoch, ranks, run, tell_step)
+            watched = validate(step.network, validation, device, settings.precision, ranks)
+            seconds = time.perf_counter() - start
+            record = EpochRecord(epoch, loss, loss - floor, watched.excess, watched.r, seconds, watched.ssim)
+            history.append(record)
+            if ranks.first:
+                _save(run, setup, step, history)
+            tell(record)
+        network = step.network
+        if ranks.count > 1:  # as it was built, without what the processes share
+            network = build_network(network_settings).to(device=device, memory_format=batches.layout)
+            network.load_state_dict(step.network.state_dict())
+        renew_batch_norm(network, samples, device, settings.precision)
+    return network.cpu().eval()
+
+
+def _epoch(
+    step: TrainingStep,
+    batches: LungBatches,
+    settings: TrainingSettings,
+    epoch: int,
+    ranks: Ranks,
+    run: Path,
+    tell_step: Callable[[int, int], None],
+) -> float:
+    """One pass over all lungs; returns the mean loss of its steps.
+
+    Order, contrast and movement are drawn alike by all processes, dropout by each for itself. A loss is looked at
+    one step later, while a GPU works on the next.
+    """
+    chance = torch.Generator().manual_seed(_seed(settings.seed, epoch))
+    order = torch.randperm(len(batches), generator=chance)
+    augmentation = draw(len(batches), settings.jitter, settings.movement, chance)
+    torch.manual_seed(_seed(settings.seed, epoch, ranks.rank + 1))
+    step.network.train()
+    losses: list[Tensor] = []
+    steps = math.ceil(len(batches) / settings.batch_size)
+    for number, lungs in enumerate(order.split(settings.batch_size), (epoch - 1) * steps):
+        chosen = ranks.share(lungs)
+        losses.append(step(batches(chosen, augmentation.of(chosen)), learning_rate(settings, steps, number)))
+        if losses[:-1]:
+            _check(losses[-2].item(), epoch, run)
+        tell_step(number + 1, steps * settings.epochs)
+    _check(losses[-1].item(), epoch, run)
+    loss = float(torch.stack(losses).cpu().double().mean())
+    if epoch > 1 and loss > DIVERGED:
+        raise InputError(
+            f"{run}: the loss has diverged, it is {loss:.2f} in epoch {epoch} where 0.5 everywhere would give "
+            f"{math.log(2):.2f}, {_ADVICE}"
+        )
+    return loss
+
+
+def _check(loss: float, epoch: int, run: Path) -> None:
+    if not math.isfinite(loss):
+        raise InputError(f"{run}: the loss is not a number any more in epoch {epoch}, {_ADVICE}")
+
+
+def learning_rate(settings: TrainingSettings, steps: int, step: int) -> float:
+    """Adam's rate at a step, counted from 0; an epoch has so many steps."""
+    warm = min(1.0, (step + 1) / min(steps, 100))
+    return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / (steps * settings.epochs)))
+
+
+def on_plateau(losses: list[float]) -> bool:
+    """The paper's rule: less than 0.2 % of change for five epochs in a row."""
+    recent = losses[-PLATEAU_EPOCHS - 1 :]
+    return len(recent) > PLATEAU_EPOCHS and all(
+        abs(now - before) < PLATEAU_CHANGE * before for before, now in pairwise(recent)
+    )
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _setup(samples: Samples, network_settings: NetworkSettings, settings: TrainingSettings) -> dict:
+    lungs = [f"{patient} {side}" for patient, side in zip(samples.patient, samples.side, strict=True)]
+    return {"network": network_dict(network_settings), "training": settings.to_dict(), "lungs": lungs}
+
+
+def _save(run: Path, setup: dict, step: TrainingStep, history: list[EpochRecord]) -> None:
+    state = {
+        "setup": json.dumps(setup),
+        "history": json.dumps([asdict(record) for record in history]),
+        "network": step.network.state_dict(),
+        "optimizer": step.optimizer.state_dict(),
+    }
+    with whole_file(run / "checkpoint.pt") as partial:
+        torch.save(state, partial)
+    lines = "".join(json.dumps(asdict(record)) + "\n" for record in history)
+    with whole_file(run / "history.jsonl") as partial:
+        partial.write_text(lines.replace("NaN", "null"), encoding="utf-8")
+
+
+def _stored(run: Path, setup: dict) -> dict | None:
+    """The checkpoint of a run that is continued; None for a new one, whose folder is made."""
+    path = run / "checkpoint.pt"
+    run.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True)  # opens tensors only, never code
+    if json.loads(state["setup"]) != setup:
+        raise InputError(
+            f"{path}: was begun with other settings or other patients, give another --out or the same settings"
+        )
+    return state
+
+
+def _resume(state: dict | None, step: TrainingStep) -> list[EpochRecord]:
+    if state is None:
+        return []
+    step.network.load_state_dict(state["network"])
+    step.optimizer.load_state_dict(state["optimizer"])
+    return [EpochRecord(**record) for record in json.loads(state["history"])]

@@ -1,0 +1,121 @@
+"""From SPECT/CT pairs to training samples: a pair is preprocessed once and kept in 8 bits.
+
+Training then reads nothing but these small arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from DLCTPMLib.agreement.spect_grid import SpectGrid
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.labels.chest_regions import SIDES
+from DLCTPMLib.lungs.masks import read_lungs
+from DLCTPMLib.lungs.segmentation import segment_lungs
+from DLCTPMLib.mapping.mapping import Chest
+from DLCTPMLib.preprocessing.enhancement import (
+    PreprocessingSettings,
+    high_intensity_reference,
+    network_inputs,
+    standardise_spect,
+)
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
+from DLCTPMTrainingLib.training.lung_samples import FULL_SCALE, Samples
+
+CACHE_VERSION = 2
+"""Raised whenever this file changes what a sample holds."""
+
+
+def samples_of_pair(
+    patient_id: str,
+    ct: sitk.Image,
+    lungs: sitk.Image,
+    spect: sitk.Image,
+    settings: PreprocessingSettings,
+    transform: sitk.Transform | None = None,
+) -> Samples:
+    """Preprocess one patient (Fig. 2a): each lung's images and standardised SPECT.
+
+    Args:
+        patient_id: goes with both lungs, so that patients and never lungs are split.
+        ct: HU.
+        lungs: CIP values on the CT's grid.
+        spect: perfusion SPECT on its own grid.
+        settings: preprocessing; HIR is taken on the SPECT's own grid (``hir_scope``).
+        transform: maps CT points to SPECT points; identity if None.
+
+    Raises:
+        InputError: if there is no lung, or no activity in it.
+    """
+    chest = Chest(ct, lungs, settings.grid_shape)
+    references = high_intensity_references(lungs, spect, settings, transform)
+    voxel_ml = PatientAxes.of(ct).voxel_ml
+    lungs_of_patient = []
+    for side, grid in chest.grids.items():
+        hu = grid.down(chest.hu)
+        counts = grid.down_crop(chest.crop_of(side, spect, transform))
+        target = np.where(grid.mask, standardise_spect(counts, references[side], settings), 0)
+        values = (
+            patient_id,
+            side,
+            _bytes(network_inputs(hu, grid.mask, settings)),
+            _bytes(target),
+            grid.mask,
+            np.count_nonzero(grid.inside) * voxel_ml,
+            float(hu[grid.mask].mean()),
+        )
+        lungs_of_patient.append(values)
+    return Samples(*map(np.array, zip(*lungs_of_patient, strict=True)))
+
+
+def high_intensity_references(
+    lungs: sitk.Image, spect: sitk.Image, settings: PreprocessingSettings, transform: sitk.Transform | None = None
+) -> dict[str, float]:
+    """HIR of Eq. 2 for each lung, by ``hir_scope`` the same number for both or one each."""
+    grid = SpectGrid.of(lungs, spect, transform)
+    counts = patient_array(spect)
+    parts = dict(zip(SIDES, (grid.right, grid.left), strict=True))
+    if settings.hir_scope == "patient":
+        reference = high_intensity_reference(counts[grid.lung >= 0.5], settings.hir_percentile)
+        return dict.fromkeys(parts, reference)
+    return {
+        side: high_intensity_reference(counts[part >= 0.5], settings.hir_percentile)
+        for side, part in parts.items()
+        if (part >= 0.5).any()
+    }
+
+
+def cached_samples(patient_id: str, files: dict[str, Path], settings: PreprocessingSettings, cache: Path) -> Samples:
+    """Samples of a patient whose images lie in files; computed only when a file or a setting has changed.
+
+    Args:
+        patient_id: the patient.
+        files: ``ct``, ``spect`` and, where there is one, ``lungs`` (else they are found in the CT) and ``transform``.
+        settings: preprocessing.
+        cache: folder of the kept samples.
+    """
+    key = hashlib.sha256(json.dumps([CACHE_VERSION, settings.to_dict()], sort_keys=True).encode())
+    for name, path in sorted(files.items()):
+        key.update(name.encode())
+        key.update(hashlib.sha256(path.read_bytes()).digest())
+    kept = cache / f"{patient_id}-{key.hexdigest()[:16]}.npz"
+    if kept.is_file():
+        return Samples.load(kept)
+    ct = sitk.ReadImage(str(files["ct"]))
+    transform = sitk.ReadTransform(str(files["transform"])) if "transform" in files else None
+    try:
+        lungs = (read_lungs(files["lungs"], ct) if "lungs" in files else segment_lungs(ct)).labels
+        samples = samples_of_pair(patient_id, ct, lungs, sitk.ReadImage(str(files["spect"])), settings, transform)
+    except InputError as error:
+        raise InputError(f"patient {patient_id}: {error}") from error
+    samples.save(kept)
+    return samples
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.rint(values * FULL_SCALE).astype(np.uint8)
