@@ -58,7 +58,7 @@ def chest_files(tmp_path_factory) -> dict[str, str]:
 
 def _with_small_chest(code: str, folder: Path) -> str:
     """What a program prints that may import ``small_chest`` and gets the folder."""
-    paths = [REPOSITORY / "Testing" / "Python", REPOSITORY / "DLCTPM"]
+    paths = [REPOSITORY / "Testing" / "helpers", REPOSITORY / "DLCTPM"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     command = [sys.executable, "-c", code, str(folder)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.inference import Predictor, choose_device
+from DLCTPMTrainingLib.study.contact_sheet import contact_sheet
 from DLCTPMTrainingLib.study.evaluation import Mapped, map_patient
 from DLCTPMTrainingLib.study.study import StudyResults
 from DLCTPMTrainingLib.study_report import case_figures as study_case_figures
@@ -50,7 +51,7 @@ def all_pictures(results: StudyResults, numbers: dict) -> list[Picture]:
                 lambda: study_method_figures.flow_chart(results), narrow=True),
         Picture("contact-sheet", "Every patient: coronal CT, the SPECT's colours over it, the lung mask's outline. "
                 "Look here for masks and registrations that went wrong.",
-                lambda: study_case_figures.contact_sheet(results.patients), vector=False),
+                lambda: contact_sheet(results.patients), vector=False),
         Picture("fig-2a-preprocessing", f"Fig. 2(a): preprocessing, {first.row.patient_id}.",
                 lambda: study_case_figures.preprocessing_strip(first.load(), chosen.preprocessing), vector=False),
         Picture("fig-2b-network", "Fig. 2(b): the network, drawn from the live module. S1 to S4: each half the last. "

@@ -7,29 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_training import NETWORK, some_samples
+from small_training import NETWORK, READY, TRAINING
 
 from DLCTPMLib.cli.main import main
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import load_bundle
-from DLCTPMLib.networks.registry import network_dict
-from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.training import from_samples as sample_training
 from DLCTPMTrainingLib.training.from_samples import train_samples
-from DLCTPMTrainingLib.training.loop import EpochRecord, TrainingSettings
+from DLCTPMTrainingLib.training.loop import EpochRecord
 from DLCTPMTrainingLib.training.plan import TrainingPlan
-from DLCTPMTrainingLib.training.sample_file import PatientFacts, SampleSet
+from DLCTPMTrainingLib.training.sample_file import SampleSet
 from DLCTPMTrainingLib.training.tensorboard_log import TAGS, TensorBoardLog
-
-TRAINING = TrainingSettings(epochs=2, precision="fp32", batch_size=2)
-READY = SampleSet(
-    some_samples(6),
-    [PatientFacts("P0", "healthy", True), PatientFacts("P1", "fever", True), PatientFacts("P2", "fever", True)],
-    ["P0", "P2"],
-    ["P1"],
-    PreprocessingSettings(grid_shape=(16, 8, 8)),
-    {"name": "carried", "version": "7", "network": network_dict(NETWORK), "training": TRAINING.to_dict()},
-)
 
 
 @pytest.fixture(scope="module")

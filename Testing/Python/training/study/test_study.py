@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from small_study import NETWORK, a_plan, rows_of_table
-from test_training import some_samples
+from small_training import some_samples
 
 from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
 from DLCTPMLib.common.errors import InputError

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from matplotlib.figure import Figure
 from small_chest import chest_ct, lung_labels, perfusion_spect
 from small_study import rows_of_table
-from test_training import NETWORK, some_samples
+from small_training import NETWORK, some_samples
 
 from DLCTPMLib.cli.main import DONE, main
 from DLCTPMLib.networks.bundle import load_bundle

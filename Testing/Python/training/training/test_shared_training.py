@@ -15,7 +15,7 @@ from DLCTPMLib.cli.main import main
 from DLCTPMLib.networks.registry import build_network
 from DLCTPMTrainingLib.training.loop import train
 
-HERE = Path(__file__).parent
+HELPERS = Path(__file__).resolve().parents[3] / "helpers"
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
     reason="this PyTorch has no gloo",
@@ -42,7 +42,7 @@ class Pair:
         }
         processes = [
             subprocess.Popen(
-                [sys.executable, HERE / "shared_training.py", out],
+                [sys.executable, HELPERS / "shared_training.py", out],
                 env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stderr=subprocess.PIPE,
                 text=True,
@@ -142,7 +142,7 @@ def test_an_interrupted_process_stops_the_other_with_a_sentence(pair):
 
 @pytest.mark.long
 def test_torchrun_trains_one_model_with_the_same_command(tmp_path):
-    from test_sample_training import READY
+    from small_training import READY
 
     READY.save(tmp_path / "samples.npz")
     command = ["train", "--samples", tmp_path / "samples.npz", "--device", "cpu", "--progress", "none", "--out"]

@@ -5,32 +5,15 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit, xlogy
+from small_training import CPU, NETWORK, settings, some_samples
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMTrainingLib.training.batches import LungBatch, LungBatches
-from DLCTPMTrainingLib.training.loop import DIVERGED, EpochRecord, TrainingSettings, on_plateau, train
+from DLCTPMTrainingLib.training.loop import DIVERGED, EpochRecord, on_plateau, train
 from DLCTPMTrainingLib.training.lung_samples import Samples
 from DLCTPMTrainingLib.training.step import TrainingStep, summed_loss
 from DLCTPMTrainingLib.training.validation import entropy, predict_samples, renew_batch_norm
-
-NETWORK = ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
-CPU = torch.device("cpu")
-
-
-def some_samples(lungs=4, seed=0) -> Samples:
-    """Lungs whose target is a function of their enhanced CT, which a network can learn."""
-    rng = np.random.default_rng(seed)
-    enhanced = rng.integers(0, 256, (lungs, 1, 16, 8, 8)).astype(np.uint8)
-    mask = rng.random(enhanced[:, 0].shape) < 0.6
-    target = np.where(mask, np.rint(enhanced[:, 0] / 25.5) * 25.5, 0).astype(np.uint8)
-    patient = np.array([f"P{i // 2}" for i in range(lungs)])
-    side = np.array(["right lung", "left lung"] * (lungs // 2))
-    return Samples(patient, side, enhanced, target, mask, np.full(lungs, 2000.0), np.full(lungs, -850.0))
-
-
-def settings(**changes) -> TrainingSettings:
-    return TrainingSettings(**{"epochs": 3, "learning_rate": 1e-2, "precision": "fp32", **changes})
 
 
 def weights(network: Arnn) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
-from test_training import CPU, NETWORK, settings, some_samples
+from small_training import CPU, NETWORK, settings, some_samples
 
 from DLCTPMLib.cli.main import build_parser
 from DLCTPMLib.common.errors import InputError

@@ -366,8 +366,8 @@ def test_settings_that_make_no_patient_are_refused_with_a_sentence(wrong):
 
 
 def test_the_table_holds_every_parameter_that_is_used_with_its_source_and_no_other():
-    folder = Path(parameters.__file__).parent
-    sources = {p.name: p.read_text(encoding="utf-8") for p in folder.glob("*.py") if p.name != "parameters.py"}
+    folder = Path(parameters.__file__).parents[1]
+    sources = {p.name: p.read_text(encoding="utf-8") for p in folder.rglob("*.py") if p.name != "parameters.py"}
     text = "\n".join(sources.values())
     used = set(re.findall(r"\"([a-z_.]+[a-z_ ]+)\"", text)) & set(PARAMETERS)
     families = {name for name in PARAMETERS if re.search(rf'f"{re.escape(name.split(".")[0])}\.\{{', text)}
