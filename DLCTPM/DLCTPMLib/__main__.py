@@ -14,4 +14,4 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # whoever read it may be gone
             stream.flush()
-    os._exit(status)  # everything is written; taking torch and the images apart would keep the caller for a second
+    os._exit(status)  # everything is written; taking torch and the images apart would keep the parent for a second

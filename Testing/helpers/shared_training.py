@@ -70,7 +70,7 @@ def main(out: Path) -> None:
                 raise CutOff
 
         try:
-            told("cut", tell_step=cut)
+            told("cut", on_step=cut)
         except CutOff:
             told("cut")
         told("too-small", replace(SETTINGS, batch_size=1))
@@ -99,7 +99,7 @@ def main(out: Path) -> None:
             if done == 2 and ranks.rank == 1:
                 raise KeyboardInterrupt
 
-        train(LEARNING, None, NETWORK, SETTINGS, out / "interrupted", CPU, tell_step=interrupt, ranks=ranks)
+        train(LEARNING, None, NETWORK, SETTINGS, out / "interrupted", CPU, on_step=interrupt, ranks=ranks)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import traceback
 from collections.abc import Iterator
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
-from DLCTPMLib.cli.parent_process import INTERRUPTED, clear_up_after_caller, end_with_caller
+from DLCTPMLib.cli.parent_process import INTERRUPTED, clear_up_after_parent, exit_with_parent
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import JsonLines, TerminalBar, silent
+from DLCTPMLib.common.progress import JsonLines, TerminalBar, no_progress
 
 DONE, DEFECT, BAD_INPUT = 0, 1, 2
 """Exit statuses, beside ``INTERRUPTED``."""
@@ -329,7 +329,7 @@ def main(argv: list[str] | None = None) -> int:
     interrupted: list[int] = []
     try:
         with _interruptible(interrupted):
-            end_with_caller()
+            exit_with_parent()
             options = build_parser().parse_args(argv)
             _run(options)
     except KeyboardInterrupt:
@@ -349,14 +349,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _interrupted() -> int:
     _tell("interrupted")
-    clear_up_after_caller()
+    clear_up_after_parent()
     return INTERRUPTED
 
 
 def _run(options: argparse.Namespace) -> None:
     module, function = options.runs.split(":")
     command = importlib.import_module(module)
-    progress = {"bar": TerminalBar, "json": JsonLines, "none": lambda: silent}[options.progress]()
+    progress = {"bar": TerminalBar, "json": JsonLines, "none": lambda: no_progress}[options.progress]()
     getattr(command, function)(options, progress)
 
 

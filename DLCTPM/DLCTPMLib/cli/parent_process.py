@@ -17,25 +17,25 @@ import time
 
 ENDS_WITH_INPUT = "DLCTPM_ENDS_WITH_INPUT"
 """Environment variable by which a program asks; it must hold a pipe to the standard input until its own end."""
-REMOVED_WITH_CALLER = "DLCTPM_REMOVED_WITH_CALLER"
+REMOVED_WITH_PARENT = "DLCTPM_REMOVED_WITH_PARENT"
 """Environment variable: the folder of files that the program made for this run, images among them. A program that has
 been killed cannot remove it any more; the engine then does."""
 GRACE_S = 20.0
 """How long the interrupted work may tidy up before the process ends at once."""
 MET_ELSEWHERE_S = 0.2
-"""How long an interrupted run waits to learn whether its caller has ended."""
+"""How long an interrupted run waits to learn whether its parent has ended."""
 INTERRUPTED = 130
 """Exit status, as after Ctrl-C."""
 
 
-def end_with_caller() -> None:
+def exit_with_parent() -> None:
     """Interrupt the main thread, as Ctrl-C does, when standard input ends; nothing happens unless it was asked for.
 
     Whoever calls this handles SIGINT: a program that a script started in the background is born ignoring it.
 
     What the computation starts itself gets neither the request nor the pipe.
     """
-    asked, folder = (os.environ.pop(name, None) for name in (ENDS_WITH_INPUT, REMOVED_WITH_CALLER))
+    asked, folder = (os.environ.pop(name, None) for name in (ENDS_WITH_INPUT, REMOVED_WITH_PARENT))
     if asked is None:
         return
     # Away from descriptor 0: on Windows whatever looks at the standard input while a thread waits for it (NumPy's
@@ -44,19 +44,19 @@ def end_with_caller() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    _Caller.folder, _Caller.gone = folder, threading.Event()
-    threading.Thread(target=_watch, args=(watched,), name="caller", daemon=True).start()
+    _Parent.folder, _Parent.gone = folder, threading.Event()
+    threading.Thread(target=_watch, args=(watched,), name="parent", daemon=True).start()
 
 
-def clear_up_after_caller() -> None:
-    """Remove the folder of a caller that has ended; called when an interrupted run has nothing more to write."""
-    # the end of the caller may have been met elsewhere, at a pipe that nobody reads any more, before the watch saw it
-    if _Caller.folder and _Caller.gone.wait(MET_ELSEWHERE_S):
-        shutil.rmtree(_Caller.folder, ignore_errors=True)
+def clear_up_after_parent() -> None:
+    """Remove the folder of a parent that has ended; called when an interrupted run has nothing more to write."""
+    # the end of the parent may have been met elsewhere, at a pipe that nobody reads any more, before the watch saw it
+    if _Parent.folder and _Parent.gone.wait(MET_ELSEWHERE_S):
+        shutil.rmtree(_Parent.folder, ignore_errors=True)
 
 
-class _Caller:
-    """The one caller of this process: its folder, and whether it has ended."""
+class _Parent:
+    """The program that started this process: its folder, and whether it has ended."""
 
     folder: str | None = None
     gone = threading.Event()
@@ -66,7 +66,7 @@ def _watch(watched: int) -> None:
     with contextlib.suppress(OSError):  # a pipe may also end as an error
         while os.read(watched, 4096):
             pass
-    _Caller.gone.set()
+    _Parent.gone.set()
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # also out of a wait for something
     else:
@@ -75,5 +75,5 @@ def _watch(watched: int) -> None:
     multiprocessing = sys.modules.get("multiprocessing")
     for child in multiprocessing.active_children() if multiprocessing else ():
         child.kill()
-    clear_up_after_caller()
+    clear_up_after_parent()
     os._exit(INTERRUPTED)

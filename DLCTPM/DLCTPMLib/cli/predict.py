@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from DLCTPMLib.common.atomic_output import OutputFolder
-from DLCTPMLib.common.background import import_meanwhile
+from DLCTPMLib.common.background import preload
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.progress import Progress, within
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     out = Path(options.out or default_folder(options.ct))
     with OutputFolder(out, RESULT_FILES) as folder:
         bundle = load_bundle(options.model)
-        import_meanwhile("DLCTPMLib.networks.inference")  # PyTorch, while the CT is read
+        preload("DLCTPMLib.networks.inference")  # PyTorch, while the CT is read
         progress("Reading the CT", 0.0)
         with stopwatch("reading"):
             ct = read_ct(options.ct, options.series)

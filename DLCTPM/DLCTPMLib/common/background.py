@@ -12,7 +12,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-def meanwhile(work: Callable[[], Value]) -> Future[Value]:
+def background(work: Callable[[], Value]) -> Future[Value]:
     """Begin some work in a thread and return at once; ``result()`` waits for it and raises what it raised."""
     future: Future[Value] = Future()
 
@@ -22,15 +22,15 @@ def meanwhile(work: Callable[[], Value]) -> Future[Value]:
         except BaseException as error:  # for whoever asks for the result
             future.set_exception(error)
 
-    threading.Thread(target=do, name="meanwhile", daemon=True).start()
+    threading.Thread(target=do, name="background", daemon=True).start()
     return future
 
 
-def import_meanwhile(*names: str) -> None:
+def preload(*names: str) -> None:
     """Import modules in a thread, one after the other, and return at once.
 
     For PyTorch (0.7 s) while a file is read and for matplotlib (0.3 s) while the network runs: both leave the
-    interpreter free. Whoever imports such a module meanwhile waits until it is whole; one that cannot be imported
+    interpreter free. Whoever needs such a module before waits until it is whole; one that cannot be imported
     is left to them to complain about.
     """
 

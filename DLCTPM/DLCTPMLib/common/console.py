@@ -7,7 +7,7 @@ import sys
 
 
 def say(options: argparse.Namespace, text: str) -> None:
-    """Tell the user what was done, unless a program reads standard output."""
+    """Print what was done for the user, unless a program reads standard output."""
     if options.progress != "json":
         encoding = sys.stdout.encoding or "utf-8"  # a Windows console may lack a minus or a dash
         print(text.encode(encoding, "replace").decode(encoding))

@@ -1,4 +1,4 @@
-"""How far a long computation has come, told to whoever shows it.
+"""How far a long computation has come, reported to whoever shows it.
 
 A computation takes a ``Progress`` (any callable of stage and fraction) and calls it; it never prints.
 """
@@ -17,16 +17,17 @@ Progress = Callable[[str, float], None]
 """Called with the name of the running stage and the finished fraction of the whole, 0…1."""
 
 
-Tell = Callable[..., None]
-"""Called with named values (``epoch={…}``) for a program that reads along, beside the progress that people see."""
+EventSink = Callable[..., None]
+"""Called with an event's named values (``epoch={…}``) for a program that reads along, beside the progress that
+people see."""
 
 
-def silent(stage: str, fraction: float) -> None:
-    """Tell nobody."""
+def no_progress(stage: str, fraction: float) -> None:
+    """Report to nobody."""
 
 
-def untold(**values: object) -> None:
-    """Tell no program."""
+def no_events(**values: object) -> None:
+    """Send nothing."""
 
 
 class JsonLines:
@@ -41,7 +42,7 @@ class JsonLines:
         self._last = {"stage": stage, "fraction": round(fraction, 4)}
         self._write(self._last)
 
-    def tell(self, **values: object) -> None:
+    def emit(self, **values: object) -> None:
         """Write stage and fraction again, with values beside them; what is not a number is null."""
         self._write({**self._last, **_finite(values)})
 
@@ -75,9 +76,9 @@ class TerminalBar:
         self._stream.flush()
 
 
-def teller(progress: Progress) -> Tell:
-    """What to call with values beside this progress: a JSON line's, else nobody's."""
-    return progress.tell if isinstance(progress, JsonLines) else untold
+def event_sink(progress: Progress) -> EventSink:
+    """Where events beside this progress go: into its JSON lines, else nowhere."""
+    return progress.emit if isinstance(progress, JsonLines) else no_events
 
 
 def _finite(value):

@@ -9,31 +9,31 @@ from pathlib import Path
 
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Tell
+from DLCTPMLib.common.progress import EventSink
 
 RUN_FILE = "run.json"
 _NOT_KEPT = ("command", "runs", "progress", "out", "device", "cohort", "check")
 _PATHS = ("test",)
 
 
-def keeping(options: argparse.Namespace, begun: str, tell: Tell, later: Sequence[str] = ()) -> Tell:
-    """The same ``tell``, which also keeps the options in the run's folder when the cohort has been accepted.
+def keeping(options: argparse.Namespace, begun: str, emit: EventSink, later: Sequence[str] = ()) -> EventSink:
+    """The same ``emit``, which also keeps the options in the run's folder when the cohort has been accepted.
 
     Args:
         options: of the command, as argparse gives them.
         begun: a file in the run's folder; where it is there now, the run was begun before and its options stay.
-        tell: who is told.
+        emit: where the events go.
         later: options that a run may be given when it is continued; of these the last command's are kept.
     """
     out = Path(options.out)
     begun_before = (out / begun).is_file()
 
-    def keep_and_tell(**values: object) -> None:
+    def keep_and_emit(**values: object) -> None:
         if "cohort" in values and (later or not begun_before):
             write_run(out, options, values["cohort"], later if begun_before else None)
-        tell(**values)
+        emit(**values)
 
-    return keep_and_tell
+    return keep_and_emit
 
 
 def write_run(out: Path, options: argparse.Namespace, about: dict, later: Sequence[str] | None = None) -> None:

@@ -30,7 +30,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.lungs.airways import AirwaySettings, find_airways
 from DLCTPMLib.lungs.border import draw_lungs
 from DLCTPMLib.lungs.box import LungBox
@@ -73,7 +73,7 @@ class LungSegmentationSettings:
 def segment_lungs(
     ct: sitk.Image,
     settings: LungSegmentationSettings | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Lungs:
     """Segment right and left lung in a chest CT (HU); see the module for the rules and their limits.
 
@@ -91,7 +91,7 @@ def segment_lungs(
 def find_lungs(
     ct: sitk.Image,
     settings: LungSegmentationSettings | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> tuple[LungBox, list[str]]:
     """The same without the label image, whose making costs as much as a third of finding what it shows.
 

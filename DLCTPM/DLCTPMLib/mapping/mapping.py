@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import SimpleITK as sitk
 
-from DLCTPMLib.common.background import meanwhile
+from DLCTPMLib.common.background import background
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.memory import sparse_zeros, touched_zeros
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.box import LungBox
@@ -82,7 +82,7 @@ class Chest:
         """Get the memory of the next map while something else is done: that takes as long as filling it."""
         if not self._tilted:
             shape, boxes = self.axes.shape, [grid.box for grid in self.grids.values()]
-            self._room = meanwhile(lambda: touched_zeros(shape, boxes))
+            self._room = background(lambda: touched_zeros(shape, boxes))
 
     def crop_of(self, side: str, image: sitk.Image, transform: sitk.Transform | None = None) -> np.ndarray:
         """Another image, linearly interpolated at the voxels of one lung's crop: float32 (z, y, x).
@@ -132,7 +132,7 @@ def map_perfusion(
     bundle: ModelBundle,
     device: str = "auto",
     precision: str = "auto",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> PerfusionMap:
     """Map relative lung perfusion from a chest CT.
 

@@ -16,7 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.settings import StageSettings
 from DLCTPMLib.registration.images import FixedImage, coarse_ct, expected_spect, saturated_spect
 from DLCTPMLib.volumes.transform_files import as_affine, linear_map, read_transform, write_transform
@@ -101,7 +101,7 @@ def register(
     kind: str = "rigid",
     lungs: sitk.Image | None = None,
     settings: RegistrationSettings | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     initial: sitk.Transform | None = None,
 ) -> Registration:
     """Find where the SPECT lies on the CT. The same inputs give the same transform.

@@ -11,9 +11,9 @@ from DLCTPMLib.agreement.comparison import AgreementSettings, SpectComparison, o
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.scores import agreement_of
 from DLCTPMLib.common.atomic_output import check_disk
-from DLCTPMLib.common.background import import_meanwhile
+from DLCTPMLib.common.background import preload
 from DLCTPMLib.common.errors import naming
-from DLCTPMLib.common.progress import Progress, silent, within
+from DLCTPMLib.common.progress import Progress, no_progress, within
 from DLCTPMLib.common.settings import StageSettings
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.regions import HIGH, LOW, functional_labels, region_table
@@ -98,7 +98,7 @@ def predict_to_folder(
     settings: PredictionSettings,
     folder: Path,
     stopwatch: Stopwatch,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> dict:
     """Map a chest and write every result into ``folder`` (an ``OutputFolder``'s ``work``).
 
@@ -117,9 +117,7 @@ def predict_to_folder(
     warnings = [*chest.ct.warnings, *chest.lungs.warnings]
     with stopwatch("quality"):
         quality = check_input(ct, labels, bundle.metadata)
-    import_meanwhile(
-        "DLCTPMLib.networks.inference", "DLCTPMLib.results.report"
-    )  # in this order: the report is needed last
+    preload("DLCTPMLib.networks.inference", "DLCTPMLib.results.report")  # in this order: the report is needed last
     mapped = map_perfusion(
         ct,
         chest.lungs.found or labels,

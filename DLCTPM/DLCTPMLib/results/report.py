@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.agreement.comparison import SpectComparison
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.results.figures import (
     AXIAL,
     COLOUR_MAP,
@@ -59,7 +59,7 @@ def write_report(
     images: ReportImages,
     model_card: str = "",
     colour_map: str = COLOUR_MAP,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> None:
     """Write the report of one prediction.
 

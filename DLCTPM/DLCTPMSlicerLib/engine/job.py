@@ -12,7 +12,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from DLCTPMLib.cli.parent_process import REMOVED_WITH_CALLER
+from DLCTPMLib.cli.parent_process import REMOVED_WITH_PARENT
 from DLCTPMSlicerLib.engine.command import MODULE_FOLDER, engineCommand, engineEnvironment
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.engine.process import EngineProcess, EngineProgress, EngineResult, Outcome
@@ -90,7 +90,7 @@ class EngineJob:
                 JobResult(Outcome.FAILED, _("Files for the engine cannot be written: {reason}").format(reason=error))
             )
             return self
-        environment = engineEnvironment() | {REMOVED_WITH_CALLER: str(self._folder)}
+        environment = engineEnvironment() | {REMOVED_WITH_PARENT: str(self._folder)}
         self._process = EngineProcess(
             engineCommand(arguments), environment, str(MODULE_FOLDER), self._onProgress, self._ended
         )

@@ -24,7 +24,7 @@ from DLCTPMLib import __version__
 from DLCTPMLib.agreement.metrics import ssim_map
 from DLCTPMLib.agreement.spect_grid import SpectGrid
 from DLCTPMLib.common.atomic_output import whole_file
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.lungs.box import LungBox
 from DLCTPMLib.lungs.masks import side_masks
@@ -74,7 +74,7 @@ class BenchmarkSettings:
     slicer: bool = True
 
 
-def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = silent) -> dict:
+def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = no_progress) -> dict:
     """Run every stage and write the result, which is returned too, into ``out`` as ``benchmark.json``."""
     results: dict[str, StageResult] = {}
     bench = Bench(settings, progress)
@@ -292,7 +292,7 @@ class Bench:
 
     def _map(self, lungs: sitk.Image | LungBox, ct: sitk.Image | None = None) -> np.ndarray:
         chest = Chest(ct or self.ct, lungs, SETTINGS.grid_shape)
-        return chest.to_view(map_lungs(chest, SETTINGS, self._predictor, Stopwatch(), silent))
+        return chest.to_view(map_lungs(chest, SETTINGS, self._predictor, Stopwatch(), no_progress))
 
     def _lung_points(self) -> np.ndarray:
         index = np.argwhere(self._masks[0] | self._masks[1])[::200_003, ::-1]

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from DLCTPMLib import __version__
 from DLCTPMLib.common.atomic_output import whole_file
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.networks.arnn import ArnnSettings
 from DLCTPMLib.networks.inference import choose_device
 from DLCTPMLib.networks.parts import PerfusionNetwork
@@ -67,7 +67,7 @@ class TrainingBenchmarkSettings:
     seed: int = 11
 
 
-def run_training_benchmark(settings: TrainingBenchmarkSettings, out: Path, progress: Progress = silent) -> dict:
+def run_training_benchmark(settings: TrainingBenchmarkSettings, out: Path, progress: Progress = no_progress) -> dict:
     """Measure, and write the report, which is returned too, into ``out`` as ``benchmark-train.json``."""
     bench = TrainingBench(settings)
     progress("Benchmark: one step of each, compared", 0.1)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, teller
+from DLCTPMLib.common.progress import Progress, event_sink
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -65,7 +65,7 @@ def check(options: argparse.Namespace, progress: Progress) -> None:
         "warnings": sorted(found.warnings, key=_line_number),
     }
     progress("Checked", 1.0)
-    teller(progress)(check=report)
+    event_sink(progress)(check=report)
     say(options, "\n".join([*report["problems"], *report["warnings"], f"{len(rows)} patients can be used"]))
     if report["problems"]:
         count = len(report["problems"])

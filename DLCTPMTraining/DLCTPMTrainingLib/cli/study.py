@@ -9,7 +9,7 @@ from typing import Any
 
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, teller, within
+from DLCTPMLib.common.progress import Progress, event_sink, within
 from DLCTPMLib.common.run_file import keeping
 from DLCTPMLib.networks.arnn import ArnnSettings
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
@@ -29,8 +29,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         progress("Done", 1.0)
         say(options, "\n".join([*check.warnings, f"Nothing was trained; look at {sheet}, then run without --check"]))
         return
-    told = keeping(options, "study.json", teller(progress), LATER)
-    results = run_study(plan_of(options), within(progress, 0, 0.95), told)
+    emit = keeping(options, "study.json", event_sink(progress), LATER)
+    results = run_study(plan_of(options), within(progress, 0, 0.95), emit)
     report = write_results(results, within(progress, 0.95, 1))
     text = f"Report in {report}; the model in {results.model}"
     if options.export_docs:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, teller
+from DLCTPMLib.common.progress import Progress, event_sink
 from DLCTPMLib.common.run_file import keeping
 from DLCTPMLib.networks.registry import ARCHITECTURES, PAPER, NetworkSettings, network_settings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     else:
         from DLCTPMTrainingLib.training.from_cohort import train_cohort
 
-        keep = keeping(options, "checkpoint.pt", teller(progress))
+        keep = keeping(options, "checkpoint.pt", event_sink(progress))
         bundle = train_cohort(_plan_on_images(options), progress, keep)
     if bundle:  # several processes may train; the first has the model
         progress("Done", 1.0)
@@ -69,7 +69,7 @@ def _train_on_samples(options: argparse.Namespace, progress: Progress) -> Path |
         preprocessing=ready.preprocessing,
         **{key: asked[key] for key in ("name", "version") if key in asked},
     )
-    return train_samples(plan, ready, progress, teller(progress))
+    return train_samples(plan, ready, progress, event_sink(progress))
 
 
 def _plan_on_images(options: argparse.Namespace) -> TrainingPlan:

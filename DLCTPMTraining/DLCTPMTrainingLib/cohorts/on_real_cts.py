@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, silent, within
+from DLCTPMLib.common.progress import Progress, no_progress, within
 from DLCTPMTrainingLib.cohorts.simulate import check_place, kept_note, make_cohort, use_threads
 from DLCTPMTrainingLib.cohorts.table import largest_remainder
 from DLCTPMTrainingLib.patients.real_ct_folder import RealCt, find_real_cts
@@ -29,7 +29,7 @@ def simulate_on_real_cts(
     patients: int,
     seed: int,
     out: Path | str,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     workers: int = 1,
     adjust: Callable | None = None,
 ) -> Path:
@@ -68,7 +68,7 @@ def simulate_on_real_cts(
 
 
 def plan_on_real_cts(
-    cts: list[RealCt], patients: int, seed: int, folder: str = "the folder", progress: Progress = silent
+    cts: list[RealCt], patients: int, seed: int, folder: str = "the folder", progress: Progress = no_progress
 ) -> list[RealCtPatientSettings]:
     """Settings of one patient on each of the first ``patients`` CTs; ids SYNTH-CT-0001 onwards.
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMTrainingLib.cohorts.dicom import DICOM
 from DLCTPMTrainingLib.cohorts.table import COLUMNS, TABLE_1, WOMEN_OF_73, largest_remainder
 
@@ -67,7 +67,7 @@ def simulate_cohort(
     patients: int,
     seed: int,
     out: Path | str,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     workers: int = 1,
     adjust: Callable | None = None,
     dicom: bool = False,
@@ -95,7 +95,7 @@ def simulate_cohort(
 
 
 def make_cohort(
-    plan: list, out: Path | str, progress: Progress = silent, workers: int = 1, dicom: bool = False
+    plan: list, out: Path | str, progress: Progress = no_progress, workers: int = 1, dicom: bool = False
 ) -> Path:
     """Make the planned patients that are not there yet, then the table; see ``simulate_cohort``.
 

@@ -17,7 +17,7 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.networks.inference import choose_device
 from DLCTPMTrainingLib.spect.patient import (
     AIR_MU_PER_MM,
@@ -129,7 +129,7 @@ def reconstruct(
     ct: sitk.Image,
     settings: SpectSettings,
     device: str | torch.device = "auto",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> sitk.Image:
     """OSEM of an acquisition with the CT's (moved) attenuation map, then the post-filter.
 
@@ -161,7 +161,7 @@ def simulate_spect(
     settings: SpectSettings | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> sitk.Image:
     """Scan a virtual patient: 99mTc-MAA perfusion SPECT as in the paper.
 

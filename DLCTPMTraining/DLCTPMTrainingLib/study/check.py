@@ -11,7 +11,7 @@ import numpy as np
 
 from DLCTPMLib.agreement.spect_grid import spect_values
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.lungs.masks import read_lungs, side_masks
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.volumes.reading import read_ct, read_spect
@@ -56,7 +56,7 @@ class CohortCheck:
         raise InputError(f"{cohort} has {count} problem{'s' * (count > 1)}, nothing was trained: {shown}{more}")
 
 
-def check_cohort(rows: list[CohortRow], split: SplitSettings | None, progress: Progress = silent) -> CohortCheck:
+def check_cohort(rows: list[CohortRow], split: SplitSettings | None, progress: Progress = no_progress) -> CohortCheck:
     """Look at every patient's images: are they there, are they what they should be, do they lie on each other?
 
     Args:

@@ -19,7 +19,7 @@ from DLCTPMLib.agreement.metrics import UndefinedMetricError, dice, spearman, ss
 from DLCTPMLib.agreement.scores import agreement_of
 from DLCTPMLib.agreement.spect_grid import SpectGrid
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.labels.chest_regions import LEFT, LOBES, LUNG, RIGHT, SIDES, display_name, is_region, region_of
 from DLCTPMLib.mapping.mapping import Chest, map_lungs
@@ -54,7 +54,7 @@ def evaluate_patients(
     preprocessing: PreprocessingSettings,
     device: torch.device,
     folder: Path,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> list[dict]:
     """Every patient's figures, computed or read back from ``folder``; see ``figures_of``.
 
@@ -96,7 +96,7 @@ def seconds_a_map(
         images = patient.load()
         start = time.perf_counter()
         chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
-        chest.to_ct(map_lungs(chest, preprocessing, predictor, Stopwatch(), silent))
+        chest.to_ct(map_lungs(chest, preprocessing, predictor, Stopwatch(), no_progress))
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds[1:]))
 
@@ -110,7 +110,7 @@ def map_patient(patient: Patient, predictor: MapLung, preprocessing: Preprocessi
     try:
         images = patient.load()
         chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
-        cells = map_lungs(chest, preprocessing, predictor, Stopwatch(), silent)
+        cells = map_lungs(chest, preprocessing, predictor, Stopwatch(), no_progress)
         perfusion = chest.to_ct(cells)
         comparison = on_spect_grid(
             perfusion,
@@ -218,7 +218,7 @@ def curve_of(
     preprocessing: PreprocessingSettings,
     device: torch.device,
     folder: Path,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> list[dict]:
     """R and SSIM of every lung at every kept epoch, on the SPECT's grid as in the final evaluation (Fig. 4a, b).
 

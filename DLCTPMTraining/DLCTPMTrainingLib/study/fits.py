@@ -44,14 +44,14 @@ class Fit:
     def network(
         self,
         samples: Samples,
-        tell: Callable[[EpochRecord], None] = lambda record: None,
-        tell_step: Callable[[int, int], None] = lambda done, steps: None,
+        emit: Callable[[EpochRecord], None] = lambda record: None,
+        on_step: Callable[[int, int], None] = lambda done, steps: None,
     ) -> PerfusionNetwork:
         """Train, go on with a run that was cut off, or open a finished one."""
 
-        def keep_and_tell(record: EpochRecord) -> None:
+        def keep_and_emit(record: EpochRecord) -> None:
             self._keep(record.epoch)
-            tell(record)
+            emit(record)
 
         if (self.run / CHECKPOINT).is_file():  # the last run may have ended between checkpoint and copy
             self._keep(len(self._history_of(self._state())))
@@ -62,8 +62,8 @@ class Fit:
             self.choice.training,
             self.run,
             self.device,
-            keep_and_tell,
-            tell_step,
+            keep_and_emit,
+            on_step,
         )
 
     def history(self) -> list[dict]:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 
 import torch
 
-from DLCTPMLib.common.progress import Progress, Tell
+from DLCTPMLib.common.progress import EventSink, Progress
 from DLCTPMTrainingLib.study.plan import StudyPlan
 from DLCTPMTrainingLib.study.workbench import Meter, Workbench
 
@@ -48,14 +48,14 @@ def threads_of(plan: StudyPlan) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_stages(plan: StudyPlan, stages: Sequence[Stage], progress: Progress, tell: Tell) -> None:
+def run_stages(plan: StudyPlan, stages: Sequence[Stage], progress: Progress, emit: EventSink) -> None:
     """Run independent stages, ``plan.jobs`` at a time, in processes of their own, in their order.
 
     Args:
         plan: the study, prepared.
         stages: each leaves its files.
         progress: told the mean of their fractions by work.
-        tell: told what the workers tell.
+        emit: given the workers' events.
     """
     waiting = list(stages)
     total = sum(stage.work for stage in stages) or 1.0
@@ -80,8 +80,8 @@ def run_stages(plan: StudyPlan, stages: Sequence[Stage], progress: Progress, tel
                     finished += running.pop(worker)[0].work
                     continue
                 stage = running[worker][0]
-                if kind == "told":
-                    tell(**value)
+                if kind == "event":
+                    emit(**value)
                 elif kind == "progress":
                     words, fraction = value
                     running[worker] = (stage, fraction)
@@ -111,7 +111,7 @@ def _work(parent: Connection, plan: StudyPlan) -> None:
             os._exit(1)
 
     with threads_of(plan):
-        bench = Workbench(replace(plan, jobs=1), tell=lambda **values: say("told", values))
+        bench = Workbench(replace(plan, jobs=1), emit=lambda **values: say("event", values))
         while True:
             try:
                 stage = parent.recv()

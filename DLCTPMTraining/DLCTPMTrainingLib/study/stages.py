@@ -77,7 +77,7 @@ class StagedWorkbench(Workbench):
         for each in (parts, stages):
             if each:
                 work = sum(stage.work for stage in each)
-                run_stages(self.plan, each, self.meter.part(work, counted=False), self.tell)
+                run_stages(self.plan, each, self.meter.part(work, counted=False), self.emit)
 
     def _missing(self, fits: Sequence[FitAndTest]) -> list[Stage]:
         """The fits whose figures are not all there."""

@@ -30,7 +30,7 @@ import numpy as np
 
 from DLCTPMLib import __version__
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, Tell, silent, untold
+from DLCTPMLib.common.progress import EventSink, Progress, no_events, no_progress
 from DLCTPMLib.networks.bundle import METADATA, load_bundle
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMTrainingLib.cohorts.table import CohortRow
@@ -125,10 +125,10 @@ class StudyResults:
         return Origin.of(self.rows)
 
 
-def run_study(plan: StudyPlan, progress: Progress = silent, tell: Tell = untold) -> StudyResults:
+def run_study(plan: StudyPlan, progress: Progress = no_progress, emit: EventSink = no_events) -> StudyResults:
     """Run a study, or go on where a cut-off one stopped; everything but the results' tables and figures.
 
-    ``tell`` is told ``cohort`` once it and the settings are accepted, and every ``epoch`` with the name of its
+    ``emit`` is given ``cohort`` once it and the settings are accepted, and every ``epoch`` with the name of its
     ``run``.
 
     Raises:
@@ -136,10 +136,10 @@ def run_study(plan: StudyPlan, progress: Progress = silent, tell: Tell = untold)
             started several processes.
     """
     with threads_of(plan):
-        return _Study(plan, progress, tell).run()
+        return _Study(plan, progress, emit).run()
 
 
-def prepare_study(plan: StudyPlan, progress: Progress = silent) -> tuple[CohortCheck, Path]:
+def prepare_study(plan: StudyPlan, progress: Progress = no_progress) -> tuple[CohortCheck, Path]:
     """Check the cohort, draw the split and make the images ready; train nothing.
 
     Returns:
@@ -152,14 +152,14 @@ def prepare_study(plan: StudyPlan, progress: Progress = silent) -> tuple[CohortC
 class _Study(StagedWorkbench):
     """The stages in their order."""
 
-    def __init__(self, plan: StudyPlan, progress: Progress, tell: Tell = untold):
+    def __init__(self, plan: StudyPlan, progress: Progress, emit: EventSink = no_events):
         if (processes := processes_of_torchrun()) > 1:
             raise InputError(
                 f"{plan.out}: torchrun started {processes} processes, and each would run this whole study over the "
                 "same folder; start dlctpm study without torchrun (--jobs runs several fits at once), or train one "
                 "model on several GPUs by torchrun with dlctpm train"
             )
-        super().__init__(plan, progress, tell)
+        super().__init__(plan, progress, emit)
         self.meter = Meter(progress, self._work())
 
     def run(self) -> StudyResults:
@@ -224,7 +224,7 @@ class _Study(StagedWorkbench):
         check = check_cohort(self.rows, self.plan.split, self.meter.part(len(self.rows)))
         check.refuse(self.plan.cohort)
         self._begin()
-        self.tell(cohort={"patients": len(self.rows), "simulated": sum(row.simulated for row in self.rows)})
+        self.emit(cohort={"patients": len(self.rows), "simulated": sum(row.simulated for row in self.rows)})
         sheet = self.out / CONTACT_SHEET
         if self.split and not sheet.is_file():  # the split is checked or drawn before the images are worked on
             self.prepare_in_workers()

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, Tell, silent, untold, within
+from DLCTPMLib.common.progress import EventSink, Progress, no_events, no_progress, within
 from DLCTPMLib.networks.bundle import METADATA, WEIGHTS, load_bundle
 from DLCTPMLib.networks.inference import choose_device
 from DLCTPMLib.networks.parts import PerfusionNetwork
@@ -44,12 +44,14 @@ class Workbench:
     Args:
         plan: the study.
         progress: told how far it is, of ``work`` training steps of one lung.
-        tell: told every epoch.
+        emit: given every ``epoch``.
         work: all that lies ahead.
     """
 
-    def __init__(self, plan: StudyPlan, progress: Progress = silent, tell: Tell = untold, work: float = 1.0):
-        self.plan, self.out, self.tell = plan, plan.out, tell
+    def __init__(
+        self, plan: StudyPlan, progress: Progress = no_progress, emit: EventSink = no_events, work: float = 1.0
+    ):
+        self.plan, self.out, self.emit = plan, plan.out, emit
         self.device = choose_device(plan.device)
         self.rows = read_cohort(plan.cohort)
         self.meter = Meter(progress, work)
@@ -63,10 +65,10 @@ class Workbench:
     @cached_property
     def patients(self) -> dict[str, Patient]:
         """Everybody's images, made ready."""
-        tell = self.meter.part(PREPARE * len(self.rows))
+        progress = self.meter.part(PREPARE * len(self.rows))
         patients = {}
         for number, row in enumerate(self.rows):
-            tell(f"Preparing patient {row.patient_id}", number / len(self.rows))
+            progress(f"Preparing patient {row.patient_id}", number / len(self.rows))
             patients[row.patient_id] = prepare_patient(row, self.plan.register, self.out / "patients")
         return patients
 
@@ -169,11 +171,11 @@ class Workbench:
         """Train a fit, or open a finished one."""
         samples = self.samples(fit.choice)
         name = fit.run.relative_to(self.out).as_posix()
-        tell = self.meter.part(2 * len(fit.learning) * fit.choice.training.epochs)
+        progress = self.meter.part(2 * len(fit.learning) * fit.choice.training.epochs)
         return fit.network(
             samples,
-            lambda record: self.tell(epoch={"run": name, **asdict(record)}),
-            lambda done, steps: tell(f"Training {name}, step {done} of {steps}", done / steps),
+            lambda record: self.emit(epoch={"run": name, **asdict(record)}),
+            lambda done, steps: progress(f"Training {name}, step {done} of {steps}", done / steps),
         )
 
     def samples(self, choice: Candidate) -> Samples:
@@ -195,15 +197,15 @@ class Workbench:
     ) -> list[dict]:
         """Figures of some patients; the networks are only made where one of them is missing."""
         made = [] if self.evaluated_all(who, folder) else networks()
-        tell = self.meter.part(EVALUATE * len(who))
-        return evaluate_patients([self.patients[p] for p in who], made, preprocessing, self.device, folder, tell)
+        progress = self.meter.part(EVALUATE * len(who))
+        return evaluate_patients([self.patients[p] for p in who], made, preprocessing, self.device, folder, progress)
 
     def curve(self, fit: Fit, who: Sequence[str], folder: Path) -> list[dict]:
         """R and SSIM of some patients through a fit's kept epochs."""
         networks = {} if self.evaluated_all(who, folder) else fit.epochs(self.samples(fit.choice))
-        tell = self.meter.part(EVALUATE * len(who))
+        progress = self.meter.part(EVALUATE * len(who))
         return curve_of(
-            [self.patients[p] for p in who], networks, fit.choice.preprocessing, self.device, folder, tell
+            [self.patients[p] for p in who], networks, fit.choice.preprocessing, self.device, folder, progress
         )
 
     def seconds_a_map(self, choice: Candidate, path: Path, networks: int = 1) -> float:

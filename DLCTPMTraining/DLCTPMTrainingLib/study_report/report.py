@@ -10,7 +10,7 @@ import jinja2
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.common.atomic_output import OutputFolder
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.results.report import CITATION, MISSING
 from DLCTPMTrainingLib.common.drawing import data_uri, styled, write_figure
 from DLCTPMTrainingLib.study.study import StudyResults
@@ -28,7 +28,7 @@ OPTIONAL = ("search", "without", "sensitivity", "learning_curve")
 """Tables and figures that not every study has; those of an earlier run are removed."""
 
 
-def write_results(results: StudyResults, progress: Progress = silent) -> Path:
+def write_results(results: StudyResults, progress: Progress = no_progress) -> Path:
     """Write everything that a study comes to into its ``results`` folder.
 
     Returns:

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from DLCTPMLib.agreement.comparison import MODEL, AgreementSettings
 from DLCTPMLib.agreement.scores import METRICS, evaluate_agreement
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, silent
+from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.mapping.mapping import map_perfusion
@@ -31,7 +31,7 @@ FIELDS = ("patient_id", "diagnosis", "scope", "part", "prediction", *METRICS)
 
 
 def evaluate_cohort(
-    rows: list[CohortRow], bundle: ModelBundle, device: str = "auto", progress: Progress = silent
+    rows: list[CohortRow], bundle: ModelBundle, device: str = "auto", progress: Progress = no_progress
 ) -> list[dict]:
     """Map every patient of a cohort and compare with the SPECT.
 

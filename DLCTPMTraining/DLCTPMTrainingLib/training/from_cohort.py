@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, Tell, silent, untold, within
+from DLCTPMLib.common.progress import EventSink, Progress, no_events, no_progress, within
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.inference import choose_device
 from DLCTPMLib.networks.registry import network_dict
@@ -25,7 +25,7 @@ SAMPLES_SHARE = 0.1
 """Part of the progress bar that preparing the samples takes."""
 
 
-def train_cohort(plan: TrainingPlan, progress: Progress = silent, tell: Tell = untold) -> Path | None:
+def train_cohort(plan: TrainingPlan, progress: Progress = no_progress, emit: EventSink = no_events) -> Path | None:
     """Train a model on a cohort, or go on where a cut-off run stopped.
 
     Started by ``torchrun``, several processes train together; the first prepares the samples, writes and tests.
@@ -33,14 +33,14 @@ def train_cohort(plan: TrainingPlan, progress: Progress = silent, tell: Tell = u
     Args:
         plan: what to do.
         progress: told after every patient prepared and every training step.
-        tell: told ``cohort`` once it is accepted (``patients``, ``simulated``) and every ``epoch`` (an EpochRecord).
+        emit: given ``cohort`` once it is accepted (``patients``, ``simulated``) and every ``epoch`` (an EpochRecord).
 
     Returns:
         the folder of the finished model bundle; None on all but the first of several processes.
     """
     with ranks_of_torchrun(choose_device(plan.device)) as ranks:
-        ready = ranks.from_first(lambda: prepared(plan, within(progress, 0, SAMPLES_SHARE), tell))
-        network = fitted(plan, ready, ranks, within(progress, SAMPLES_SHARE, 0.9), tell)
+        ready = ranks.from_first(lambda: prepared(plan, within(progress, 0, SAMPLES_SHARE), emit))
+        network = fitted(plan, ready, ranks, within(progress, SAMPLES_SHARE, 0.9), emit)
     if not ranks.first:
         return None
     folder = packed(plan, ready, network)
@@ -55,7 +55,7 @@ def train_cohort(plan: TrainingPlan, progress: Progress = silent, tell: Tell = u
     return folder
 
 
-def export_samples(plan: TrainingPlan, path: Path, progress: Progress = silent) -> SampleSet:
+def export_samples(plan: TrainingPlan, path: Path, progress: Progress = no_progress) -> SampleSet:
     """Make a cohort ready for training and write it to one file, for ``train_samples`` on another machine.
 
     Args:
@@ -68,7 +68,7 @@ def export_samples(plan: TrainingPlan, path: Path, progress: Progress = silent) 
     return ready
 
 
-def prepared(plan: TrainingPlan, progress: Progress = silent, tell: Tell = untold) -> SampleSet:
+def prepared(plan: TrainingPlan, progress: Progress = no_progress, emit: EventSink = no_events) -> SampleSet:
     """Check the cohort, make its samples or take them from the run's cache, and split its patients."""
     rows = read_cohort(plan.cohort)
     if plan.test:
@@ -81,7 +81,7 @@ def prepared(plan: TrainingPlan, progress: Progress = silent, tell: Tell = untol
         "network": network_dict(plan.network),
         "training": plan.training.to_dict(),
     }
-    tell(cohort={"patients": len(rows), "simulated": sum(row.simulated for row in rows)})
+    emit(cohort={"patients": len(rows), "simulated": sum(row.simulated for row in rows)})
     samples = prepared_samples(rows, plan, progress)
     return SampleSet(samples, patients, learning, watching, plan.preprocessing, settings)
 

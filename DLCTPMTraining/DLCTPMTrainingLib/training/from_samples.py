@@ -11,7 +11,7 @@ from pathlib import Path
 
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import Progress, Tell, silent, untold, within
+from DLCTPMLib.common.progress import EventSink, Progress, no_events, no_progress, within
 from DLCTPMLib.networks.inference import choose_device
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMTrainingLib.training.loop import EpochRecord, train
@@ -23,7 +23,7 @@ from DLCTPMTrainingLib.training.tensorboard_log import TensorBoardLog
 
 
 def train_samples(
-    plan: TrainingPlan, ready: SampleSet, progress: Progress = silent, tell: Tell = untold
+    plan: TrainingPlan, ready: SampleSet, progress: Progress = no_progress, emit: EventSink = no_events
 ) -> Path | None:
     """Train a model on samples that are ready, or go on where a cut-off run stopped.
 
@@ -31,29 +31,33 @@ def train_samples(
         plan: what to do; its preprocessing is that of the samples.
         ready: the samples.
         progress: told after every training step.
-        tell: as in ``train_cohort``.
+        emit: as in ``train_cohort``.
 
     Returns:
         the folder of the finished model bundle; None on all but the first of several processes.
     """
     with ranks_of_torchrun(choose_device(plan.device)) as ranks:
         if ranks.first:
-            tell(cohort=ready.about)
-        network = fitted(plan, ready, ranks, within(progress, 0, 0.98), tell)
+            emit(cohort=ready.about)
+        network = fitted(plan, ready, ranks, within(progress, 0, 0.98), emit)
     return packed(plan, ready, network) if ranks.first else None
 
 
 def fitted(
-    plan: TrainingPlan, ready: SampleSet, ranks: Ranks = ALONE, progress: Progress = silent, tell: Tell = untold
+    plan: TrainingPlan,
+    ready: SampleSet,
+    ranks: Ranks = ALONE,
+    progress: Progress = no_progress,
+    emit: EventSink = no_events,
 ) -> PerfusionNetwork:
     """Train the network of a plan; the split is kept beside it as ``split.json``."""
     records: list[EpochRecord] = []
 
     def tell_epoch(record: EpochRecord) -> None:
         records.append(record)
-        tell(epoch=asdict(record))
+        emit(epoch=asdict(record))
 
-    def tell_step(done: int, steps: int) -> None:
+    def on_step(done: int, steps: int) -> None:
         last = records[-1] if records else None
         result = f", validation R {last.validation_r:.3f}" if last and last.validation_r == last.validation_r else ""
         progress(f"Training, step {done} of {steps}{result}", done / steps)
@@ -75,7 +79,7 @@ def fitted(
             plan.out,
             ranks.device(choose_device(plan.device)),
             tell_epoch if ranks.first else lambda record: None,
-            tell_step if ranks.first else lambda done, steps: None,
+            on_step if ranks.first else lambda done, steps: None,
             ranks,
         )
 
@@ -95,8 +99,8 @@ def packed(plan: TrainingPlan, ready: SampleSet, network: PerfusionNetwork) -> P
 
 
 def _both(first: Callable[[EpochRecord], None], second: Callable[[EpochRecord], None]) -> Callable:
-    def tell(record: EpochRecord) -> None:
+    def emit(record: EpochRecord) -> None:
         first(record)
         second(record)
 
-    return tell
+    return emit

@@ -101,8 +101,8 @@ def train(
     settings: TrainingSettings,
     run: Path,
     device: torch.device,
-    tell: Callable[[EpochRecord], None] = lambda record: None,
-    tell_step: Callable[[int, int], None] = lambda done, steps: None,
+    emit: Callable[[EpochRecord], None] = lambda record: None,
+    on_step: Callable[[int, int], None] = lambda done, steps: None,
     ranks: Ranks = ALONE,
 ) -> PerfusionNetwork:
     """Train a network, or go on with a run that was cut off.
@@ -119,8 +119,8 @@ def train(
         settings: the training.
         run: folder of ``checkpoint.pt`` and ``history.jsonl``.
         device: where to train.
-        tell: called after every epoch.
-        tell_step: called after every step with the steps done and all steps of the run.
+        emit: called after every epoch.
+        on_step: called after every step with the steps done and all steps of the run.
         ranks: processes that train together; the first writes the files.
 
     Returns:
@@ -147,14 +147,14 @@ def train(
             if settings.plateau and on_plateau([record.loss for record in history]):
                 break
             start = time.perf_counter()
-            loss = _epoch(step, batches, settings, epoch, ranks, run, tell_step)
+            loss = _epoch(step, batches, settings, epoch, ranks, run, on_step)
             watched = validate(step.network, validation, device, settings.precision, ranks)
             seconds = time.perf_counter() - start
             record = EpochRecord(epoch, loss, loss - floor, watched.excess, watched.r, seconds, watched.ssim)
             history.append(record)
             if ranks.first:
                 _save(run, setup, step, history)
-            tell(record)
+            emit(record)
         network = step.network
         if ranks.count > 1:  # as it was built, without what the processes share
             network = build_network(network_settings).to(device=device, memory_format=batches.layout)
@@ -170,7 +170,7 @@ def _epoch(
     epoch: int,
     ranks: Ranks,
     run: Path,
-    tell_step: Callable[[int, int], None],
+    on_step: Callable[[int, int], None],
 ) -> float:
     """One pass over all lungs; returns the mean loss of its steps.
 
@@ -189,7 +189,7 @@ def _epoch(
         losses.append(step(batches(chosen, augmentation.of(chosen)), learning_rate(settings, steps, number)))
         if losses[:-1]:
             _check(losses[-2].item(), epoch, run)
-        tell_step(number + 1, steps * settings.epochs)
+        on_step(number + 1, steps * settings.epochs)
     _check(losses[-1].item(), epoch, run)
     loss = float(torch.stack(losses).cpu().double().mean())
     if epoch > 1 and loss > DIVERGED:

@@ -324,7 +324,7 @@ def test_evaluate_without_the_ct_leaves_out_the_density_baselines(prediction, fi
 def test_train_options_become_the_plan_and_the_others_keep_their_defaults(tmp_path, monkeypatch, capsys):
     plans = []
 
-    def train_cohort(plan, progress, tell):
+    def train_cohort(plan, progress, emit):
         plans.append(plan)
         return plan.out / "model"
 

@@ -13,7 +13,7 @@ from small_training import CPU, NETWORK, settings, some_samples
 
 from DLCTPMLib.cli.main import build_parser
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import JsonLines, silent, teller
+from DLCTPMLib.common.progress import JsonLines, event_sink, no_progress
 from DLCTPMLib.common.run_file import arguments_of, keeping, read_run
 from DLCTPMTrainingLib.cli.study import LATER
 from DLCTPMTrainingLib.training.loop import train
@@ -28,14 +28,14 @@ def test_every_line_has_stage_and_fraction_and_is_plain_json():
     stream = io.StringIO()
     progress = JsonLines(stream)
     progress("Training", 0.25)
-    teller(progress)(epoch={"epoch": 1, "validation_r": math.nan})
+    event_sink(progress)(epoch={"epoch": 1, "validation_r": math.nan})
     first, second = lines_of(stream)
     assert first == {"stage": "Training", "fraction": 0.25}
     assert second == {**first, "epoch": {"epoch": 1, "validation_r": None}}
 
 
 def test_a_person_is_not_told_what_only_a_program_reads(capsys):
-    teller(silent)(epoch={"epoch": 1})
+    event_sink(no_progress)(epoch={"epoch": 1})
     assert capsys.readouterr() == ("", "")
 
 

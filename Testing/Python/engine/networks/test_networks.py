@@ -274,7 +274,7 @@ def test_a_killed_run_of_another_network_goes_on_to_the_same_weights(tmp_path):
     samples, network = density_lungs(), small("context")
     whole = train(samples, None, network, QUICK, tmp_path / "whole", CPU)
     with pytest.raises(CutOff):
-        train(samples, None, network, QUICK, tmp_path / "cut", CPU, tell_step=cut)
+        train(samples, None, network, QUICK, tmp_path / "cut", CPU, on_step=cut)
     assert weights(train(samples, None, network, QUICK, tmp_path / "cut", CPU)) == weights(whole)
     with pytest.raises(InputError, match="other settings"):
         train(samples, None, small("arnn", 2), QUICK, tmp_path / "cut", CPU)

@@ -18,7 +18,7 @@ from small_study import NETWORK, rows_of_table
 
 from DLCTPMLib.cli.main import BAD_INPUT, main
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.progress import silent
+from DLCTPMLib.common.progress import no_progress
 from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.context import ContextSettings
@@ -190,7 +190,7 @@ def test_an_alternative_that_was_not_tested_may_be_left_out_again(results, cohor
         shutil.rmtree(out / "alternatives" / "unet", ignore_errors=True)
         if not tested:
             (out / "alternatives" / "context" / "test.json").unlink()
-        study = _Study(a_plan(cohort, out), silent)
+        study = _Study(a_plan(cohort, out), no_progress)
         study._begin()
         assert study.plan.alternatives == (("context",) if tested else ())
 

@@ -82,7 +82,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, cut_at):
             raise CutOff
 
     with pytest.raises(CutOff):
-        train(samples, None, NETWORK, settings(), tmp_path / "cut", CPU, tell_step=cut)
+        train(samples, None, NETWORK, settings(), tmp_path / "cut", CPU, on_step=cut)
     resumed = train(samples, None, NETWORK, settings(), tmp_path / "cut", CPU)
     assert weights(resumed) == weights(whole)
     other = train(samples, None, NETWORK, settings(seed=1), tmp_path / "other", CPU)

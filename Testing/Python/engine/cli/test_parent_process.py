@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from DLCTPMLib.cli.parent_process import ENDS_WITH_INPUT, REMOVED_WITH_CALLER
+from DLCTPMLib.cli.parent_process import ENDS_WITH_INPUT, REMOVED_WITH_PARENT
 
 WORKS = """
 import signal, sys, time
-from DLCTPMLib.cli.parent_process import end_with_caller
+from DLCTPMLib.cli.parent_process import exit_with_parent
 signal.signal(signal.SIGINT, signal.default_int_handler)
-end_with_caller()
+exit_with_parent()
 try:
     print("begun", flush=True)
     time.sleep({seconds})
@@ -24,10 +24,10 @@ finally:
 """
 WILL_NOT_STOP = """
 import multiprocessing, signal, time
-from DLCTPMLib.cli import parent_process as caller
+from DLCTPMLib.cli import parent_process
 signal.signal(signal.SIGINT, signal.default_int_handler)
-caller.GRACE_S = 0.3
-caller.end_with_caller()
+parent_process.GRACE_S = 0.3
+parent_process.exit_with_parent()
 worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
 if __name__ == "__main__":
     worker.start()
@@ -40,8 +40,8 @@ if __name__ == "__main__":
 """
 STARTS_ANOTHER = """
 import os, subprocess, sys
-from DLCTPMLib.cli.parent_process import ENDS_WITH_INPUT, end_with_caller
-end_with_caller()
+from DLCTPMLib.cli.parent_process import ENDS_WITH_INPUT, exit_with_parent
+exit_with_parent()
 code = f"import os, sys; print(repr(sys.stdin.read()), {ENDS_WITH_INPUT!r} in os.environ)"
 subprocess.run([sys.executable, "-c", code], check=True)
 """
@@ -111,22 +111,22 @@ def test_a_library_that_makes_an_error_of_the_interruption_does_not_hide_it():
 
 
 @pytest.mark.parametrize(
-    ("end", "stays"), [("caller gone", False), ("done", True), ("cancelled", True), ("nobody reads", False)]
+    ("end", "stays"), [("parent gone", False), ("done", True), ("cancelled", True), ("nobody reads", False)]
 )
-def test_the_callers_folder_is_removed_where_the_caller_has_ended_and_only_there(tmp_path, monkeypatch, end, stays):
+def test_the_parents_folder_is_removed_where_the_parent_has_ended_and_only_there(tmp_path, monkeypatch, end, stays):
     if end == "cancelled" and os.name == "nt":
         pytest.skip("Windows cannot interrupt one process")
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / "ct.nrrd").write_text("a person's")
-    monkeypatch.setenv(REMOVED_WITH_CALLER, str(folder))
+    monkeypatch.setenv(REMOVED_WITH_PARENT, str(folder))
     work = "[progress('step', 0.1 + 0 * time.sleep(0.01)) for _ in range(3000)]"
     child = engine_that("pass" if end == "done" else work)
     assert child.stdout.readline() == "begun\n"
     if end == "cancelled":
         child.send_signal(signal.SIGINT)
     if end in ("cancelled", "done"):
-        child.wait(timeout=30)  # the caller is there, and holds the pipe, until the end
+        child.wait(timeout=30)  # the parent is there, and holds the pipe, until the end
     if end == "nobody reads":
         child.stdout.close()
         child.stdin.close()

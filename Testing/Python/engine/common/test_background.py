@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from DLCTPMLib.common.background import meanwhile
+from DLCTPMLib.common.background import background
 from DLCTPMLib.common.memory import sparse_zeros, touched_zeros
 
 
@@ -38,11 +38,11 @@ def test_writing_into_the_touched_boxes_meets_no_page_that_is_not_there(width):
     assert faults_of_writing(sparse_zeros(shape), box) > 0.5 * pages
 
 
-def test_what_is_done_meanwhile_gives_its_result_or_its_error():
+def test_work_in_the_background_gives_its_result_or_its_error():
     gate = threading.Event()
-    waiting = meanwhile(lambda: gate.wait(10))
+    waiting = background(lambda: gate.wait(10))
     assert not waiting.done()  # this thread went on
     gate.set()
     assert waiting.result(10)
     with pytest.raises(ZeroDivisionError):
-        meanwhile(lambda: 1 // 0).result(10)
+        background(lambda: 1 // 0).result(10)
