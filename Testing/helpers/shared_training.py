@@ -13,10 +13,10 @@ import torch
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.arnn import ArnnSettings
+from DLCTPMTrainingLib.samples.batches import LungBatches
+from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.training import loop as training
-from DLCTPMTrainingLib.training.batches import LungBatches
 from DLCTPMTrainingLib.training.loop import TrainingSettings, train
-from DLCTPMTrainingLib.training.lung_samples import Samples
 from DLCTPMTrainingLib.training.ranks import ranks_of_torchrun
 
 CPU = torch.device("cpu")

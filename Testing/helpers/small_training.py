@@ -6,9 +6,9 @@ import torch
 from DLCTPMLib.networks.arnn import ArnnSettings
 from DLCTPMLib.networks.registry import network_dict
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMTrainingLib.samples.lung_samples import Samples
+from DLCTPMTrainingLib.samples.sample_file import PatientFacts, SampleSet
 from DLCTPMTrainingLib.training.loop import TrainingSettings
-from DLCTPMTrainingLib.training.lung_samples import Samples
-from DLCTPMTrainingLib.training.sample_file import PatientFacts, SampleSet
 
 NETWORK = ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
 CPU = torch.device("cpu")

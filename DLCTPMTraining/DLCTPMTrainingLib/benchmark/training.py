@@ -32,10 +32,10 @@ from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.registry import NetworkSettings, build_network, network_dict
 from DLCTPMLib.preprocessing.settings import GRID_SHAPE
 from DLCTPMTrainingLib.benchmark.stage_results import PeakMemory, StageResult
-from DLCTPMTrainingLib.training.augmentation import draw
-from DLCTPMTrainingLib.training.batches import LungBatch, LungBatches
+from DLCTPMTrainingLib.samples.augmentation import draw
+from DLCTPMTrainingLib.samples.batches import LungBatch, LungBatches
+from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
 from DLCTPMTrainingLib.training.loop import TrainingSettings
-from DLCTPMTrainingLib.training.lung_samples import FULL_SCALE, Samples
 from DLCTPMTrainingLib.training.step import TrainingStep, convolutions_for, trainable_precision, uses_bfloat16
 
 FILE = "benchmark-train.json"

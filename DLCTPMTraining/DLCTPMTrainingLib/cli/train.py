@@ -51,9 +51,9 @@ def _export(options: argparse.Namespace, progress: Progress) -> None:
 
 
 def _train_on_samples(options: argparse.Namespace, progress: Progress) -> Path | None:
+    from DLCTPMTrainingLib.samples.sample_file import SampleSet
     from DLCTPMTrainingLib.training.from_samples import train_samples
     from DLCTPMTrainingLib.training.loop import TrainingSettings
-    from DLCTPMTrainingLib.training.sample_file import SampleSet
 
     for name in _OF_THE_SAMPLES:
         if getattr(options, name) is not None:

@@ -14,9 +14,9 @@ import torch
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.registry import build_network
+from DLCTPMTrainingLib.samples.from_images import Samples
 from DLCTPMTrainingLib.study.plan import Candidate
 from DLCTPMTrainingLib.training.loop import EpochRecord, train
-from DLCTPMTrainingLib.training.samples import Samples
 from DLCTPMTrainingLib.training.validation import renew_batch_norm
 
 CHECKPOINT = "checkpoint.pt"

@@ -23,12 +23,12 @@ from DLCTPMLib.networks.registry import build_network
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
 from DLCTPMTrainingLib.cohorts.table import read_cohort
 from DLCTPMTrainingLib.common.files import read_json, write_json
+from DLCTPMTrainingLib.samples.from_images import Samples, cached_samples
 from DLCTPMTrainingLib.study.evaluation import curve_of, evaluate_patients, seconds_a_map
 from DLCTPMTrainingLib.study.fits import Fit
 from DLCTPMTrainingLib.study.plan import Candidate, StudyPlan, curve_epochs
 from DLCTPMTrainingLib.study.preparation import Patient, prepare_patient
 from DLCTPMTrainingLib.study.split import Split, kept_split
-from DLCTPMTrainingLib.training.samples import Samples, cached_samples
 
 PREPARE, EVALUATE = 3.0, 8.0
 """What a patient costs, in training steps of one lung."""

@@ -23,9 +23,9 @@ from DLCTPMLib.results.figures import COLOUR_MAP, WINDOW_HU
 from DLCTPMLib.volumes.boxes import bounding_box
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 from DLCTPMTrainingLib.common.drawing import DPI
+from DLCTPMTrainingLib.samples.from_images import high_intensity_references
 from DLCTPMTrainingLib.study.evaluation import Mapped
 from DLCTPMTrainingLib.study.preparation import PatientImages
-from DLCTPMTrainingLib.training.samples import high_intensity_references
 
 LOW_FUNCTION = 0.66
 RANDOM_COLOURS = 256

@@ -12,14 +12,14 @@ from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.inference import choose_device
 from DLCTPMLib.networks.registry import network_dict
 from DLCTPMTrainingLib.cohorts.table import CohortRow, read_cohort
+from DLCTPMTrainingLib.samples.from_images import cached_samples
+from DLCTPMTrainingLib.samples.lung_samples import Samples
+from DLCTPMTrainingLib.samples.sample_file import PatientFacts, SampleSet
 from DLCTPMTrainingLib.training.evaluation import evaluate_cohort, write_evaluation
 from DLCTPMTrainingLib.training.from_samples import fitted, packed
-from DLCTPMTrainingLib.training.lung_samples import Samples
 from DLCTPMTrainingLib.training.packaging import read_history, write_bundle
 from DLCTPMTrainingLib.training.plan import TrainingPlan
 from DLCTPMTrainingLib.training.ranks import ranks_of_torchrun
-from DLCTPMTrainingLib.training.sample_file import PatientFacts, SampleSet
-from DLCTPMTrainingLib.training.samples import cached_samples
 
 SAMPLES_SHARE = 0.1
 """Part of the progress bar that preparing the samples takes."""

@@ -14,11 +14,11 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import EventSink, Progress, no_events, no_progress, within
 from DLCTPMLib.networks.inference import choose_device
 from DLCTPMLib.networks.parts import PerfusionNetwork
+from DLCTPMTrainingLib.samples.sample_file import SampleSet
 from DLCTPMTrainingLib.training.loop import EpochRecord, train
 from DLCTPMTrainingLib.training.packaging import read_history, write_bundle
 from DLCTPMTrainingLib.training.plan import TrainingPlan
 from DLCTPMTrainingLib.training.ranks import ALONE, Ranks, ranks_of_torchrun
-from DLCTPMTrainingLib.training.sample_file import SampleSet
 from DLCTPMTrainingLib.training.tensorboard_log import TensorBoardLog
 
 

@@ -19,9 +19,9 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.settings import StageSettings
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.registry import NetworkSettings, build_network, network_dict
-from DLCTPMTrainingLib.training.augmentation import draw
-from DLCTPMTrainingLib.training.batches import LungBatches
-from DLCTPMTrainingLib.training.lung_samples import Samples
+from DLCTPMTrainingLib.samples.augmentation import draw
+from DLCTPMTrainingLib.samples.batches import LungBatches
+from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.training.ranks import ALONE, Ranks
 from DLCTPMTrainingLib.training.step import TrainingStep, convolutions_for
 from DLCTPMTrainingLib.training.validation import entropy, renew_batch_norm, validate

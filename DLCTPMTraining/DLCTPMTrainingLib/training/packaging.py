@@ -20,9 +20,9 @@ from DLCTPMLib.networks.inference import Predictor
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.registry import ARCHITECTURES, network_dict
 from DLCTPMTrainingLib.common.patient_origin import HasOrigin, Origin
-from DLCTPMTrainingLib.training.lung_samples import FULL_SCALE, Samples
+from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
+from DLCTPMTrainingLib.samples.sample_file import PatientFacts
 from DLCTPMTrainingLib.training.plan import TrainingPlan
-from DLCTPMTrainingLib.training.sample_file import PatientFacts
 
 
 def read_history(run: Path) -> list[dict]:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from DLCTPMLib.networks.inference import has_bfloat16
 from DLCTPMLib.networks.parts import PerfusionNetwork
-from DLCTPMTrainingLib.training.batches import LungBatch, memory_layout
+from DLCTPMTrainingLib.samples.batches import LungBatch, memory_layout
 from DLCTPMTrainingLib.training.ranks import ALONE, Ranks
 
 LEAST_BFLOAT16_CELLS = 24

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from DLCTPMLib.agreement.metrics import UndefinedMetricError, spearman, ssim_map
 from DLCTPMLib.networks.parts import PerfusionNetwork
-from DLCTPMTrainingLib.training.batches import LungBatches
-from DLCTPMTrainingLib.training.lung_samples import FULL_SCALE, Samples
+from DLCTPMTrainingLib.samples.batches import LungBatches
+from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
 from DLCTPMTrainingLib.training.ranks import ALONE, Ranks
 from DLCTPMTrainingLib.training.step import autocast, summed_loss
 

@@ -20,10 +20,10 @@ from DLCTPMLib.networks.registry import ARCHITECTURES, build_network, check_inpu
 from DLCTPMLib.networks.unet import Unet, UnetSettings
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, enhance_ct, network_inputs
 from DLCTPMLib.volumes.patient_axes import patient_array
+from DLCTPMTrainingLib.samples.from_images import samples_of_pair
+from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.study_report.method_figures import network_blocks, network_drawing
 from DLCTPMTrainingLib.training.loop import TrainingSettings, train
-from DLCTPMTrainingLib.training.lung_samples import Samples
-from DLCTPMTrainingLib.training.samples import samples_of_pair
 from DLCTPMTrainingLib.training.step import trainable_precision
 
 CPU = torch.device("cpu")

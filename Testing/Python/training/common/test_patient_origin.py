@@ -18,9 +18,9 @@ from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
 from DLCTPMTrainingLib.cohorts.table import read_cohort
 from DLCTPMTrainingLib.common.drawing import write_figure
 from DLCTPMTrainingLib.common.patient_origin import REAL_PEOPLE, RESEARCH_USE, Origin
+from DLCTPMTrainingLib.samples.sample_file import PatientFacts
 from DLCTPMTrainingLib.training.packaging import write_bundle
 from DLCTPMTrainingLib.training.plan import TrainingPlan
-from DLCTPMTrainingLib.training.sample_file import PatientFacts
 
 VIRTUAL, REAL, MEASURED = ("yes", ""), ("yes", "real"), ("", "")
 NOBODY = r"of no person|not persons|virtual patients|patients, images and every number"

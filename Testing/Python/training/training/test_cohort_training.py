@@ -17,13 +17,13 @@ from DLCTPMLib.networks.context import ContextSettings
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, high_intensity_reference
 from DLCTPMTrainingLib.cohorts.simulate import simulate_cohort
 from DLCTPMTrainingLib.cohorts.table import read_cohort
+from DLCTPMTrainingLib.samples.from_images import high_intensity_references, samples_of_pair
+from DLCTPMTrainingLib.samples.sample_file import SampleSet
 from DLCTPMTrainingLib.training.evaluation import as_csv, as_markdown, evaluate_cohort, mean_of, write_evaluation
 from DLCTPMTrainingLib.training.from_cohort import export_samples, split_patients, train_cohort
 from DLCTPMTrainingLib.training.from_samples import train_samples
 from DLCTPMTrainingLib.training.loop import TrainingSettings
 from DLCTPMTrainingLib.training.plan import TrainingPlan
-from DLCTPMTrainingLib.training.sample_file import SampleSet
-from DLCTPMTrainingLib.training.samples import high_intensity_references, samples_of_pair
 
 PREPROCESSING = PreprocessingSettings(grid_shape=(32, 16, 16), median_size=4, uniform_size=3)
 

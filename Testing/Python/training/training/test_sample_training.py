@@ -12,11 +12,11 @@ from small_training import NETWORK, READY, TRAINING
 from DLCTPMLib.cli.main import main
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMTrainingLib.samples.sample_file import SampleSet
 from DLCTPMTrainingLib.training import from_samples as sample_training
 from DLCTPMTrainingLib.training.from_samples import train_samples
 from DLCTPMTrainingLib.training.loop import EpochRecord
 from DLCTPMTrainingLib.training.plan import TrainingPlan
-from DLCTPMTrainingLib.training.sample_file import SampleSet
 from DLCTPMTrainingLib.training.tensorboard_log import TAGS, TensorBoardLog
 
 

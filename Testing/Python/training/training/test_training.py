@@ -9,9 +9,9 @@ from small_training import CPU, NETWORK, settings, some_samples
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.arnn import Arnn
-from DLCTPMTrainingLib.training.batches import LungBatch, LungBatches
+from DLCTPMTrainingLib.samples.batches import LungBatch, LungBatches
+from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.training.loop import DIVERGED, EpochRecord, on_plateau, train
-from DLCTPMTrainingLib.training.lung_samples import Samples
 from DLCTPMTrainingLib.training.step import TrainingStep, summed_loss
 from DLCTPMTrainingLib.training.validation import entropy, predict_samples, renew_batch_norm
 

@@ -25,7 +25,7 @@ from DLCTPMLib.preprocessing.enhancement import (
     standardise_spect,
 )
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
-from DLCTPMTrainingLib.training.lung_samples import FULL_SCALE, Samples
+from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
 
 CACHE_VERSION = 2
 """Raised whenever this file changes what a sample holds."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from DLCTPMTrainingLib.training.augmentation import draw, moved, with_contrast
+from DLCTPMTrainingLib.samples.augmentation import draw, moved, with_contrast
 
 SHAPE = (32, 24, 16)
 

@@ -13,7 +13,7 @@ import numpy as np
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
-from DLCTPMTrainingLib.training.lung_samples import Samples
+from DLCTPMTrainingLib.samples.lung_samples import Samples
 
 FORMAT = "DL-CTPM samples, version 1"
 

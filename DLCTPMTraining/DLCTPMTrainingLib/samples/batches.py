@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from DLCTPMTrainingLib.training.augmentation import Augmentation, moved, with_contrast
-from DLCTPMTrainingLib.training.lung_samples import FULL_SCALE, Samples
+from DLCTPMTrainingLib.samples.augmentation import Augmentation, moved, with_contrast
+from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
 
 RESIDENT_SHARE = 0.25
 """Share of a GPU's free memory that all cached lungs together may take to be kept there."""
