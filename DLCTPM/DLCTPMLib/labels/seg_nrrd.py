@@ -15,6 +15,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.chest_regions import Code, Terminology
+from DLCTPMLib.volumes.formats.any_format import read_file
 
 _CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGION_CONTEXT = "Anatomic codes - DICOM master list"
@@ -68,10 +69,7 @@ def read_segments(path: str | Path) -> SegNrrd:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a .seg.nrrd segmentation.")
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputError(f"{path} cannot be read as an image; save the segmentation again.") from error
+    image, _ = read_file(path)
     return segments_of(image, str(path))
 
 

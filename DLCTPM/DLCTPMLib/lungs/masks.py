@@ -7,7 +7,7 @@ trachea and main bronchi never count. See ``labels.chest_regions.is_region``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from DLCTPMLib.labels.seg_nrrd import is_segmentation, segments_of
 from DLCTPMLib.labels.segments import cip_labels
 from DLCTPMLib.lungs.sides import lateral_mm, split_sides
 from DLCTPMLib.volumes.boxes import bounding_box
+from DLCTPMLib.volumes.formats.any_format import read_file
 from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image, patient_array, same_grid
 
 if TYPE_CHECKING:
@@ -66,13 +67,14 @@ def side_masks(labels: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
     return tuple(_in_box(array, lambda part, regions=regions: is_region(part, regions)) for regions in (RIGHT, LEFT))
 
 
-def read_lungs(path: str | Path, ct: sitk.Image, values: str = "auto") -> Lungs:
+def read_lungs(path: str | Path, ct: sitk.Image, values: str = "auto", *, orientation: str | None = None) -> Lungs:
     """Read a lung mask file of any kind: CIP or plain label map, or a Slicer ``.seg.nrrd`` segmentation.
 
     Args:
         path: any image file SimpleITK reads.
         ct: the CT the mask belongs to; another grid is brought over with a warning.
         values: what plain label values mean, one of ``labels.conventions.CONVENTIONS``; "auto" tells from the values.
+        orientation: where the array's axes run to (LPS, RAS, …), for a file that does not say.
 
     Raises:
         InputError: the file is missing or not a label map, empty, ambiguous, contradicts the patient's sides, or
@@ -81,13 +83,11 @@ def read_lungs(path: str | Path, ct: sitk.Image, values: str = "auto") -> Lungs:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the lung mask as one image file.")
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputError(f"{path} is not an image that can be read; give the lung mask as NRRD or NIfTI.") from error
+    image, notes = read_file(path, orientation)
     if is_segmentation(image):
         image, values = cip_labels(segments_of(image, str(path)), str(path)), "cip"
-    return lungs_from_labels(image, ct, source=str(path), values=values)
+    lungs = lungs_from_labels(image, ct, source=str(path), values=values)
+    return replace(lungs, warnings=notes + lungs.warnings)
 
 
 def lungs_from_labels(image: sitk.Image, ct: sitk.Image, source: str = "", values: str = "auto") -> Lungs:

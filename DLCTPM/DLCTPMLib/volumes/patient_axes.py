@@ -68,8 +68,8 @@ class PatientAxes:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in millilitres."""
-        return float(np.prod(self.spacing_mm)) / 1000.0
+        """Volume of one voxel in millilitres, by the determinant of its axes."""
+        return float(np.prod(self.spacing_mm) * abs(np.linalg.det(self.directions))) / 1000.0
 
     def view(self, file_array: np.ndarray) -> np.ndarray:
         """See an array in file order (as ``sitk.GetArrayViewFromImage`` gives it) along the patient's axes."""

@@ -22,6 +22,8 @@ from DLCTPMLib.volumes.dicom.enhanced import ENHANCED_CT, is_enhanced, read_enha
 from DLCTPMLib.volumes.dicom.nuclear import is_reconstruction, read_reconstruction, why_not
 from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries, choose_series, find_series, read_header
 from DLCTPMLib.volumes.dicom.stack import read_stack
+from DLCTPMLib.volumes.formats.any_format import read_file
+from DLCTPMLib.volumes.formats.raw_volume import check_agrees
 
 AIR_HU = -300
 """A chest CT in Hounsfield units has voxels below this: air."""
@@ -46,20 +48,29 @@ class Scan:
     warnings: list[str] = field(default_factory=list)
 
 
-CtScan = Scan
+@dataclass(frozen=True)
+class _Wanted:
+    """What is looked for: the kind of image, and what the user said where a source leaves a choice."""
+
+    what: str
+    suits: Callable[[DicomSeries], bool]
+    read: Callable[[DicomSeries, str], tuple[sitk.Image, list[str]]]
+    series: str | None
+    orientation: str | None
 
 
-def read_ct(path: str | os.PathLike, series: str | None = None) -> Scan:
+def read_ct(path: str | os.PathLike, series: str | None = None, *, orientation: str | None = None) -> Scan:
     """Read a chest CT: any file that SimpleITK reads, a DICOM folder (searched to the bottom) or a zip of one.
 
     Args:
         path: the file or folder.
         series: series number or Series Instance UID, where a folder holds several CT series.
+        orientation: where the array's axes run to (LPS, RAS, …), for an image file that does not say.
 
     Raises:
         InputError: missing, unreadable, not one volume of CT numbers, uneven, sheared or incomplete.
     """
-    scan = _read(Path(path), series, "CT", lambda one: str(one.first.SOPClassUID) in CT_CLASSES, _read_ct_series)
+    scan = _read(Path(path), _Wanted("CT", _is_ct, _read_ct_series, series, orientation))
     lowest, highest = _lowest_and_highest(scan.image, str(path))
     if lowest > AIR_HU:
         raise InputError(
@@ -71,55 +82,41 @@ def read_ct(path: str | os.PathLike, series: str | None = None) -> Scan:
     return _as_type(scan, sitk.sitkInt16 if fits else sitk.sitkFloat32)
 
 
-def read_spect(path: str | os.PathLike, series: str | None = None) -> Scan:
+def read_spect(path: str | os.PathLike, series: str | None = None, *, orientation: str | None = None) -> Scan:
     """Read a perfusion SPECT: any file that SimpleITK reads, a reconstructed DICOM NM volume or a PET series.
 
     Args and raises: as ``read_ct``; planar scintigrams, raw projections and empty (all-zero) images are refused.
     """
-    scan = _read(Path(path), series, "SPECT", _is_emission_volume, _read_emission)
+    scan = _read(Path(path), _Wanted("SPECT", _is_emission_volume, _read_emission, series, orientation))
     if _lowest_and_highest(scan.image, str(path))[1] <= 0:
         raise InputError(f"{path}: the SPECT is zero everywhere; give the reconstructed perfusion image")
     return _as_type(scan, sitk.sitkFloat32)
 
 
-def read_image(path: str | os.PathLike) -> sitk.Image:
+def read_image(path: str | os.PathLike, orientation: str | None = None) -> sitk.Image:
     """Read a three-dimensional, one-valued image from a file of any format that SimpleITK reads.
 
+    Args:
+        path: the file.
+        orientation: where the array's axes run to (LPS, RAS, …), for a file that does not say.
+
     Raises:
-        InputError: missing, unreadable, two- or four-dimensional, in colour, or with skewed axes.
+        InputError: missing, unreadable, two- or four-dimensional, in colour, on skewed axes, or silent on how it
+            lies in the patient.
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file; check the path")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder where an image file is needed; give the file")
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        if "allocat" in str(error):
-            raise MemoryError(str(error)) from error
-        if "orthonormal" in str(error):
-            raise InputError(
-                f"{path}: its axes are not at right angles, which cannot be used; resample it to a plain grid"
-            ) from error
-        raise InputError(
-            f"{path}: cannot be read as an image (damaged, or none of NRRD, NIfTI, MetaImage, DICOM …); "
-            "check the file"
-        ) from error
-    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
-        image = image[:, :, :, 0]
-    if image.GetDimension() != 3:
-        raise InputError(f"{path}: is a {image.GetDimension()}D image; a 3D volume is needed")
+    return _read_image_file(Path(path), orientation)[0]
+
+
+def _read_image_file(path: Path, orientation: str | None) -> tuple[sitk.Image, list[str]]:
+    image, notes = read_file(path, orientation)
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError(
             f"{path}: has {image.GetNumberOfComponentsPerPixel()} values in each voxel (a colour or vector image); "
             "a volume with one value is needed"
         )
-    if min(image.GetSpacing()) <= 0 or not all(map(math.isfinite, (*image.GetSpacing(), *image.GetOrigin()))):
-        raise InputError(f"{path}: its voxel spacing {image.GetSpacing()} mm makes no sense; write the file again")
     for key in image.GetMetaDataKeys():  # headers may name the patient; nothing here needs them
         image.EraseMetaData(key)
-    return image
+    return image, notes
 
 
 def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
@@ -145,52 +142,63 @@ def _as_type(scan: Scan, pixel_type: int) -> Scan:
     return Scan(sitk.Cast(scan.image, pixel_type), scan.description, scan.warnings)
 
 
-def _read(path: Path, series: str | None, what: str, suits: Callable[[DicomSeries], bool], read: Callable) -> Scan:
+def _read(path: Path, wanted: _Wanted) -> Scan:
     """Read whatever kind of source ``path`` is."""
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
     if path.is_dir():
-        return _read_series(path, path, series, what, suits, read)
+        return _read_series(path, path, wanted)
+    if not path.is_file():
+        raise InputError(f"{path}: is no ordinary file; give an image file, a DICOM folder or a zip of one")
     with path.open("rb") as file:
         is_zip = file.read(4) == b"PK\x03\x04"
     if is_zip:
         with unpacked(path) as folder:
-            return _read_series(folder, path, series, what, suits, read)
+            return _read_series(folder, path, wanted)
     header = read_header(path)
     if header is not None:
-        return _read_one_dicom(header, path, what, suits, read)
-    image = read_image(path)
+        return _read_one_dicom(header, path, wanted)
+    image, notes = _read_image_file(path, wanted.orientation)
     if min(image.GetSize()) < MIN_SLICES:
         raise InputError(
             f"{path}: has only {min(image.GetSize())} slices ({'×'.join(map(str, image.GetSize()))} voxels); "
             "a volume of the whole lungs is needed"
         )
-    return Scan(image, describe(image, path, path.suffix.lstrip(".").upper() or "image file"))
+    return Scan(image, describe(image, path, path.suffix.lstrip(".").upper() or "image file"), notes)
 
 
-def _read_series(
-    folder: Path, path: Path, wanted: str | None, what: str, suits: Callable[[DicomSeries], bool], read: Callable
-) -> Scan:
+def _read_series(folder: Path, path: Path, wanted: _Wanted) -> Scan:
     found = find_series(folder)
-    planar = [one for one in found if one.modality == "NM" and not suits(one)]
-    if what == "SPECT" and planar and not any(map(suits, found)):
+    planar = [one for one in found if one.modality == "NM" and not wanted.suits(one)]
+    if wanted.what == "SPECT" and planar and not any(map(wanted.suits, found)):
         raise InputError(f"{path}: {why_not(planar[0])}")
-    chosen, notes = choose_series(found, wanted, suits, str(path), what)
-    image, more = read(chosen, str(path))
-    description = describe(image, path, "DICOM series") | {"dicom": chosen.description()}
+    chosen, notes = choose_series(found, wanted.series, wanted.suits, str(path), wanted.what)
+    return _dicom_scan(chosen, path, "DICOM series", wanted, notes)
+
+
+def _read_one_dicom(header, path: Path, wanted: _Wanted) -> Scan:
+    series = DicomSeries(str(header.get("SeriesInstanceUID", "") or ""), [header])
+    if not wanted.suits(series):
+        if wanted.what == "SPECT" and series.modality == "NM":
+            raise InputError(f"{path}: {why_not(series)}")
+        raise InputError(
+            f"{path}: is a DICOM image of modality {series.modality}, not a {wanted.what}; give the {wanted.what}"
+        )
+    if series.frames == 1:
+        raise InputError(f"{path}: is one slice of a {wanted.what} series; give the folder that holds all its slices")
+    return _dicom_scan(series, path, "DICOM file", wanted, [])
+
+
+def _dicom_scan(series: DicomSeries, path: Path, file_format: str, wanted: _Wanted, notes: list[str]) -> Scan:
+    image, more = wanted.read(series, str(path))
+    if wanted.orientation is not None:
+        check_agrees(np.array(image.GetDirection()).reshape(3, 3), wanted.orientation, path)
+    description = describe(image, path, file_format) | {"dicom": series.description()}
     return Scan(image, description, notes + more)
 
 
-def _read_one_dicom(header, path: Path, what: str, suits: Callable[[DicomSeries], bool], read: Callable) -> Scan:
-    series = DicomSeries(str(header.get("SeriesInstanceUID", "") or ""), [header])
-    if not suits(series):
-        if what == "SPECT" and series.modality == "NM":
-            raise InputError(f"{path}: {why_not(series)}")
-        raise InputError(f"{path}: is a DICOM image of modality {series.modality}, not a {what}; give the {what}")
-    if series.frames == 1:
-        raise InputError(f"{path}: is one slice of a {what} series; give the folder that holds all its slices")
-    image, notes = read(series, str(path))
-    return Scan(image, describe(image, path, "DICOM file") | {"dicom": series.description()}, notes)
+def _is_ct(series: DicomSeries) -> bool:
+    return str(series.first.SOPClassUID) in CT_CLASSES
 
 
 def _read_ct_series(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:

@@ -9,7 +9,15 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.common.atomic_output import whole_file
-from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.errors import InputError, naming
+from DLCTPMLib.volumes.formats.apart import read_other_transform
+from DLCTPMLib.volumes.formats.itk_text_transform import read_text_transform
+
+SCALES = (0.2, 5.0)
+"""Stretches beyond these are no registration of one patient's CT and SPECT."""
+
+MAX_SHIFT_MM = 10_000.0
+"""Offsets beyond this are no millimetres of a scanner."""
 
 
 def as_affine(
@@ -53,20 +61,38 @@ def read_transform(path: str | os.PathLike) -> sitk.AffineTransform:
     """Read a rigid or affine transform from an ITK transform file (.tfm, .txt, .h5, .mat).
 
     Raises:
-        InputError: there is no such file, it holds no transform, or one that is not linear or not in three
-            dimensions.
+        InputError: there is no such file, it is cut off or damaged, holds no transform, or one that is not linear,
+            not in three dimensions, not finite, or no registration of one patient.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; check the path")
-    try:
-        transform = sitk.ReadTransform(str(path))
-    except RuntimeError as error:
-        raise InputError(f"{path}: not an ITK transform file; export the transform as .tfm") from error
-    try:
-        return as_affine(transform)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    if path.suffix.lower() in (".h5", ".hdf5", ".mat"):
+        matrix, offset = read_other_transform(path)
+        transform = sitk.AffineTransform(3)
+        transform.SetMatrix(matrix.ravel().tolist())
+        transform.SetTranslation(offset.tolist())
+    else:
+        transform = read_text_transform(path)
+    with naming(path):
+        affine = as_affine(transform)
+        _check(*linear_map(affine))
+    return affine
+
+
+def _check(matrix: np.ndarray, offset: np.ndarray) -> None:
+    """Refuse what can be no registration of one patient."""
+    if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
+        raise InputError("the transform is not finite; register again or export the transform again")
+    low, high = SCALES
+    stretches = np.linalg.svd(matrix, compute_uv=False)
+    if stretches.min() < low or stretches.max() > high:
+        raise InputError(
+            f"the transform stretches by {stretches.min():.3g} to {stretches.max():.3g}, which no registration of "
+            "one patient does; export the transform again, in millimetres"
+        )
+    if np.abs(offset).max() > MAX_SHIFT_MM:
+        raise InputError("the transform shifts by more than ten metres; export the transform again, in millimetres")
 
 
 def linear_map(transform: sitk.Transform | None) -> tuple[np.ndarray, np.ndarray]:

@@ -257,7 +257,7 @@ def test_a_label_file_and_a_segmentation_give_the_same_lungs(tmp_path):
         (lambda: mask_image({58: RIGHT, 9: np.zeros(SHAPE, bool), 512: LEFT}), "is empty"),
         (lambda: CT, "not a label map"),
         (lambda: sitk.Cast(CT, sitk.sitkFloat32) * 0 + 0.5, "not a label map"),
-        (lambda: sitk.Image([5, 5], sitk.sitkUInt8), "not a three-dimensional label map"),
+        (lambda: sitk.Image([5, 5], sitk.sitkUInt8), "2D image"),
         (lambda: grid_image(np.full(SHAPE, np.nan, np.float32)), "not numbers"),
     ],
 )
@@ -272,7 +272,7 @@ def test_a_missing_or_unreadable_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_lungs(tmp_path / "none.nrrd", CT)
     (tmp_path / "text.nrrd").write_text("not an image")
-    with pytest.raises(InputError, match="is not an image"):
+    with pytest.raises(InputError, match="cannot be read as an image"):
         read_lungs(tmp_path / "text.nrrd", CT)
 
 

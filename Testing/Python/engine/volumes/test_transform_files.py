@@ -69,3 +69,46 @@ def test_names_that_cannot_be_written_are_refused(tmp_path):
         write_transform(RIGID, tmp_path / "t.nrrd")
     with pytest.raises(InputError, match="there is no folder"):
         write_transform(RIGID, tmp_path / "nowhere" / "t.tfm")
+
+
+EULER = "Transform: Euler3DTransform_double_3_3\nParameters: "
+HEAD = "#Insight Transform File V1.0\n#Transform 0\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (EULER + "0.1 0 0 3,5 4 5\nFixedParameters: 0 0 0\n", "decimal comma"),
+        (EULER + "0 0 0\nFixedParameters: 0 0 0\n", "cut off"),
+        (EULER + "0 0 0 1 2 3\n", "0 FixedParameters"),
+        (EULER[:-12], "0 Parameters"),
+        ("", "holds no transform"),
+        (EULER + "0 0 0 -inf 0 0\nFixedParameters: 0 0 0\n", "not all finite"),
+        (EULER + "nan 0 0 1 0 0\nFixedParameters: 0 0 0\n", "not all finite"),
+        (EULER + "0 0 0 1e9 0 0\nFixedParameters: 0 0 0\n", "ten metres"),
+        ("Transform: ScaleTransform_double_3_3\nParameters: 1 1 0\nFixedParameters: 0 0 0\n", "stretches by 0 to 1"),
+        ("Transform: Unheard_double_3_3\nParameters: 1\nFixedParameters:\n", "not a rigid or affine"),
+    ],
+)
+def test_a_damaged_transform_is_one_sentence_and_never_the_identity(tmp_path, text, message):
+    path = tmp_path / "t.tfm"
+    path.write_text(HEAD + text)
+    with pytest.raises(InputError, match=message) as refused:
+        read_transform(path)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("transform", [RIGID, AFFINE, sitk.CompositeTransform([RIGID, AFFINE, RIGID])])
+@pytest.mark.parametrize("suffix", [".tfm", ".txt", ".h5"])
+def test_what_itk_wrote_is_read_as_itk_reads_it(tmp_path, transform, suffix):
+    path = tmp_path / f"t{suffix}"
+    sitk.WriteTransform(transform, str(path))
+    assert same_map(read_transform(path), sitk.ReadTransform(str(path)))
+
+
+def test_a_cut_off_binary_transform_is_one_sentence(tmp_path):
+    path = tmp_path / "t.h5"
+    sitk.WriteTransform(RIGID, str(path))
+    path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(InputError, match="not an ITK transform file, or damaged"):
+        read_transform(path)

@@ -1,0 +1,108 @@
+"""What a library reads that can die of a damaged file, read in a process of its own.
+
+SimpleITK reads dozens of formats with code that a damaged file can bring to a segmentation fault. The formats that
+chests come in have readers of their own here; everything else is opened in a child process, whose death is an
+ordinary failure of that file.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from DLCTPMLib.common.errors import InputError
+
+LONGEST_S = 120
+"""A file that takes longer to open than this is given up."""
+
+_UNORIENTED = (".vtk", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gipl", ".gipl.gz", ".spr", ".pic", ".lsm")
+"""Endings of formats that cannot say how a volume lies in the patient."""
+
+_READ_IMAGE = """
+import sys
+import SimpleITK as sitk
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+try:
+    image = sitk.ReadImage(sys.argv[1])
+except RuntimeError as error:
+    sys.exit(4 if "allocat" in str(error) else 3)
+for key in image.GetMetaDataKeys():
+    image.EraseMetaData(key)
+sitk.WriteImage(image, sys.argv[2])
+"""
+
+_READ_TRANSFORM = """
+import json, sys
+import SimpleITK as sitk
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+try:
+    transform = sitk.ReadTransform(sys.argv[1])
+except RuntimeError:
+    sys.exit(3)
+linear = transform.GetDimension() == 3 and transform.IsLinear()
+at = [[0.0] * 3, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+points = [transform.TransformPoint(p) for p in at] if linear else None
+open(sys.argv[2], "w").write(json.dumps([transform.GetName(), points]))
+"""
+
+
+def read_other_image(path: Path) -> tuple[sitk.Image, bool]:
+    """Any image that SimpleITK reads, and whether its format can say how it lies in the patient.
+
+    Raises:
+        InputError: it cannot be read, or reading it kills or hangs the reader.
+        MemoryError: it does not fit into memory.
+    """
+    with tempfile.TemporaryDirectory(prefix="dlctpm-") as folder:
+        out = Path(folder) / "image.mha"
+        status = _run(_READ_IMAGE, path, out)
+        if status == 4:
+            raise MemoryError(f"{path}: does not fit into memory")
+        if status != 0:
+            raise InputError(
+                f"{path}: cannot be read as an image (damaged, or none of NRRD, NIfTI, MetaImage, DICOM …); "
+                "check the file"
+            )
+        return sitk.ReadImage(str(out)), not path.name.lower().endswith(_UNORIENTED)
+
+
+def read_other_transform(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix (3, 3) and offset (3,) of a linear transform in a binary ITK file (.h5, .mat).
+
+    Raises:
+        InputError: it cannot be read, or is not linear and three-dimensional.
+    """
+    with tempfile.TemporaryDirectory(prefix="dlctpm-") as folder:
+        out = Path(folder) / "transform.json"
+        if _run(_READ_TRANSFORM, path, out) != 0:
+            raise InputError(f"{path}: not an ITK transform file, or damaged; export the transform as .tfm")
+        name, points = json.loads(out.read_text())
+    if points is None:
+        raise InputError(
+            f"{path}: the transform ({name}) is not a rigid or affine transform in three dimensions: "
+            "give one, or resample the SPECT onto the CT with it beforehand"
+        )
+    offset, *ends = np.array(points)
+    return np.array(ends).T - offset[:, None], offset
+
+
+def _run(program: str, path: Path, out: Path) -> int:
+    """Run a few lines of Python on a file; what it prints is not for the user."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(path.absolute()), str(out)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=LONGEST_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return -1
+    return done.returncode
