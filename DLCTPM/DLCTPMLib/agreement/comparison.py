@@ -12,6 +12,7 @@ from DLCTPMLib.agreement.spect_grid import SpectGrid, spect_values
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.settings import StageSettings
 from DLCTPMLib.labels.chest_regions import SIDES
+from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.mapping.baselines import SELF_SCALED, baseline_maps
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, high_intensity_reference
 from DLCTPMLib.volumes.patient_axes import PatientAxes
@@ -112,7 +113,7 @@ class SpectComparison:
 def on_spect_grid(
     perfusion: sitk.Image,
     spect: sitk.Image,
-    lungs: sitk.Image,
+    lungs: sitk.Image | UprightLungs,
     transform: sitk.Transform | None = None,
     settings: AgreementSettings | None = None,
     ct: sitk.Image | None = None,
@@ -123,7 +124,7 @@ def on_spect_grid(
     Args:
         perfusion: relative perfusion on the CT's grid.
         spect: perfusion SPECT on its own grid, any units.
-        lungs: label image with CIP values on the CT's grid.
+        lungs: upright, or as a label image of CIP values on the CT's grid.
         transform: rigid or affine, maps CT points to SPECT points (LPS, mm); identity if None.
         settings: if None, those of ``bundle_preprocessing``, else the defaults.
         ct: HU, for the two baselines that look at it.
@@ -135,7 +136,7 @@ def on_spect_grid(
     """
     preprocessing = bundle_preprocessing or PreprocessingSettings()
     settings = settings or AgreementSettings.for_model(preprocessing)
-    values = spect_values(spect)
+    values, lungs = spect_values(spect), UprightLungs.of(lungs)
     grid = SpectGrid.of(lungs, spect, transform)
     masks = {name: part >= 0.5 for name, part in zip(SCOPES, (grid.lung, grid.right, grid.left), strict=True)}
     if not masks["lungs"].any():

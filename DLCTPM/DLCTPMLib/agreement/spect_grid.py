@@ -13,8 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.lungs.masks import side_masks
-from DLCTPMLib.volumes.boxes import bounding_box
+from DLCTPMLib.lungs.upright import LEFT_SIDE, RIGHT_SIDE, UprightLungs
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.volumes.transform_files import linear_map
 
@@ -22,7 +21,6 @@ SAMPLES = 128
 """Points in a SPECT voxel. A plane through it is placed within 1 % (rms) of its volume."""
 
 _VOXELS_AT_ONCE = 4096  # 4096 × 128 points in 32 bits are 2 MB: the work stays in the processor's cache
-_RIGHT, _LEFT = 1, 2
 
 
 def voxel_samples() -> np.ndarray:
@@ -71,11 +69,13 @@ class SpectGrid:
     _samples: np.ndarray  # flat index in the lungs' padded CT box of every sample that lies in lung
 
     @classmethod
-    def of(cls, lungs: sitk.Image, spect: sitk.Image, transform: sitk.Transform | None = None) -> SpectGrid:
+    def of(
+        cls, lungs: sitk.Image | UprightLungs, spect: sitk.Image, transform: sitk.Transform | None = None
+    ) -> SpectGrid:
         """Measure the lungs on the SPECT's grid.
 
         Args:
-            lungs: label image with CIP values, on the CT's grid.
+            lungs: upright, or as a label image of CIP values on the CT's grid.
             spect: only its grid is read.
             transform: maps CT points to SPECT points (LPS, mm), as ``sitk.Resample(spect, ct, transform)``
                 needs it; identity if None.
@@ -83,41 +83,25 @@ class SpectGrid:
         Raises:
             InputError: if the transform is not linear, or cannot be inverted.
         """
-        right, left = side_masks(lungs)
-        return cls.of_masks(right, left, PatientAxes.of(lungs), PatientAxes.of(spect), transform)
+        lungs, axes = UprightLungs.of(lungs), PatientAxes.of(spect)
+        sides = np.pad(lungs.sides, 1)  # rim of 0: outside the box is no lung
+        to_ct, shift = _index_map(axes, lungs.axes, transform)  # SPECT index → CT index, both (z, y, x)
+        shift = shift - [b.start - 1 for b in lungs.box]  # → index in the padded box
 
-    @classmethod
-    def of_masks(
-        cls,
-        right: np.ndarray,
-        left: np.ndarray,
-        ct: PatientAxes,
-        spect: PatientAxes,
-        transform: sitk.Transform | None = None,
-    ) -> SpectGrid:
-        """The same from boolean (z, y, x) views of the CT: one mask for each lung, which do not overlap."""
-        box = bounding_box(right | left) or (slice(0, 0),) * 3
-        sides = np.zeros([b.stop - b.start + 2 for b in box], np.uint8)  # rim of 0: outside the box is no lung
-        inner = sides[1:-1, 1:-1, 1:-1]
-        inner[right[box]] = _RIGHT
-        inner[left[box]] = _LEFT
-        to_ct, shift = _index_map(spect, ct, transform)  # SPECT index → CT index, both (z, y, x)
-        shift = shift - [b.start - 1 for b in box]  # → index in the padded box
-
-        candidates = _voxels_over(sides.shape, to_ct, shift, spect.shape)
-        fractions = np.zeros((2, int(np.prod(spect.shape))), np.float32)
+        candidates = _voxels_over(sides.shape, to_ct, shift, axes.shape)
+        fractions = np.zeros((2, int(np.prod(axes.shape))), np.float32)
         parts = [
-            _sample(sides, candidates[i : i + _VOXELS_AT_ONCE], spect.shape, to_ct, shift, fractions)
+            _sample(sides, candidates[i : i + _VOXELS_AT_ONCE], axes.shape, to_ct, shift, fractions)
             for i in range(0, len(candidates), _VOXELS_AT_ONCE)
         ]
         counts = np.concatenate([p[1] for p in parts]) if parts else np.zeros(0, int)
         seen = counts > 0
         return cls(
-            axes=spect,
-            right=fractions[0].reshape(spect.shape),
-            left=fractions[1].reshape(spect.shape),
-            _box=box,
-            _ct_shape=ct.shape,
+            axes=axes,
+            right=fractions[0].reshape(axes.shape),
+            left=fractions[1].reshape(axes.shape),
+            _box=lungs.box,
+            _ct_shape=lungs.axes.shape,
             _voxels=candidates[seen],
             _starts=np.concatenate([[0], np.cumsum(counts[seen])[:-1]]).astype(int),
             _samples=np.concatenate([p[0] for p in parts]) if parts else np.zeros(0, np.int32),
@@ -151,21 +135,6 @@ class SpectGrid:
         total = np.add.reduceat(padded.ravel()[self._samples], self._starts)
         mean.ravel()[self._voxels] = total / np.diff(self._starts, append=len(self._samples))
         return mean
-
-
-def spect_lung_fraction(
-    lungs: sitk.Image, spect: sitk.Image, transform: sitk.Transform | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Right and left lung part of every SPECT voxel, 0…1; arguments as for ``SpectGrid.of``."""
-    grid = SpectGrid.of(lungs, spect, transform)
-    return grid.right, grid.left
-
-
-def mean_over_lung(
-    image: sitk.Image, lungs: sitk.Image, spect: sitk.Image, transform: sitk.Transform | None = None
-) -> np.ndarray:
-    """Mean of a map on the CT's grid over the lung part of every SPECT voxel (``SpectGrid.mean_over_lung``)."""
-    return SpectGrid.of(lungs, spect, transform).mean_over_lung(image)
 
 
 def _index_map(
@@ -214,7 +183,7 @@ def _sample(
         flat *= size
         flat += position.astype(np.int32)
     side = sides.ravel()[flat]
-    fractions[0, voxels] = np.count_nonzero(side == _RIGHT, axis=1) / np.float32(SAMPLES)
-    fractions[1, voxels] = np.count_nonzero(side == _LEFT, axis=1) / np.float32(SAMPLES)
+    fractions[0, voxels] = np.count_nonzero(side == RIGHT_SIDE, axis=1) / np.float32(SAMPLES)
+    fractions[1, voxels] = np.count_nonzero(side == LEFT_SIDE, axis=1) / np.float32(SAMPLES)
     inside = side > 0
     return flat[inside], np.count_nonzero(inside, axis=1)

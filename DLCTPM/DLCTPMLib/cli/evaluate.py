@@ -77,7 +77,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     progress("Comparing with the SPECT", 0.2)
     with stopwatch("agreement"), naming(options.spect):
         comparison = on_spect_grid(
-            prediction, spect.image, lungs.labels, transform, settings, None if ct is None else grid, preprocessing
+            prediction, spect.image, lungs.upright, transform, settings, None if ct is None else grid, preprocessing
         )
         agreement = agreement_of(comparison)
     described = {
@@ -104,7 +104,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     if predicted is None:
         return json_ready(result)
     with stopwatch("regions"):
-        regions = region_table(prediction, lungs.labels, options.threshold)
+        regions = region_table(prediction, lungs.upright, options.threshold)
     joined = json_ready(_joined(predicted, {**result, "regions": regions}))
     card = bundle.card if bundle is not None and bundle.identity() == predicted["model"] else ""
     images = ReportImages(grid, lungs.labels, prediction, comparison)

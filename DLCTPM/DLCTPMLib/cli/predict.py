@@ -14,7 +14,7 @@ from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.lungs.masks import Lungs, read_lungs
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.networks.bundle import load_bundle
-from DLCTPMLib.results.prediction import RESULT_FILES, Chest, PredictionSettings, predict_to_folder
+from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, PredictionSettings, predict_to_folder
 from DLCTPMLib.volumes.reading import Scan, read_ct, read_spect
 
 
@@ -40,8 +40,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
             spect = read_spect(options.spect, options.spect_series) if options.spect else None
         with stopwatch("lungs"):
             lungs = lungs_of(ct, options.lungs, within(progress, 0.05, 0.2), options.lungs_values)
-        chest = Chest(ct, lungs, spect)
-        result = predict_to_folder(chest, bundle, settings, folder.work, stopwatch, within(progress, 0.2, 1.0))
+        images = PatientImages(ct, lungs, spect)
+        result = predict_to_folder(images, bundle, settings, folder.work, stopwatch, within(progress, 0.2, 1.0))
     progress("Done", 1.0)
     say(options, summary(result, out))
 

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         lungs = lungs_of(ct, options.lungs, within(progress, 0.1, 0.3), options.lungs_values)
         with naming(options.moving):
             found = register(
-                ct.image, spect.image, options.kind, lungs=lungs.labels, progress=within(progress, 0.3, 1.0)
+                ct.image, spect.image, options.kind, lungs=lungs.upright, progress=within(progress, 0.3, 1.0)
             )
         write_transform(found.transform, partial)
     progress("Done", 1.0)

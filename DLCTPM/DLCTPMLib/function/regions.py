@@ -16,30 +16,20 @@ from DLCTPMLib.labels.chest_regions import (
     RIGHT,
     RIGHT_THIRDS,
     display_name,
-    is_region,
-    region_of,
 )
-from DLCTPMLib.lungs.masks import thirds
-from DLCTPMLib.volumes.boxes import bounding_box
-from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array, same_grid
+from DLCTPMLib.lungs.upright import UprightLungs
+from DLCTPMLib.volumes.patient_axes import file_image, patient_array
 
 HIGH, LOW = 1, 2
 """Values of ``functional_labels``: high-functional lung (above the threshold), low-functional lung."""
 
-PERFUSION_SHARE_NOTE = (
-    "Shares of perfusion are the map's sum over a region against that over both lungs. The map stops at 1, the "
-    "75th percentile of the patient's lung perfusion, so shares lie nearer to the shares of volume than those of "
-    "a perfusion scan."
-)
-"""To be shown wherever shares of perfusion are."""
 
-
-def functional_labels(perfusion: sitk.Image, lungs: sitk.Image, threshold: float = 0.66) -> sitk.Image:
+def functional_labels(perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, threshold: float = 0.66) -> sitk.Image:
     """Divide the lungs into high-functional (> threshold, value 1) and low-functional (≤ threshold, value 2).
 
     Args:
         perfusion: relative perfusion on the CT's grid.
-        lungs: label image with CIP values on the same grid.
+        lungs: of that CT, upright or as a label image of CIP values on its grid.
         threshold: relative perfusion, 0…1; the paper's 0.66.
 
     Returns:
@@ -48,20 +38,19 @@ def functional_labels(perfusion: sitk.Image, lungs: sitk.Image, threshold: float
     Raises:
         InputError: the two lie on different grids, or the threshold is not between 0 and 1.
     """
-    _check(perfusion, lungs, threshold)
-    lung = is_region(sitk.GetArrayViewFromImage(lungs), LUNG)
-    high = sitk.GetArrayViewFromImage(perfusion) > threshold
-    labels = sitk.GetImageFromArray(np.where(lung, np.where(high, HIGH, LOW), 0).astype(np.uint8))
-    labels.CopyInformation(lungs)
-    return labels
+    _check_threshold(threshold)
+    lungs = _of_map(lungs, perfusion)
+    high = patient_array(perfusion)[lungs.box] > threshold
+    labels = np.zeros(lungs.axes.shape, np.uint8)
+    labels[lungs.box] = np.where(high, np.uint8(HIGH), np.uint8(LOW)) * (lungs.sides > 0)
+    return file_image(labels, like=perfusion)
 
 
-def region_table(perfusion: sitk.Image, lungs: sitk.Image, threshold: float = 0.66) -> dict[str, dict]:
+def region_table(perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, threshold: float = 0.66) -> dict[str, dict]:
     """Volume, mean perfusion, share of the total perfusion, and functional volumes of every region.
 
     Arguments and errors as for ``functional_labels``; the result as of ``MeasuredRegions.table``.
     """
-    _check(perfusion, lungs, threshold)
     return MeasuredRegions(perfusion, lungs).table(threshold)
 
 
@@ -70,18 +59,16 @@ class MeasuredRegions:
 
     Args:
         perfusion: relative perfusion on the CT's grid.
-        lungs: label image with CIP values on the same grid.
+        lungs: of that CT, upright or as a label image of CIP values on its grid.
     """
 
-    def __init__(self, perfusion: sitk.Image, lungs: sitk.Image):
-        _check_grids(perfusion, lungs)
-        self._voxel_ml = PatientAxes.of(lungs).voxel_ml
-        labels = patient_array(lungs)
-        box = bounding_box(labels) or (slice(0, 0),) * 3
-        inside = is_region(labels[box], LUNG)
-        values = patient_array(perfusion)[box][inside]
-        self._regions = _Sums(region_of(labels[box][inside]), values)
-        self._by_third = _Sums(region_of(patient_array(thirds(lungs))[box][inside]), values)
+    def __init__(self, perfusion: sitk.Image, lungs: sitk.Image | UprightLungs):
+        lungs = _of_map(lungs, perfusion)
+        self._voxel_ml = lungs.axes.voxel_ml
+        inside = lungs.sides > 0
+        values = patient_array(perfusion)[lungs.box][inside]
+        self._regions = _Sums(lungs.regions()[inside], values)
+        self._by_third = _Sums(lungs.thirds()[inside], values)
 
     def sort(self) -> MeasuredRegions:
         """Spend a while now so that every threshold is answered at once."""
@@ -98,8 +85,7 @@ class MeasuredRegions:
         Returns:
             by region name ("lungs", "right lung", "left lung", the lobes that the mask has, the thirds of each
             lung) a dict of ``volume_ml``, ``mean`` (None where the region is empty), ``perfusion_percent`` of the
-            total in both lungs (None where nothing is perfused), ``high_ml`` and ``low_ml``. Put
-            ``PERFUSION_SHARE_NOTE`` beside the shares.
+            total in both lungs (None where nothing is perfused), ``high_ml`` and ``low_ml``.
 
         Raises:
             InputError: the threshold is not between 0 and 1.
@@ -160,16 +146,14 @@ class _Sums:
         return int(self.count[index].sum()), float(self.total[index].sum()), int(high[index].sum())
 
 
-def _check(perfusion: sitk.Image, lungs: sitk.Image, threshold: float) -> None:
-    _check_threshold(threshold)
-    _check_grids(perfusion, lungs)
-
-
 def _check_threshold(threshold: float) -> None:
     if not 0 < threshold < 1:
         raise InputError(f"the threshold between high- and low-functional lung is {threshold:g}: give one in 0…1")
 
 
-def _check_grids(perfusion: sitk.Image, lungs: sitk.Image) -> None:
-    if not same_grid(perfusion, lungs):
+def _of_map(lungs: sitk.Image | UprightLungs, perfusion: sitk.Image) -> UprightLungs:
+    """The lungs upright, once they are known to lie on the map's grid."""
+    lungs = UprightLungs.of(lungs)
+    if not lungs.lie_on(perfusion):
         raise InputError("the perfusion map and the lungs lie on different grids: give both on the CT's grid")
+    return lungs

@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 
 SIDES = ("right lung", "left lung")
-"""The two lungs' names, in the order of ``side_masks``."""
+"""The two lungs' names, the right one first."""
 
 MAX_REGION = 74
 """The highest region value that CIP's conventions name."""
@@ -118,11 +118,6 @@ def encode(region: np.ndarray | int, chest_type: np.ndarray | int = 0) -> np.nda
 def region_of(values: np.ndarray) -> np.ndarray:
     """The region (uint8) of every CIP value, same shape."""
     return (np.asarray(values) & 255).astype(np.uint8)
-
-
-def type_of(values: np.ndarray) -> np.ndarray:
-    """The type (uint8) of every CIP value, same shape."""
-    return (np.asarray(values) >> 8).astype(np.uint8)
 
 
 def is_region(values: np.ndarray, regions: frozenset[ChestRegion] | set[ChestRegion]) -> np.ndarray:

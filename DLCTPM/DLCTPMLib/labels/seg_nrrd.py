@@ -15,7 +15,6 @@ import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.chest_regions import Code, Terminology
-from DLCTPMLib.volumes.formats.any_format import read_file
 
 _CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGION_CONTEXT = "Anatomic codes - DICOM master list"
@@ -58,19 +57,6 @@ class SegNrrd:
 def is_segmentation(image: sitk.Image) -> bool:
     """Whether an image that was read carries Slicer's segment headers."""
     return image.HasMetaDataKey("Segment0_ID") or image.HasMetaDataKey("Segment0_Name")
-
-
-def read_segments(path: str | Path) -> SegNrrd:
-    """Read a ``.seg.nrrd`` file.
-
-    Raises:
-        InputError: the file is missing, cannot be read, is not three-dimensional or has no segments.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a .seg.nrrd segmentation.")
-    image, _ = read_file(path)
-    return segments_of(image, str(path))
 
 
 def segments_of(image: sitk.Image, name: str) -> SegNrrd:

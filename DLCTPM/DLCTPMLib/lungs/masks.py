@@ -8,8 +8,8 @@ trachea and main bronchi never count. See ``labels.chest_regions.is_region``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
@@ -23,6 +23,7 @@ from DLCTPMLib.labels.chest_regions import (
     RIGHT,
     RIGHT_THIRDS,
     SIDELESS_THIRDS,
+    SIDES,
     ChestRegion,
     is_region,
 )
@@ -30,12 +31,10 @@ from DLCTPMLib.labels.conventions import to_cip
 from DLCTPMLib.labels.seg_nrrd import is_segmentation, segments_of
 from DLCTPMLib.labels.segments import cip_labels
 from DLCTPMLib.lungs.sides import lateral_mm, split_sides
+from DLCTPMLib.lungs.upright import LEFT_SIDE, RIGHT_SIDE, Box, UprightLungs, looked_up, lung_regions
 from DLCTPMLib.volumes.boxes import bounding_box
 from DLCTPMLib.volumes.formats.any_format import read_file
-from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image, patient_array, same_grid
-
-if TYPE_CHECKING:
-    from DLCTPMLib.lungs.box import LungBox
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array, same_grid
 
 MIN_INSIDE = 0.9
 """A mask with less than this share of its volume inside the CT is refused."""
@@ -45,20 +44,25 @@ _R = ChestRegion
 
 @dataclass(frozen=True)
 class Lungs:
-    """The lungs of one CT.
+    """The lungs of one CT and what is to be said about them.
 
     Attributes:
-        labels: uint16 CIP regions on the CT's grid: sides, lobes or thirds where lung is, 0 elsewhere (types
-            are dropped once the parenchyma rule is applied, so ``labels > 0`` is the lungs).
+        upright: the voxels: sides, lobes or thirds where lung is (types are dropped once the parenchyma rule is
+            applied).
+        ct: the CT; gives the grid of ``labels``.
         warnings: sentences for the user.
         source: where the lungs come from, in words.
-        found: the same voxels as ``LungBox`` holds them, where they were found so; saves reading the labels.
     """
 
-    labels: sitk.Image
+    upright: UprightLungs
+    ct: sitk.Image
     warnings: list[str] = field(default_factory=list)
     source: str = ""
-    found: LungBox | None = None
+
+    @cached_property
+    def labels(self) -> sitk.Image:
+        """The label image for files and other programs, made when it is first asked for: uint16, the CT's grid."""
+        return self.upright.labels(self.ct)
 
 
 def side_masks(labels: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
@@ -95,57 +99,18 @@ def lungs_from_labels(image: sitk.Image, ct: sitk.Image, source: str = "", value
     name = source or "the lung mask"
     image = _as_labels(image, name)
     array, _ = to_cip(sitk.GetArrayViewFromImage(image), name, values)
-    if not _in_box(array, lambda part: is_region(part, LUNG)).any():
+    box = bounding_box(array)
+    if box is None or not lung_regions(array[box]).any():
         raise InputError(f"{name} is empty: no voxel is labelled as lung; give another lung mask, or none.")
     cip = sitk.GetImageFromArray(array)
     cip.CopyInformation(image)
     warnings: list[str] = []
     cip = _on_ct_grid(cip, ct, name, warnings)
-    axes = PatientAxes.of(ct)
-    labels = patient_array(cip)
-    labels = np.where(_in_box(labels, lambda part: is_region(part, LUNG)), labels & 255, 0).astype(np.uint16)
-    _give_sides(labels, axes, ct, warnings)
-    _check_sides(labels, axes, ct, name, warnings)
-    return Lungs(file_image(labels, like=ct), warnings, source)
-
-
-def with_thirds(labels: sitk.Image) -> sitk.Image:
-    """Divide lungs that are labelled as a whole side into CIP's thirds (9…14); lobes and thirds stay.
-
-    As CIP does it: the two planes across the patient's long axis that cut **both lungs together** into three
-    parts of equal volume (not of equal height, and the same planes for both sides). A plane lies between
-    slices, so the volumes are equal to about a slice; on a tilted grid voxels are ranked by height.
-    """
-    values = patient_array(labels)
-    third = _third_of(labels, _in_box(values, lambda part: is_region(part, LUNG)))
-    out = np.array(values, np.uint16)
-    for side, names in ((_R.RIGHT_LUNG, RIGHT_THIRDS), (_R.LEFT_LUNG, LEFT_THIRDS)):
-        whole = _in_box(values, lambda part, side=side: is_region(part, {side}))
-        out[whole] = np.array(names, np.uint16)[third[whole]]
-    return file_image(out, like=labels)
-
-
-def thirds(labels: sitk.Image) -> sitk.Image:
-    """All of the lungs as CIP's thirds (9…14), whatever their labels; see ``with_thirds``."""
-    right, left = side_masks(labels)
-    whole = right * np.uint16(_R.RIGHT_LUNG) + left * np.uint16(_R.LEFT_LUNG)
-    return with_thirds(file_image(whole, like=labels))
-
-
-def _third_of(labels: sitk.Image, lung: np.ndarray) -> np.ndarray:
-    """0, 1 or 2 (upper, middle, lower) for every voxel of the view, uint8, by height in the patient."""
-    axes = PatientAxes.of(labels)
-    if axes.is_oblique:
-        steps = axes.directions[2] * np.array(axes.spacing_mm[::-1])  # height gained a voxel along x, y, z
-        z, y, x = (np.arange(n, dtype=np.float32) for n in lung.shape)
-        height = z[:, None, None] * steps[2] + y[None, :, None] * steps[1] + x[None, None, :] * steps[0]
-        level = np.round((height - height.min()) / (abs(steps[2]) / 4)).astype(np.int32)
-        counts = np.bincount(level[lung], minlength=int(level.max()) + 1)
-    else:
-        counts = np.count_nonzero(lung, axis=(1, 2))
-    below = np.cumsum(counts) - counts / 2  # volume below the middle of a level decides its third
-    third = np.clip(2 - (3 * below / max(counts.sum(), 1)).astype(int), 0, 2).astype(np.uint8)
-    return third[level] if axes.is_oblique else np.broadcast_to(third[:, None, None], lung.shape)
+    axes, labels = PatientAxes.of(ct), patient_array(cip)
+    box = bounding_box(labels) or (slice(0, 0),) * 3
+    regions = _with_sides(lung_regions(labels[box]), box, axes, ct)
+    lungs = UprightLungs.of_regions(axes, box, regions)
+    return Lungs(_of_the_patient(lungs, ct, name, warnings), ct, warnings, source)
 
 
 def _in_box(array: np.ndarray, function) -> np.ndarray:
@@ -212,18 +177,22 @@ def _share_inside(cip: sitk.Image, ct: sitk.Image) -> float:
     return float(np.mean(np.all((index >= -0.5) & (index <= size - 0.5), axis=1)))
 
 
-def _give_sides(labels: np.ndarray, axes: PatientAxes, ct: sitk.Image, warnings: list[str]) -> None:
-    """Put a side to what is labelled as lung without one (1 and 20…22), in place."""
+def _with_sides(regions: np.ndarray, box: Box, axes: PatientAxes, ct: sitk.Image) -> np.ndarray:
+    """CIP regions in a box of the view, those of lung without a side (1 and 20…22) given one."""
     sideless = {_R.WHOLE_LUNG: (_R.RIGHT_LUNG, _R.LEFT_LUNG)}
     sideless |= dict(zip(SIDELESS_THIRDS, zip(RIGHT_THIRDS, LEFT_THIRDS, strict=True), strict=True))
-    unknown = _in_box(labels, lambda part: is_region(part, set(sideless)))
-    if not unknown.any():
-        return
-    sides = split_sides(labels > 0, axes, body_midline_mm(ct))
+    of_side = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
+    unknown = np.zeros(256, bool)
     for region, (right, left) in sideless.items():
-        here = labels == region
-        labels[here & (sides == 1)] = right
-        labels[here & (sides == 2)] = left
+        unknown[region], of_side[RIGHT_SIDE, region], of_side[LEFT_SIDE, region] = True, right, left
+    if not looked_up(unknown, regions).any():
+        return regions
+    lung = np.zeros(axes.shape, bool)
+    lung[box] = regions > 0
+    sides = split_sides(lung, axes, body_midline_mm(ct))[box]
+    for side in (RIGHT_SIDE, LEFT_SIDE):
+        regions = np.where(sides == side, looked_up(of_side[side], regions), regions)
+    return regions
 
 
 def body_midline_mm(ct: sitk.Image) -> float | None:
@@ -235,34 +204,35 @@ def body_midline_mm(ct: sitk.Image) -> float | None:
     return lateral_mm(axes, body, step) if body.any() else None
 
 
-def _check_sides(labels: np.ndarray, axes: PatientAxes, ct: sitk.Image, name: str, warnings: list[str]) -> None:
+def _of_the_patient(lungs: UprightLungs, ct: sitk.Image, name: str, warnings: list[str]) -> UprightLungs:
     """Compare claimed sides with the patient's own; whole sides and thirds are swapped with a warning."""
-    right = _in_box(labels, lambda part: is_region(part, RIGHT))
-    left = _in_box(labels, lambda part: is_region(part, LEFT))
-    if right.any() and left.any():
-        reversed_sides = lateral_mm(axes, right) > lateral_mm(axes, left)
-    else:
-        midline = body_midline_mm(ct)
-        present, side = (right, "right") if right.any() else (left, "left")
-        other = "left" if side == "right" else "right"
+    places = {side: _crop_lateral_mm(lungs.axes, *crop) for side, crop in lungs.crops().items()}
+    if len(places) == 1:
+        (lung, place), midline = *places.items(), body_midline_mm(ct)
+        side, other = ("right", "left") if lung == SIDES[0] else ("left", "right")
         warnings.append(f"{name} holds one lung only, the {side} one; the {other} lung is missing.")
-        away = 0.0 if midline is None else lateral_mm(axes, present) - midline
-        reversed_sides = away > 20 if side == "right" else away < -20
-        if reversed_sides:
+        away = 0.0 if midline is None else place - midline
+        if away > 20 if side == "right" else away < -20:
             warnings.append(f"the lung that {name} calls the {side} one lies in the {other} half of the body.")
-        return
-    if not reversed_sides:
-        return
-    if _in_box(labels, lambda part: is_region(part, LOBES)).any():
+    if len(places) < 2 or places["right lung"] <= places["left lung"]:
+        return lungs
+    regions = lungs.regions()
+    if looked_up(np.isin(np.arange(256), [int(lobe) for lobe in LOBES]), regions).any():
         raise InputError(
             f"{name} has its right lobes on the patient's left; the mask or the direction of its axes is wrong, "
             "give a mask made on this CT."
         )
-    table = np.arange(256, dtype=np.uint16)
+    table = np.arange(256, dtype=np.uint8)
     for a, b in zip((_R.RIGHT_LUNG, *RIGHT_THIRDS), (_R.LEFT_LUNG, *LEFT_THIRDS), strict=True):
         table[[a, b]] = b, a
-    labels[:] = table[labels]
     warnings.append(
         f"{name} has right and left the other way round than the patient (by the direction of the axes); "
         "the patient's sides were taken."
     )
+    return UprightLungs.of_regions(lungs.axes, lungs.box, looked_up(table, regions))
+
+
+def _crop_lateral_mm(axes: PatientAxes, box: Box, mask: np.ndarray) -> float:
+    """Lateral position of a mask in a box of the view; see ``lateral_mm``."""
+    corner = axes.points_mm(np.array([[part.start for part in box]]))[0]
+    return lateral_mm(replace(axes, origin_mm=tuple(corner)), mask)

@@ -33,11 +33,11 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.lungs.airways import AirwaySettings, find_airways
 from DLCTPMLib.lungs.border import draw_lungs
-from DLCTPMLib.lungs.box import LungBox
 from DLCTPMLib.lungs.cells import FACES, CellGrid, ball, closed, dilated, spread
 from DLCTPMLib.lungs.masks import Lungs
 from DLCTPMLib.lungs.parts import Box, air_level, body_of, choose, enclosed, sides_with
 from DLCTPMLib.lungs.sides import lateral_mm, split_cells
+from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.volumes.patient_axes import PatientAxes
 
 
@@ -78,25 +78,10 @@ def segment_lungs(
     """Segment right and left lung in a chest CT (HU); see the module for the rules and their limits.
 
     Returns:
-        Labels 2 (right lung) and 3 (left lung) on the CT's grid; a warning where only one lung or no windpipe
-        was found.
+        Right and left lung; a warning where only one lung or no trachea was found.
 
     Raises:
         InputError: the CT shows no lungs.
-    """
-    found, warnings = find_lungs(ct, settings, progress)
-    return Lungs(found.labels(ct), warnings, "segmented from the CT", found)
-
-
-def find_lungs(
-    ct: sitk.Image,
-    settings: LungSegmentationSettings | None = None,
-    progress: Progress = no_progress,
-) -> tuple[LungBox, list[str]]:
-    """The same without the label image, whose making costs as much as a third of finding what it shows.
-
-    Returns:
-        Both lungs, and sentences for the user.
     """
     settings = settings or LungSegmentationSettings()
     progress("lungs", 0.0)
@@ -121,7 +106,7 @@ def find_lungs(
         inside, within = inside | cut, within | dilated(cut, FACES)
     wall = _airway_wall(view, axes, inside, inside & (air >= 0.75), grid, settings)
     if wall is None:
-        warnings.append("the windpipe was not found in the CT; check that it is not part of the lungs.")
+        warnings.append("the trachea was not found in the CT; check that it is not part of the lungs.")
     else:
         air[wall.cells] = wall.without(view, is_air)
     progress("lungs", 0.45)
@@ -161,7 +146,7 @@ def find_lungs(
     if wall is not None:
         _clear(sides, whole, wall)
     progress("lungs", 1.0)
-    return LungBox(whole, sides), warnings
+    return Lungs(UprightLungs.of_sides(axes, whole, sides), ct, warnings, "segmented from the CT")
 
 
 def _between(low: float | None, high: float):

@@ -1,6 +1,6 @@
 """What needs no learning: the four maps that a model has to beat (METHOD.md §5).
 
-Each gives cell values on the network's grid, one array a lung, as the network does; ``Chest.to_ct`` brings them
+Each gives cell values on the network's grid, one array a lung, as the network does; ``LungGrids.to_ct`` brings them
 to the CT by the same way back. Agreement divides ``geometry`` and ``density_median`` by their own percentile.
 """
 
@@ -12,7 +12,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from DLCTPMLib.mapping.mapping import Chest
+from DLCTPMLib.lungs.upright import UprightLungs
+from DLCTPMLib.mapping.mapping import LungGrids
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, enhance_ct, masked_median
 
 DORSAL_GAIN_PER_CM = 0.04
@@ -24,73 +25,75 @@ SELF_SCALED = ("geometry", "density_median")
 """Baselines in arbitrary units: agreement divides them by their own percentile, as the SPECT is by its HIR."""
 
 
-def all_high(chest: Chest) -> dict[str, np.ndarray]:
+def all_high(lungs: LungGrids) -> dict[str, np.ndarray]:
     """1 everywhere: calls the whole lung high-functional."""
-    return {side: grid.mask.astype(np.float32) for side, grid in chest.grids.items()}
+    return {side: grid.mask.astype(np.float32) for side, grid in lungs.grids.items()}
 
 
-def geometry(chest: Chest) -> dict[str, np.ndarray]:
+def geometry(lungs: LungGrids) -> dict[str, np.ndarray]:
     """(1 + 0.04 per cm dorsal) × (1 − e^(−depth to pleura / 15 mm)): gravity and edge blur, without any HU.
 
     Dorsal is measured from the most ventral point of both lungs. Depth is the distance to the nearest cell
-    outside that lung, less half a cell. The constants are fixed beforehand and were fitted to nothing.
+    outside that lung, minus half a cell. The constants are fixed beforehand and were fitted to nothing.
     """
-    ventral = min(_cell_centres_mm(chest, side, 1)[0] for side in chest.grids)
+    ventral = min(_cell_centres_mm(lungs, side, 1)[0] for side in lungs.grids)
     cells = {}
-    for side, grid in chest.grids.items():
-        sizes = _cell_sizes_mm(chest, side)
+    for side, grid in lungs.grids.items():
+        sizes = _cell_sizes_mm(lungs, side)
         distance = ndimage.distance_transform_edt(np.pad(grid.mask, 1), sampling=sizes)[1:-1, 1:-1, 1:-1]
         depth = np.clip(distance - np.mean(sizes) / 2, 0, None)
-        dorsal_cm = (_cell_centres_mm(chest, side, 1) - ventral)[:, None] / 10
+        dorsal_cm = (_cell_centres_mm(lungs, side, 1) - ventral)[:, None] / 10
         values = (1 + DORSAL_GAIN_PER_CM * dorsal_cm) * (1 - np.exp(-depth / PLEURA_LENGTH_MM))
         cells[side] = values.astype(np.float32)
     return cells
 
 
-def density_median(chest: Chest, settings: PreprocessingSettings) -> dict[str, np.ndarray]:
+def density_median(lungs: LungGrids, settings: PreprocessingSettings) -> dict[str, np.ndarray]:
     """Lung density (HU + 1000) / 1000 under the median filter of Eq. 1, which never looks outside the lung."""
     cells = {}
-    for side, grid in chest.grids.items():
-        density = np.clip(np.rint(grid.down(chest.hu)) + 1000, 0, 2000).astype(np.uint16)
+    for side, grid in lungs.grids.items():
+        density = np.clip(np.rint(grid.down(lungs.hu)) + 1000, 0, 2000).astype(np.uint16)
         median = masked_median(np.where(grid.mask, density, np.uint16(0)), grid.mask, settings.median_size)
         cells[side] = (median / 1000).astype(np.float32)
     return cells
 
 
-def enhanced_ct(chest: Chest, settings: PreprocessingSettings) -> dict[str, np.ndarray]:
+def enhanced_ct(lungs: LungGrids, settings: PreprocessingSettings) -> dict[str, np.ndarray]:
     """The network's input (Eq. 1) taken for its output."""
-    return {side: enhance_ct(grid.down(chest.hu), grid.mask, settings) for side, grid in chest.grids.items()}
+    return {side: enhance_ct(grid.down(lungs.hu), grid.mask, settings) for side, grid in lungs.grids.items()}
 
 
 def baseline_maps(
-    lungs: sitk.Image, ct: sitk.Image | None, settings: PreprocessingSettings
+    lungs: sitk.Image | UprightLungs, ct: sitk.Image | None, settings: PreprocessingSettings
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Name and map of one baseline after the other, so that no two of them are in memory together.
 
     Args:
-        lungs: label image with CIP values, on the CT's grid.
+        lungs: upright, or as a label image of CIP values on the CT's grid.
         ct: HU; without it the two baselines that look at HU are left out.
         settings: grid and filters of the model that they stand beside.
 
     Yields:
         name and float32 (z, y, x) array along the CT's axes, 0 outside the lungs, not scaled.
     """
-    chest = Chest(lungs if ct is None else ct, lungs, settings.grid_shape)
-    yield "all_high", chest.to_view(all_high(chest))
-    yield "geometry", chest.to_view(geometry(chest))
+    lungs = UprightLungs.of(lungs)
+    empty = lungs.axes.image_of_box(tuple(slice(0, n) for n in lungs.axes.shape)) if ct is None else ct
+    on_grid = LungGrids(empty, lungs, settings.grid_shape)
+    yield "all_high", on_grid.to_view(all_high(on_grid))
+    yield "geometry", on_grid.to_view(geometry(on_grid))
     if ct is not None:
-        yield "density_median", chest.to_view(density_median(chest, settings))
-        yield "enhanced_ct", chest.to_view(enhanced_ct(chest, settings))
+        yield "density_median", on_grid.to_view(density_median(on_grid, settings))
+        yield "enhanced_ct", on_grid.to_view(enhanced_ct(on_grid, settings))
 
 
-def _cell_sizes_mm(chest: Chest, side: str) -> np.ndarray:
+def _cell_sizes_mm(lungs: LungGrids, side: str) -> np.ndarray:
     """Cell edges (z, y, x) of one lung's grid in mm."""
-    grid = chest.grids[side]
-    return np.array(chest.axes.spacing_mm) * grid.inside.shape / grid.shape
+    grid = lungs.grids[side]
+    return np.array(lungs.axes.spacing_mm) * grid.inside.shape / grid.shape
 
 
-def _cell_centres_mm(chest: Chest, side: str, axis: int) -> np.ndarray:
+def _cell_centres_mm(lungs: LungGrids, side: str, axis: int) -> np.ndarray:
     """Positions of one lung's cells along one view axis in mm, from the first voxel's face of the CT."""
-    grid = chest.grids[side]
-    start = grid.box[axis].start * chest.axes.spacing_mm[axis]
-    return start + (np.arange(grid.shape[axis]) + 0.5) * _cell_sizes_mm(chest, side)[axis]
+    grid = lungs.grids[side]
+    start = grid.box[axis].start * lungs.axes.spacing_mm[axis]
+    return start + (np.arange(grid.shape[axis]) + 0.5) * _cell_sizes_mm(lungs, side)[axis]

@@ -14,11 +14,10 @@ from DLCTPMLib.common.memory import sparse_zeros, touched_zeros
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.labels.chest_regions import SIDES
-from DLCTPMLib.lungs.box import LungBox
-from DLCTPMLib.lungs.masks import side_masks
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, enhance_ct, network_inputs
+from DLCTPMLib.lungs.upright import Box, UprightLungs
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, network_inputs
 from DLCTPMLib.preprocessing.grid import LungGrid
-from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image, patient_array, upright_grid
+from DLCTPMLib.volumes.patient_axes import file_image, patient_array, upright_grid
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -45,30 +44,30 @@ class PerfusionMap:
     warnings: list[str]
 
 
-class Chest:
+class LungGrids:
     """A CT and its lungs along the patient's axes, one grid a lung, and the way back to the CT.
 
     A tilted CT is resampled along the patient's axes first, so that the network always sees lungs upright.
 
     Args:
         ct: HU.
-        lungs: on the same grid, CIP values; or what ``find_lungs`` found.
+        lungs: of this CT, upright or as a label image of CIP values on its grid.
         grid_shape: cells of the network's grid.
     """
 
-    def __init__(self, ct: sitk.Image, lungs: sitk.Image | LungBox, grid_shape: tuple[int, int, int]):
+    def __init__(self, ct: sitk.Image, lungs: sitk.Image | UprightLungs, grid_shape: tuple[int, int, int]):
         self._ct = ct
-        self._tilted = PatientAxes.of(ct).is_oblique
+        self._lungs = upright = UprightLungs.of(lungs)
+        self._tilted = upright.axes.is_oblique
         if self._tilted:
             grid = upright_grid(ct)
             lowest = float(sitk.GetArrayViewFromImage(ct).min())
+            labels = upright.labels(ct)
             ct = sitk.Resample(ct, grid, sitk.Transform(), sitk.sitkLinear, lowest, sitk.sitkFloat32)
-            self._labels = lungs.labels(self._ct) if isinstance(lungs, LungBox) else lungs
-            lungs = sitk.Resample(self._labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor)
-        self.axes = PatientAxes.of(ct)
+            upright = UprightLungs.of(sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor))
+        self.axes = upright.axes
         self.hu = patient_array(ct)
-        found = lungs if isinstance(lungs, LungBox) else LungBox.of(lungs)
-        self.grids = {side: LungGrid(box, mask, grid_shape) for side, (box, mask) in found.crops().items()}
+        self.grids = {side: LungGrid(box, mask, grid_shape) for side, (box, mask) in upright.crops().items()}
         if not self.grids:
             raise InputError("the lung mask is empty: give a mask in which both lungs are labelled")
         self._room: Future[np.ndarray] | None = None
@@ -110,25 +109,25 @@ class Chest:
     def to_view(self, cells: dict[str, np.ndarray]) -> np.ndarray:
         """The same as a (z, y, x) array along the axes of the CT, for what needs no image."""
         room, self._room = self._room, None
-        view = room.result() if room else sparse_zeros(PatientAxes.of(self._ct).shape)
+        view = room.result() if room else sparse_zeros(self._lungs.axes.shape)
         if self._tilted:
-            for side, mask in zip(SIDES, side_masks(self._labels), strict=True):
-                if side in self.grids and mask.any():
-                    view[mask] = self._sample_tilted(self.grids[side], cells[side], mask)
+            for side, (box, mask) in self._lungs.crops().items():
+                if side in self.grids:
+                    view[box][mask] = self._sample_tilted(self.grids[side], cells[side], box, mask)
             return view
         for side, grid in self.grids.items():
             grid.up_into(cells[side], view[grid.box])  # boxes of the two lungs overlap, the lungs do not
         return view
 
-    def _sample_tilted(self, grid: LungGrid, cells: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Values of the upright grid at the voxel centres of one lung of the tilted CT."""
-        points = PatientAxes.of(self._ct).points_mm(np.argwhere(mask))
+    def _sample_tilted(self, grid: LungGrid, cells: np.ndarray, box: Box, mask: np.ndarray) -> np.ndarray:
+        """Values of the upright grid at the voxel centres of one lung, a mask in a box of the tilted CT."""
+        points = self._lungs.axes.points_mm(np.argwhere(mask) + [part.start for part in box])
         return grid.sample(cells, self.axes.continuous_index(points))
 
 
 def map_perfusion(
     ct: sitk.Image,
-    lungs: sitk.Image | LungBox,
+    lungs: sitk.Image | UprightLungs,
     bundle: ModelBundle,
     device: str = "auto",
     precision: str = "auto",
@@ -138,7 +137,7 @@ def map_perfusion(
 
     Args:
         ct: HU, any orientation.
-        lungs: label image with CIP values on the CT's grid, or what ``find_lungs`` found.
+        lungs: of this CT, upright or as a label image of CIP values on its grid.
         bundle: the model.
         device: auto, cpu, cuda or mps.
         precision: "fp32", "bf16", or "auto": bfloat16 only where the processor has it and the model was found
@@ -153,31 +152,31 @@ def map_perfusion(
         predictor = load_predictor(bundle, device, precision)
     settings = bundle.preprocessing
     with stopwatch("downsample"):
-        chest = Chest(ct, lungs, settings.grid_shape)
-    cells = map_lungs(chest, settings, predictor, stopwatch, progress)
+        on_grid = LungGrids(ct, lungs, settings.grid_shape)
+    cells = map_lungs(on_grid, settings, predictor, stopwatch, progress)
     progress("Bringing the map back to the CT", 0.9)
     with stopwatch("upsample"):
-        perfusion = chest.to_ct(cells)
+        perfusion = on_grid.to_ct(cells)
     return PerfusionMap(
         perfusion=perfusion,
         device=f"{predictor.device} {'bfloat16' if predictor.bfloat16 else 'float32'}",
         timings_s=stopwatch.seconds,
-        warnings=chest.warnings,
+        warnings=on_grid.warnings,
     )
 
 
 def map_lungs(
-    chest: Chest,
+    lungs: LungGrids,
     settings: PreprocessingSettings,
     predictor: Predictor,
     stopwatch: Stopwatch,
     progress: Progress,
 ) -> dict[str, np.ndarray]:
     """Relative perfusion of each lung on the network's grid: down-sample, enhance, predict."""
-    chest.make_room()
+    lungs.make_room()
     progress("Preparing the lungs", 0.0)
     with stopwatch("downsample"):
-        prepared = {side: (grid.down(chest.hu), grid.mask) for side, grid in chest.grids.items()}
+        prepared = {side: (grid.down(lungs.hu), grid.mask) for side, grid in lungs.grids.items()}
     with stopwatch("enhancement"):
         images = {side: network_inputs(hu, mask, settings) for side, (hu, mask) in prepared.items()}
     cells = {}
@@ -204,11 +203,3 @@ def load_predictor(bundle: ModelBundle, device: str = "auto", precision: str = "
     harmless = error is not None and error < BF16_TOLERANCE
     bfloat16 = precision == "bf16" or (precision == "auto" and harmless and has_bfloat16(place))
     return Predictor(bundle.network(), place, bfloat16)
-
-
-def enhanced_ct_image(ct: sitk.Image, lungs: sitk.Image, settings: PreprocessingSettings) -> sitk.Image:
-    """The network's input (Eq. 1) brought back to the CT grid: what enhancement alone, without learning, shows."""
-    chest = Chest(ct, lungs, settings.grid_shape)
-    return chest.to_ct(
-        {side: enhance_ct(grid.down(chest.hu), grid.mask, settings) for side, grid in chest.grids.items()}
-    )

@@ -1,6 +1,6 @@
 """Is this CT, with these lungs, what the method was made for? Checks that a report shows beside its result.
 
-WARN means: look before believing the map. FAIL means: the map cannot be right.
+WARN means: check before interpreting the map. FAIL means: the map cannot be right.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.labels.chest_regions import SIDES
-from DLCTPMLib.lungs.masks import side_masks
-from DLCTPMLib.volumes.boxes import bounding_box
-from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
+from DLCTPMLib.lungs.upright import UprightLungs
+from DLCTPMLib.volumes.patient_axes import patient_array
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 
@@ -25,12 +24,12 @@ Three CTs without contrast measured 42 to 55 HU, one with contrast in the venous
 _FACES = (("bottom", "top"), ("front", "back"), ("right", "left"))  # first and last plane of the view axes z, y, x
 
 
-def check_input(ct: sitk.Image, lungs: sitk.Image, bundle_metadata: dict | None = None) -> list[dict]:
+def check_input(ct: sitk.Image, lungs: sitk.Image | UprightLungs, bundle_metadata: dict | None = None) -> list[dict]:
     """Check a CT and its lungs: ``quality`` of ``result.json``.
 
     Args:
         ct: HU.
-        lungs: label image with CIP values on the CT's grid.
+        lungs: upright, or as a label image of CIP values on the CT's grid.
         bundle_metadata: the model's; its ``training_ranges`` (``lung_volume_ml`` and ``lung_mean_hu`` of a single
             lung, each [lowest, highest]) are checked too.
 
@@ -38,7 +37,7 @@ def check_input(ct: sitk.Image, lungs: sitk.Image, bundle_metadata: dict | None 
         dicts of ``check`` (its name), ``status`` (PASS, WARN or FAIL), ``value`` (a number, or None where it could
         not be measured) and ``message`` (one sentence).
     """
-    chest = _Chest(ct, lungs)
+    chest = ChestMeasurements(ct, UprightLungs.of(lungs))
     checks = [
         _intensities(chest),
         _slice_spacing(chest),
@@ -55,19 +54,16 @@ def check_input(ct: sitk.Image, lungs: sitk.Image, bundle_metadata: dict | None 
     return [dict(zip(("check", "status", "value", "message"), check, strict=True)) for check in checks]
 
 
-class _Chest:
+class ChestMeasurements:
     """What the checks look at: HU and lungs in the box of the lungs, along the patient's axes."""
 
-    def __init__(self, ct: sitk.Image, lungs: sitk.Image):
-        self.axes = PatientAxes.of(ct)
-        self._ct = ct  # the view below looks into its memory
+    def __init__(self, ct: sitk.Image, lungs: UprightLungs):
+        self.axes, self.box = lungs.axes, lungs.box
         self.hu = patient_array(ct)
         self.lowest = float(self.hu.min())
-        masks = side_masks(lungs)
-        self.box = bounding_box(masks[0] | masks[1]) or (slice(0, 0),) * 3
         self.hu_box = self.hu[self.box]
-        self.masks = dict(zip(SIDES, (mask[self.box] for mask in masks), strict=True))
-        self.lung = self.masks["right lung"] | self.masks["left lung"]
+        self.masks = {side: lungs.sides == value for value, side in enumerate(SIDES, start=1)}
+        self.lung = lungs.sides > 0
         self.volume_ml = {side: float(np.count_nonzero(m)) * self.axes.voxel_ml for side, m in self.masks.items()}
         self.mean_hu = {
             side: float(self.hu_box[m].mean(dtype=float)) if m.any() else None for side, m in self.masks.items()
@@ -78,7 +74,7 @@ class _Chest:
 Check = tuple[str, str, float | None, str]
 
 
-def _intensities(chest: _Chest) -> Check:
+def _intensities(chest: ChestMeasurements) -> Check:
     name, lowest = "intensities", chest.lowest
     if lowest > -200:
         return (
@@ -90,7 +86,7 @@ def _intensities(chest: _Chest) -> Check:
     return name, PASS, lowest, "The values reach down to air, as Hounsfield units do."
 
 
-def _slice_spacing(chest: _Chest) -> Check:
+def _slice_spacing(chest: ChestMeasurements) -> Check:
     spacing = chest.axes.spacing_mm[0]
     if spacing > 3.0 + 1e-3:
         return (
@@ -102,14 +98,14 @@ def _slice_spacing(chest: _Chest) -> Check:
     return "slice spacing", PASS, spacing, f"Slices lie {spacing:.3g} mm apart."
 
 
-def _in_plane_spacing(chest: _Chest) -> Check:
+def _in_plane_spacing(chest: ChestMeasurements) -> Check:
     spacing = max(chest.axes.spacing_mm[1:])
     status = WARN if spacing > 1.5 else PASS
     more = "; an ordinary chest CT has less than 1 mm." if status == WARN else "."
     return "pixel spacing", status, spacing, f"Pixels are {spacing:.3g} mm wide{more}"
 
 
-def _tilt(chest: _Chest) -> Check:
+def _tilt(chest: ChestMeasurements) -> Check:
     cosine = np.clip(np.diag(chest.axes.directions), -1, 1).min()
     degrees = float(np.degrees(np.arccos(cosine)))
     if chest.axes.is_oblique:
@@ -122,7 +118,7 @@ def _tilt(chest: _Chest) -> Check:
     return "tilt", PASS, degrees, "The CT's grid lies along the patient's axes."
 
 
-def _field_of_view(chest: _Chest) -> Check:
+def _field_of_view(chest: ChestMeasurements) -> Check:
     """Lung on the outermost planes of the volume, or beside padding, has been cut off."""
     cut_cm2 = {}
     for axis, faces in enumerate(_FACES):
@@ -146,7 +142,7 @@ def _field_of_view(chest: _Chest) -> Check:
     )
 
 
-def _beside_padding_cm2(chest: _Chest) -> float:
+def _beside_padding_cm2(chest: ChestMeasurements) -> float:
     """Area of lung that touches padding (values below any air) within the slices."""
     if chest.lowest > -1100 or not chest.lung.size:
         return 0.0
@@ -166,7 +162,7 @@ def _beside_padding_cm2(chest: _Chest) -> float:
     return float(area)
 
 
-def _lung_volume(chest: _Chest) -> Check:
+def _lung_volume(chest: ChestMeasurements) -> Check:
     volume = chest.total_ml
     message = f"The lungs hold {volume / 1000:.1f} litres"
     if volume < 500:
@@ -176,7 +172,7 @@ def _lung_volume(chest: _Chest) -> Check:
     return "lung volume", PASS, volume, f"{message}."
 
 
-def _balance(chest: _Chest) -> Check:
+def _balance(chest: ChestMeasurements) -> Check:
     if not chest.total_ml:
         return "lung balance", FAIL, None, "There is no lung in the mask."
     share = 100 * chest.volume_ml["right lung"] / chest.total_ml
@@ -188,7 +184,7 @@ def _balance(chest: _Chest) -> Check:
     return "lung balance", PASS, share, f"{message}."
 
 
-def _lung_density(chest: _Chest) -> Check:
+def _lung_density(chest: ChestMeasurements) -> Check:
     if not chest.total_ml:
         return "mean lung density", FAIL, None, "There is no lung in the mask."
     mean = float(chest.hu_box[chest.lung].mean(dtype=float))
@@ -207,7 +203,7 @@ def _lung_density(chest: _Chest) -> Check:
     return "mean lung density", PASS, mean, f"{message}."
 
 
-def _dense_lung(chest: _Chest) -> Check:
+def _dense_lung(chest: ChestMeasurements) -> Check:
     if not chest.total_ml:
         return "dense lung", FAIL, None, "There is no lung in the mask."
     share = 100 * float(np.count_nonzero(chest.hu_box[chest.lung] > -400)) / np.count_nonzero(chest.lung)
@@ -219,7 +215,7 @@ def _dense_lung(chest: _Chest) -> Check:
     return "dense lung", PASS, share, f"{message}."
 
 
-def _contrast(chest: _Chest) -> Check:
+def _contrast(chest: ChestMeasurements) -> Check:
     name = "intravenous contrast"
     level = _mediastinum_hu(chest)
     if level is None:
@@ -235,7 +231,7 @@ def _contrast(chest: _Chest) -> Check:
     return name, PASS, level, f"{message}: no sign of contrast medium."
 
 
-def _mediastinum_hu(chest: _Chest) -> float | None:
+def _mediastinum_hu(chest: ChestMeasurements) -> float | None:
     """Upper quartile of the HU of heart, great vessels and muscle between the lungs; None where there is too little.
 
     What lies between the two lungs on a line from right to left, at 15 to 55 % of the lungs' depth: behind the
@@ -262,7 +258,7 @@ def _mediastinum_hu(chest: _Chest) -> float | None:
     return float(np.percentile(tissue, 75)) if len(tissue) >= 100 else None
 
 
-def _training_ranges(chest: _Chest, ranges: dict) -> Iterator[Check]:
+def _training_ranges(chest: ChestMeasurements, ranges: dict) -> Iterator[Check]:
     """Each lung against the lungs that the model has learned from."""
     for key, values, what, unit in (
         ("lung_volume_ml", chest.volume_ml, "volume", "ml"),

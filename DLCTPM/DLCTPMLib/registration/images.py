@@ -9,8 +9,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.agreement.spect_grid import spect_values
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.labels.chest_regions import LUNG, is_region
-from DLCTPMLib.volumes.boxes import bounding_box
+from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 
 
@@ -41,7 +40,7 @@ class FixedImage:
 
 def expected_spect(
     ct: sitk.Image,
-    lungs: sitk.Image,
+    lungs: sitk.Image | UprightLungs,
     spect: sitk.Image,
     blur_mm: float,
     margin_mm: float,
@@ -54,7 +53,7 @@ def expected_spect(
 
     Args:
         ct: HU.
-        lungs: label image with CIP values on the CT's grid.
+        lungs: upright, or as a label image of CIP values on the CT's grid.
         spect: only its spacing is read.
         blur_mm: Gaussian σ.
         margin_mm: how far the cells reach beyond the lungs.
@@ -63,16 +62,12 @@ def expected_spect(
     Raises:
         InputError: if there is no lung.
     """
-    axes = PatientAxes.of(lungs)
-    labels = patient_array(lungs)
-    box = bounding_box(labels)
-    empty = "the lung mask is empty: give a mask in which both lungs are labelled, or none"
-    if box is None:
-        raise InputError(empty)
+    lungs = UprightLungs.of(lungs)
+    axes, box = lungs.axes, lungs.box
+    if not lungs.sides.size:
+        raise InputError("the lung mask is empty: give a mask in which both lungs are labelled, or none")
     block = np.maximum(1, np.round(np.divide(PatientAxes.of(spect).spacing_mm, axes.spacing_mm))).astype(int)
-    volume, mass = _volume_and_mass(patient_array(ct)[box], labels[box], block)
-    if not volume.any():
-        raise InputError(empty)
+    volume, mass = _volume_and_mass(patient_array(ct)[box], lungs.sides, block)
     cell = np.array(axes.spacing_mm) * block
     margin = np.ceil(margin_mm / cell).astype(int)
     first = np.array([part.start for part in box]) - margin * block + (block - 1) / 2
@@ -99,7 +94,7 @@ def _gravity(cells: PatientAxes, centre_mm: float, percent_per_cm: float) -> np.
     return np.clip(1 + percent_per_cm / 100 * behind / 10, 0.2, None).astype(np.float32)
 
 
-def _volume_and_mass(hu: np.ndarray, labels: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _volume_and_mass(hu: np.ndarray, sides: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lung part and mean lung density (water is 1) of every block of CT voxels: two float32 arrays (z, y, x).
 
     Worked out slab by slab, so that nothing as large as the CT is made.
@@ -110,7 +105,7 @@ def _volume_and_mass(hu: np.ndarray, labels: np.ndarray, block: np.ndarray) -> t
     volume, mass = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for z in range(shape[0]):
         slab = slice(z * layers, (z + 1) * layers)
-        lung = is_region(labels[slab], LUNG)
+        lung = sides[slab] > 0
         density = np.clip(hu[slab].astype(np.float32), -1000, 0) / 1000 + 1
         for out, values in ((volume, lung), (mass, density * lung)):
             flat = values.sum(axis=0, dtype=np.float32)

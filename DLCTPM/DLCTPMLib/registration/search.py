@@ -18,6 +18,7 @@ import SimpleITK as sitk
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.registration.images import FixedImage, coarse_ct, expected_spect, saturated_spect
 from DLCTPMLib.volumes.transform_files import as_affine, linear_map, read_transform, write_transform
 
@@ -99,7 +100,7 @@ def register(
     ct: sitk.Image,
     spect: sitk.Image,
     kind: str = "rigid",
-    lungs: sitk.Image | None = None,
+    lungs: sitk.Image | UprightLungs | None = None,
     settings: RegistrationSettings | None = None,
     progress: Progress = no_progress,
     initial: sitk.Transform | None = None,
@@ -110,7 +111,7 @@ def register(
         ct: HU.
         spect: perfusion SPECT on its own grid.
         kind: "rigid", or "affine": rigid first, then affine, kept only where it is clearly better.
-        lungs: label image with CIP values on the CT's grid; far better and faster than without.
+        lungs: upright, or as a label image of CIP values on the CT's grid; far better and faster than without.
         settings: the defaults if None.
         progress: told after every step.
         initial: linear transform to start from (CT points to SPECT points); None starts from the scanner's own
@@ -130,7 +131,7 @@ def _register(
     ct: sitk.Image,
     spect: sitk.Image,
     kind: str,
-    lungs: sitk.Image | None,
+    lungs: sitk.Image | UprightLungs | None,
     settings: RegistrationSettings,
     progress: Progress,
     initial: sitk.Transform | None,

@@ -76,7 +76,7 @@ class PredictionSettings(StageSettings):
 
 
 @dataclass(frozen=True)
-class Chest:
+class PatientImages:
     """The opened images of one patient.
 
     Attributes:
@@ -93,17 +93,17 @@ class Chest:
 
 
 def predict_to_folder(
-    chest: Chest,
+    images: PatientImages,
     bundle: ModelBundle,
     settings: PredictionSettings,
     folder: Path,
     stopwatch: Stopwatch,
     progress: Progress = no_progress,
 ) -> dict:
-    """Map a chest and write every result into ``folder`` (an ``OutputFolder``'s ``work``).
+    """Map a patient's perfusion and write every result into ``folder`` (an ``OutputFolder``'s ``work``).
 
     Args:
-        chest: the images.
+        images: of the patient.
         bundle: the model.
         settings: what was chosen.
         folder: an existing folder.
@@ -113,50 +113,50 @@ def predict_to_folder(
     Returns:
         the content of ``result.json``.
     """
-    ct, labels = chest.ct.image, chest.lungs.labels
-    warnings = [*chest.ct.warnings, *chest.lungs.warnings]
+    ct, lungs = images.ct.image, images.lungs.upright
+    warnings = [*images.ct.warnings, *images.lungs.warnings]
     with stopwatch("quality"):
-        quality = check_input(ct, labels, bundle.metadata)
+        quality = check_input(ct, lungs, bundle.metadata)
     preload("DLCTPMLib.networks.inference", "DLCTPMLib.results.report")  # in this order: the report is needed last
     mapped = map_perfusion(
         ct,
-        chest.lungs.found or labels,
+        lungs,
         bundle,
         settings.device,
         settings.precision,
-        within(progress, 0.02, 0.5 if chest.spect else 0.75),
+        within(progress, 0.02, 0.5 if images.spect else 0.75),
     )
     for stage, seconds in mapped.timings_s.items():
         stopwatch.seconds[stage] = stopwatch.seconds.get(stage, 0.0) + seconds
     warnings += mapped.warnings
-    progress("Measuring regions", 0.5 if chest.spect else 0.76)
+    progress("Measuring regions", 0.5 if images.spect else 0.76)
     with stopwatch("regions"):
-        regions = region_table(mapped.perfusion, labels, settings.threshold)
+        regions = region_table(mapped.perfusion, lungs, settings.threshold)
 
     comparison = registration = None
-    if chest.spect is not None:
-        with stopwatch("registration"), naming(chest.spect.description["path"]):
-            registration = _registered(chest, settings, within(progress, 0.52, 0.68))
-        warnings += [*chest.spect.warnings, *registration.warnings]
+    if images.spect is not None:
+        with stopwatch("registration"), naming(images.spect.description["path"]):
+            registration = _registered(images, settings, within(progress, 0.52, 0.68))
+        warnings += [*images.spect.warnings, *registration.warnings]
         progress("Comparing with the SPECT", 0.68)
-        with stopwatch("agreement"), naming(chest.spect.description["path"]):
-            comparison = _comparison(chest, mapped, registration, bundle, settings)
+        with stopwatch("agreement"), naming(images.spect.description["path"]):
+            comparison = _comparison(images, mapped, registration, bundle, settings)
 
     progress("Writing images", 0.78)
     with stopwatch("writing"):
-        _write_images(folder, mapped.perfusion, labels, settings.threshold)
+        _write_images(folder, mapped.perfusion, images.lungs, settings.threshold)
         if registration is not None:
             write_transform(registration.transform, folder / "spect_to_ct.tfm")
-            write_comparison(folder, comparison, chest.spect.image)
-    result = prediction_result(chest, bundle, settings, mapped, regions, quality, registration, comparison)
+            write_comparison(folder, comparison, images.spect.image)
+    result = prediction_result(images, bundle, settings, mapped, regions, quality, registration, comparison)
     result["warnings"] = list(dict.fromkeys(warnings))
     result["timings_s"] = stopwatch.seconds
     result = json_ready(result)
     with stopwatch("report"):
         from DLCTPMLib.results.report import ReportImages, write_report  # matplotlib, imported while the network ran
 
-        images = ReportImages(ct, labels, mapped.perfusion, comparison)
-        write_report(folder / "report.html", result, images, bundle.card, progress=within(progress, 0.85, 0.99))
+        shown = ReportImages(ct, images.lungs.labels, mapped.perfusion, comparison)
+        write_report(folder / "report.html", result, shown, bundle.card, progress=within(progress, 0.85, 0.99))
     result["timings_s"] = json_ready({name: round(seconds, 4) for name, seconds in stopwatch.seconds.items()})
     write_json(folder / "result.json", result)
     check_disk(folder / "result.json")
@@ -164,7 +164,7 @@ def predict_to_folder(
 
 
 def prediction_result(
-    chest: Chest,
+    images: PatientImages,
     bundle: ModelBundle,
     settings: PredictionSettings,
     mapped: PerfusionMap,
@@ -180,9 +180,9 @@ def prediction_result(
         "network": bundle.metadata["network"],
         "functional_regions": {"threshold": settings.threshold},
     }
-    described = {**chest.ct.description, "lungs": {"source": chest.lungs.source}}
+    described = {**images.ct.description, "lungs": {"source": images.lungs.source}}
     result = {
-        **header(chest.simulated),
+        **header(images.simulated),
         "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
         "model": bundle.identity(),
         "settings": used,
@@ -192,7 +192,7 @@ def prediction_result(
         "quality": quality,
     }
     if comparison is not None and registration is not None:
-        described["spect"] = chest.spect.description
+        described["spect"] = images.spect.description
         used["agreement"] = comparison.settings.to_dict()
         how = {} if settings.registration == "none" else RegistrationSettings().to_dict()
         used["registration"] = {"kind": settings.registration, **how}
@@ -206,17 +206,17 @@ def prediction_result(
     return result
 
 
-def _registered(chest: Chest, settings: PredictionSettings, progress: Progress) -> Registration:
+def _registered(images: PatientImages, settings: PredictionSettings, progress: Progress) -> Registration:
     if settings.registration == "none":
         progress("Taking the SPECT in the CT's coordinates", 1.0)
         return Registration(sitk.Transform(3, sitk.sitkIdentity), None, None, False, [])
     return register(
-        chest.ct.image, chest.spect.image, settings.registration, lungs=chest.lungs.labels, progress=progress
+        images.ct.image, images.spect.image, settings.registration, lungs=images.lungs.upright, progress=progress
     )
 
 
 def _comparison(
-    chest: Chest,
+    images: PatientImages,
     mapped: PerfusionMap,
     registration: Registration,
     bundle: ModelBundle,
@@ -224,20 +224,20 @@ def _comparison(
 ) -> SpectComparison:
     return on_spect_grid(
         mapped.perfusion,
-        chest.spect.image,
-        chest.lungs.labels,
+        images.spect.image,
+        images.lungs.upright,
         registration.transform,
         settings.agreement(bundle),
-        chest.ct.image,
+        images.ct.image,
         bundle.preprocessing,
     )
 
 
-def _write_images(folder: Path, perfusion: sitk.Image, labels: sitk.Image, threshold: float) -> None:
+def _write_images(folder: Path, perfusion: sitk.Image, lungs: Lungs, threshold: float) -> None:
     write_image(perfusion, folder / "perfusion.nrrd")
-    write_image(labels, folder / "lungs.nrrd")
+    write_image(lungs.labels, folder / "lungs.nrrd")
     segments = [
         Segment("high-functional-lung", "High-functional lung", HIGH, (0.90, 0.62, 0.0), terminology(1)),
         Segment("low-functional-lung", "Low-functional lung", LOW, (0.0, 0.45, 0.70), terminology(1)),
     ]
-    write_segments(folder / "function.seg.nrrd", functional_labels(perfusion, labels, threshold), segments)
+    write_segments(folder / "function.seg.nrrd", functional_labels(perfusion, lungs.upright, threshold), segments)

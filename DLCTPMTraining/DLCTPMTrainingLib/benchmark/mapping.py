@@ -26,10 +26,10 @@ from DLCTPMLib.agreement.spect_grid import SpectGrid
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
-from DLCTPMLib.lungs.box import LungBox
 from DLCTPMLib.lungs.masks import side_masks
-from DLCTPMLib.lungs.segmentation import find_lungs, segment_lungs
-from DLCTPMLib.mapping.mapping import Chest, map_lungs
+from DLCTPMLib.lungs.segmentation import segment_lungs
+from DLCTPMLib.lungs.upright import UprightLungs
+from DLCTPMLib.mapping.mapping import LungGrids, map_lungs
 from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
 from DLCTPMLib.networks.inference import Predictor
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, hu_bins, median_filter
@@ -220,7 +220,7 @@ class Bench:
             return plain_reference.perfusion(self._hu, list(side_masks(segment_lungs_plain(self.ct))), self._model)
 
         def ours() -> np.ndarray:
-            return self._map(find_lungs(self.ct)[0])
+            return self._map(segment_lungs(self.ct).upright)
 
         def error(_plain: np.ndarray, _ours: np.ndarray) -> float:
             return _apart(plain_reference.perfusion(self._hu, list(self._masks), self._model), self._map(self._lungs))
@@ -273,7 +273,7 @@ class Bench:
             ct = _in_slices(self.ct, count)
             runs = []
             for _ in range(self._settings.repeats + 1):  # the first warms up
-                runs.append(_seconds(lambda volume=ct: self._map(find_lungs(volume)[0], volume)))
+                runs.append(_seconds(lambda volume=ct: self._map(segment_lungs(volume).upright, volume)))
             seconds[str(count)] = round(statistics.median(runs[1:]), 4)
         return seconds
 
@@ -284,15 +284,15 @@ class Bench:
         """
         total, network = [], []
         for _ in range(self._settings.turns + 1):  # the first warms up
-            total.append(_seconds(lambda: self._map(find_lungs(self.ct)[0])))
+            total.append(_seconds(lambda: self._map(segment_lungs(self.ct).upright)))
             network.append(_seconds(lambda: [self._predictor(enhanced) for enhanced in self._enhanced]))
         total_s, network_s = (statistics.median(seconds[1:]) for seconds in (total, network))
         ratio = round(total_s / network_s, 3)
         return {"total_s": round(total_s, 4), "network_s": round(network_s, 4), "ratio": ratio}
 
-    def _map(self, lungs: sitk.Image | LungBox, ct: sitk.Image | None = None) -> np.ndarray:
-        chest = Chest(ct or self.ct, lungs, SETTINGS.grid_shape)
-        return chest.to_view(map_lungs(chest, SETTINGS, self._predictor, Stopwatch(), no_progress))
+    def _map(self, lungs: sitk.Image | UprightLungs, ct: sitk.Image | None = None) -> np.ndarray:
+        on_grid = LungGrids(ct or self.ct, lungs, SETTINGS.grid_shape)
+        return on_grid.to_view(map_lungs(on_grid, SETTINGS, self._predictor, Stopwatch(), no_progress))
 
     def _lung_points(self) -> np.ndarray:
         index = np.argwhere(self._masks[0] | self._masks[1])[::200_003, ::-1]

@@ -12,7 +12,7 @@ from DLCTPMLib.common.progress import Progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.lungs.masks import lungs_from_labels
 from DLCTPMLib.networks.bundle import load_bundle
-from DLCTPMLib.results.prediction import RESULT_FILES, Chest, PredictionSettings, predict_to_folder
+from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, PredictionSettings, predict_to_folder
 from DLCTPMLib.volumes.reading import Scan, describe, write_image
 
 DEMO_FILES = (*RESULT_FILES, "ct.nrrd", "spect.nrrd")
@@ -37,13 +37,13 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         for name, image in (("ct", patient.ct), ("spect", patient.spect)):
             write_image(image, folder.work / f"{name}.nrrd")
         source = f"virtual patient {patient.patient_id} ({DIAGNOSIS}), simulated"
-        chest = Chest(
+        images = PatientImages(
             Scan(patient.ct, describe(patient.ct, out / "ct.nrrd", source)),
             lungs_from_labels(patient.lungs, patient.ct, source),
             Scan(patient.spect, describe(patient.spect, out / "spect.nrrd", source)),
             simulated=True,
         )
         chosen = PredictionSettings(device=options.device)
-        result = predict_to_folder(chest, bundle, chosen, folder.work, stopwatch, within(progress, 0.4, 1.0))
+        result = predict_to_folder(images, bundle, chosen, folder.work, stopwatch, within(progress, 0.4, 1.0))
     progress("Done", 1.0)
     say(options, summary(result, out))

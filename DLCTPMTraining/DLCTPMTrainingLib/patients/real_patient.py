@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.lungs.masks import Lungs, read_lungs, side_masks
+from DLCTPMLib.lungs.masks import Lungs, read_lungs
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.quality.checks import FAIL, PASS, check_input
 from DLCTPMLib.volumes.patient_axes import patient_array
@@ -114,7 +114,7 @@ class RealCtPatientSettings:
 
 
 @dataclass
-class _Chest:
+class _ChestOnRealCt:
     """The truth of one patient before the SPECT, as ``virtual_patient.scan`` asks for it."""
 
     state: LungState
@@ -136,7 +136,7 @@ def simulate_on_real_ct(settings: RealCtPatientSettings) -> VirtualPatient:
         add(state, settings.stream("disease"))
     flow = fractal_flow(arteries, state.cv, settings.stream("flow"))
     output = draw(settings.stream("person"), "flow.cardiac_output")
-    chest = _Chest(state, perfusion(state, real.vessels, flow, output), real.body, real.offset_mm)
+    chest = _ChestOnRealCt(state, perfusion(state, real.vessels, flow, output), real.body, real.offset_mm)
     images = {"ct": ct, "lungs": lungs.labels, "perfusion": real.anatomy.grid.image(chest.perfusion, real.offset_mm)}
     images["spect"], drawn = scan(settings, chest, ct, images["perfusion"])
     for name, image in images.items():
@@ -187,16 +187,16 @@ def read_chest(source: RealCt) -> tuple[Scan, Lungs, list[dict]]:
         named = sentence if source.name in sentence else f"{source.name}: {sentence}"
         raise InputError(named) from error
     lungs = max(found, key=lambda one: len(np.unique(sitk.GetArrayViewFromImage(one.labels)[::3, ::3, ::3])))
-    if not all(side.any() for side in side_masks(lungs.labels)):
+    if len(lungs.upright.crops()) < 2:
         raise InputError(f"{source.name}: only one lung was found; give a CT of both, or a label map beside it")
-    quality = check_input(read.image, lungs.labels)
+    quality = check_input(read.image, lungs.upright)
     failed = [one["message"] for one in quality if one["status"] == FAIL]
     if failed:
         raise InputError(f"{source.name}: {' '.join(failed)}")
     warnings = [_told(text, source) for text in lungs.warnings]
     origin = Path(lungs.source).name if source.labels else lungs.source
     read = Scan(read.image, read.description, [_told(text, source) for text in read.warnings])
-    return read, Lungs(lungs.labels, warnings, origin), quality
+    return read, replace(lungs, warnings=warnings, source=origin), quality
 
 
 def voxels_sha256(ct: sitk.Image) -> str:

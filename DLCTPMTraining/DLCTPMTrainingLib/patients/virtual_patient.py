@@ -133,7 +133,7 @@ class VirtualPatient:
 
 def simulate_patient(settings: VirtualPatientSettings) -> VirtualPatient:
     """Make one virtual patient. The same settings give the same voxels."""
-    chest = _Chest.of(settings)
+    chest = SimulatedChest.of(settings)
     core = chest.state.anatomy.grid
     ct_grid = _ct_grid(settings, chest)
     rendered = render_ct(chest.state, ct_grid, settings.stream("ct"), chest.vessels if ct_grid is core else None)
@@ -159,7 +159,7 @@ def simulate_patient(settings: VirtualPatientSettings) -> VirtualPatient:
 
 
 @dataclass
-class _Chest:
+class SimulatedChest:
     """The truth of one patient before any scanner: lungs, blood flow, body, place in the scanner."""
 
     state: LungState
@@ -170,7 +170,7 @@ class _Chest:
     offset_mm: tuple[float, float, float]
 
     @classmethod
-    def of(cls, settings: VirtualPatientSettings) -> _Chest:
+    def of(cls, settings: VirtualPatientSettings) -> SimulatedChest:
         """Anatomy, tree, tissue, disease and flow, in this order."""
         disease = DISEASES[settings.diagnosis]
         person = sample_shape(settings.stream("anatomy"), settings.sex, settings.age)
@@ -231,7 +231,7 @@ def scan(settings, chest, ct: sitk.Image, perfusion: sitk.Image) -> tuple[sitk.I
     return scanned_spect(perfusion, ct, movement, high_value, chest.state.body_background, stream)
 
 
-def _ct_grid(settings: VirtualPatientSettings, chest: _Chest) -> Grid:
+def _ct_grid(settings: VirtualPatientSettings, chest: SimulatedChest) -> Grid:
     """The CT's grid: over the same chest, or a square matrix round it where one is asked for."""
     core = chest.state.anatomy.grid
     if tuple(settings.ct_spacing_mm) == core.spacing_mm and settings.ct_matrix is None:

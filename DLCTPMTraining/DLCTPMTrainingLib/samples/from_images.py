@@ -17,14 +17,15 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.lungs.segmentation import segment_lungs
-from DLCTPMLib.mapping.mapping import Chest
+from DLCTPMLib.lungs.upright import UprightLungs
+from DLCTPMLib.mapping.mapping import LungGrids
 from DLCTPMLib.preprocessing.enhancement import (
     PreprocessingSettings,
     high_intensity_reference,
     network_inputs,
     standardise_spect,
 )
-from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
+from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
 
 CACHE_VERSION = 2
@@ -34,7 +35,7 @@ CACHE_VERSION = 2
 def samples_of_pair(
     patient_id: str,
     ct: sitk.Image,
-    lungs: sitk.Image,
+    lungs: sitk.Image | UprightLungs,
     spect: sitk.Image,
     settings: PreprocessingSettings,
     transform: sitk.Transform | None = None,
@@ -44,7 +45,7 @@ def samples_of_pair(
     Args:
         patient_id: goes with both lungs, so that patients and never lungs are split.
         ct: HU.
-        lungs: CIP values on the CT's grid.
+        lungs: upright, or as a label image of CIP values on the CT's grid.
         spect: perfusion SPECT on its own grid.
         settings: preprocessing; HIR is taken on the SPECT's own grid (``hir_scope``).
         transform: maps CT points to SPECT points; identity if None.
@@ -52,13 +53,14 @@ def samples_of_pair(
     Raises:
         InputError: if there is no lung, or no activity in it.
     """
-    chest = Chest(ct, lungs, settings.grid_shape)
+    lungs = UprightLungs.of(lungs)
+    on_grid = LungGrids(ct, lungs, settings.grid_shape)
     references = high_intensity_references(lungs, spect, settings, transform)
-    voxel_ml = PatientAxes.of(ct).voxel_ml
+    voxel_ml = lungs.axes.voxel_ml
     lungs_of_patient = []
-    for side, grid in chest.grids.items():
-        hu = grid.down(chest.hu)
-        counts = grid.down_crop(chest.crop_of(side, spect, transform))
+    for side, grid in on_grid.grids.items():
+        hu = grid.down(on_grid.hu)
+        counts = grid.down_crop(on_grid.crop_of(side, spect, transform))
         target = np.where(grid.mask, standardise_spect(counts, references[side], settings), 0)
         values = (
             patient_id,
@@ -74,7 +76,10 @@ def samples_of_pair(
 
 
 def high_intensity_references(
-    lungs: sitk.Image, spect: sitk.Image, settings: PreprocessingSettings, transform: sitk.Transform | None = None
+    lungs: sitk.Image | UprightLungs,
+    spect: sitk.Image,
+    settings: PreprocessingSettings,
+    transform: sitk.Transform | None = None,
 ) -> dict[str, float]:
     """HIR of Eq. 2 for each lung, by ``hir_scope`` the same number for both or one each."""
     grid = SpectGrid.of(lungs, spect, transform)

@@ -21,12 +21,13 @@ from DLCTPMLib.agreement.spect_grid import SpectGrid
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
-from DLCTPMLib.labels.chest_regions import LEFT, LOBES, LUNG, RIGHT, SIDES, display_name, is_region, region_of
-from DLCTPMLib.mapping.mapping import Chest, map_lungs
+from DLCTPMLib.labels.chest_regions import LOBES, SIDES, display_name
+from DLCTPMLib.lungs.upright import UprightLungs
+from DLCTPMLib.mapping.mapping import LungGrids, map_lungs
 from DLCTPMLib.networks.inference import Predictor
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, network_inputs
-from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
+from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMTrainingLib.common.files import read_json, write_json
 from DLCTPMTrainingLib.study.preparation import Patient, PatientImages
 from DLCTPMTrainingLib.training.evaluation import rows_of
@@ -95,8 +96,8 @@ def seconds_a_map(
     for patient in [patients[0], *patients]:
         images = patient.load()
         start = time.perf_counter()
-        chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
-        chest.to_ct(map_lungs(chest, preprocessing, predictor, Stopwatch(), no_progress))
+        on_grid = LungGrids(images.ct, images.lungs, preprocessing.grid_shape)
+        on_grid.to_ct(map_lungs(on_grid, preprocessing, predictor, Stopwatch(), no_progress))
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds[1:]))
 
@@ -109,13 +110,14 @@ def map_patient(patient: Patient, predictor: MapLung, preprocessing: Preprocessi
     """
     try:
         images = patient.load()
-        chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
-        cells = map_lungs(chest, preprocessing, predictor, Stopwatch(), no_progress)
-        perfusion = chest.to_ct(cells)
+        lungs = UprightLungs.of(images.lungs)
+        on_grid = LungGrids(images.ct, lungs, preprocessing.grid_shape)
+        cells = map_lungs(on_grid, preprocessing, predictor, Stopwatch(), no_progress)
+        perfusion = on_grid.to_ct(cells)
         comparison = on_spect_grid(
             perfusion,
             images.spect,
-            images.lungs,
+            lungs,
             images.transform,
             ct=images.ct,
             bundle_preprocessing=preprocessing,
@@ -188,23 +190,20 @@ def region_shares(mapped: Mapped) -> dict[str, dict[str, float]]:
     The SPECT's share is its counts weighted with the part of every SPECT voxel that is the region; the map's is its
     sum over the region on the CT's grid. The map stops at 1, so its shares lie nearer to the shares of volume.
     """
-    images = mapped.images
-    labels, values = patient_array(images.lungs), patient_array(mapped.perfusion)
-    ct, spect = PatientAxes.of(images.lungs), PatientAxes.of(images.spect)
+    images, lungs = mapped.images, UprightLungs.of(mapped.images.lungs)
+    values = patient_array(mapped.perfusion)[lungs.box]
     counts = np.clip(mapped.comparison.spect, 0, None).astype(float)
-    grid = SpectGrid.of(images.lungs, images.spect, images.transform)
-    whole = float((grid.lung * counts).sum()), float(values[is_region(labels, LUNG)].sum())
+    grid = SpectGrid.of(lungs, images.spect, images.transform)
+    whole = float((grid.lung * counts).sum()), float(values[lungs.sides > 0].sum())
     shares = {}
-    regions = region_of(labels)
-    lobes = [lobe for lobe in sorted(LOBES) if (regions == int(lobe)).any()]
-    empty = np.zeros(labels.shape, bool)
-    for name, part, regions_of_side in zip(SIDES, (grid.right, grid.left), (RIGHT, LEFT), strict=True):
-        inside = is_region(labels, regions_of_side)
-        shares[name] = float((part * counts).sum()), float(values[inside].sum())
-    for lobe in lobes:
+    for value, (name, part) in enumerate(zip(SIDES, (grid.right, grid.left), strict=True), start=1):
+        shares[name] = float((part * counts).sum()), float(values[lungs.sides == value].sum())
+    regions = lungs.regions()
+    for lobe in sorted(LOBES):
         inside = regions == int(lobe)
-        part = SpectGrid.of_masks(inside, empty, ct, spect, images.transform).right
-        shares[display_name(lobe)] = float((part * counts).sum()), float(values[inside].sum())
+        if inside.any():
+            part = SpectGrid.of(lungs.only([lobe]), images.spect, images.transform).lung
+            shares[display_name(lobe)] = float((part * counts).sum()), float(values[inside].sum())
     return {
         name: {"spect": 100 * pair[0] / whole[0], "map": 100 * pair[1] / whole[1]}
         for name, pair in shares.items()
@@ -241,22 +240,23 @@ def _curve_of_patient(
     patient: Patient, predictors: dict[int, Predictor], preprocessing: PreprocessingSettings
 ) -> list[dict]:
     images = patient.load()
-    chest = Chest(images.ct, images.lungs, preprocessing.grid_shape)
+    upright = UprightLungs.of(images.lungs)
+    on_grid = LungGrids(images.ct, upright, preprocessing.grid_shape)
     lungs = {
-        side: network_inputs(grid.down(chest.hu), grid.mask, preprocessing) for side, grid in chest.grids.items()
+        side: network_inputs(grid.down(on_grid.hu), grid.mask, preprocessing) for side, grid in on_grid.grids.items()
     }
-    grid = SpectGrid.of(images.lungs, images.spect, images.transform)
+    grid = SpectGrid.of(upright, images.spect, images.transform)
     comparison, rows = None, []
     for epoch, predictor in predictors.items():
-        perfusion = chest.to_ct({side: predictor(images) for side, images in lungs.items()})
+        perfusion = on_grid.to_ct({side: predictor(images) for side, images in lungs.items()})
         if comparison is None:
             comparison = on_spect_grid(
-                perfusion, images.spect, images.lungs, images.transform, bundle_preprocessing=preprocessing
+                perfusion, images.spect, upright, images.transform, bundle_preprocessing=preprocessing
             )
         now = replace(comparison, predictions={MODEL: grid.mean_over_lung(perfusion)})
         rows += [
             {"patient_id": patient.row.patient_id, "scope": side, "epoch": epoch, **lung_r_and_ssim(now, side)}
-            for side in chest.grids
+            for side in on_grid.grids
         ]
     return rows
 

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from DLCTPMLib.lungs.masks import side_masks
-from DLCTPMLib.mapping.mapping import Chest
+from DLCTPMLib.mapping.mapping import LungGrids
 from DLCTPMLib.preprocessing.enhancement import (
     PreprocessingSettings,
     enhance_ct,
@@ -34,12 +34,12 @@ _MARGIN_MM = 15.0
 
 def preprocessing_strip(images: PatientImages, settings: PreprocessingSettings) -> Figure:
     """Fig. 2(a): one coronal slice of the right lung through every step of Eq. 1 and Eq. 2."""
-    chest = Chest(images.ct, images.lungs, settings.grid_shape)
-    side, grid = next(iter(chest.grids.items()))
-    hu, mask = grid.down(chest.hu), grid.mask
+    on_grid = LungGrids(images.ct, images.lungs, settings.grid_shape)
+    side, grid = next(iter(on_grid.grids.items()))
+    hu, mask = grid.down(on_grid.hu), grid.mask
     bins = hu_bins(hu, mask, settings)
     table = equalisation_table(bins[mask], settings)
-    counts = grid.down_crop(chest.crop_of(side, images.spect, images.transform))
+    counts = grid.down_crop(on_grid.crop_of(side, images.spect, images.transform))
     reference = high_intensity_references(images.lungs, images.spect, settings, images.transform)[side]
     whole = PreprocessingSettings.from_dict({**settings.to_dict(), "levels": 0})
     size = "×".join(map(str, mask.shape))

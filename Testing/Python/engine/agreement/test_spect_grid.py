@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.agreement.spect_grid import SpectGrid, mean_over_lung, spect_lung_fraction, voxel_samples
+from DLCTPMLib.agreement.spect_grid import SpectGrid, voxel_samples
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image
 
@@ -59,6 +59,12 @@ TURN = sitk.Euler3DTransform((0, 0, 0), 0.21, -0.13, 0.17, (4, -3, 6))
 AFFINE = sitk.AffineTransform([1.08, 0.05, 0, -0.04, 0.94, 0.06, 0.02, 0, 1.03], [3.0, 2.0, -4.0], [0.0, 0.0, 0.0])
 
 
+def lung_parts(labels: sitk.Image, spect: sitk.Image, transform=None) -> tuple[np.ndarray, np.ndarray]:
+    """Right and left lung part of every SPECT voxel."""
+    grid = SpectGrid.of(labels, spect, transform)
+    return grid.right, grid.left
+
+
 def test_sample_points_spread_evenly_on_every_axis():
     points = voxel_samples()
     assert np.allclose(np.sort(points, axis=0), (np.arange(128)[:, None] + 0.5) / 128 - 0.5)
@@ -72,7 +78,7 @@ def test_lung_fraction_equals_brute_force(ct_spacing, transform):
     size = np.ceil(np.array([130, 64, 64]) / ct_spacing)
     labels = two_balls(a_grid(size, ct_spacing, (-64, -30, -31)))
     spect = a_grid((34, 20, 20), (4.42, 4.42, 4.42), (-72, -40, -41))
-    right, left = spect_lung_fraction(labels, spect, transform)
+    right, left = lung_parts(labels, spect, transform)
     for ours, value in ((right, RIGHT), (left, LEFT)):
         error = ours - brute_force_fraction(labels, spect, transform, value)
         assert np.abs(error).max() < 0.09
@@ -83,7 +89,7 @@ def test_lung_fraction_equals_brute_force(ct_spacing, transform):
 def test_a_balls_volume_and_centre_come_out():
     labels = two_balls(a_grid((180, 90, 90), (0.7, 0.7, 0.7), (-62, -31, -31)))
     spect = a_grid((30, 16, 16), (4.42, 4.42, 4.42), (-65, -34, -32))
-    right, left = spect_lung_fraction(labels, spect)
+    right, left = lung_parts(labels, spect)
     points = points_of(spect)
     for fraction, centre in ((right, (-30, 0, 0)), (left, (32, 3, -2))):
         assert fraction.sum() * 4.42**3 == pytest.approx(4 / 3 * np.pi * 24**3, rel=2e-3)
@@ -98,7 +104,7 @@ def test_a_box_off_the_grid_is_cut_to_a_hundredth_of_a_voxel():
     labels = sitk.GetImageFromArray(array)
     labels.CopyInformation(ct)
     spect = a_grid((14, 14, 14), (4.42, 4.42, 4.42), (0.3, 0.9, 1.7))
-    right, _ = spect_lung_fraction(labels, spect)
+    right = SpectGrid.of(labels, spect).right
 
     def cover(low, high, first):
         centre = first + 4.42 * np.arange(14)
@@ -119,14 +125,14 @@ def test_mean_over_lung_of_a_ramp_is_the_ramp_at_the_lung_parts_centre(transform
     ramp = sitk.GetImageFromArray((3 + 0.02 * points[0] - 0.01 * points[2]).astype(np.float32))
     ramp.CopyInformation(ct)
     spect = a_grid((40, 24, 24), (4.42, 4.42, 4.42), (-86, -50, -52))
-    mean = mean_over_lung(ramp, labels, spect, transform)
-    right, left = spect_lung_fraction(labels, spect, transform)
-    inside = (right + left) == 1
+    grid = SpectGrid.of(labels, spect, transform)
+    mean = grid.mean_over_lung(ramp)
+    inside = grid.lung == 1
     inverse = (transform or sitk.Euler3DTransform()).GetInverse()
     at = np.array([inverse.TransformPoint(p) for p in points_of(spect)[:, inside].T])
     assert inside.sum() > 300
     assert np.abs(mean[inside] - (3 + 0.02 * at[:, 0] - 0.01 * at[:, 2])).max() < 0.005
-    assert (mean[right + left == 0] == 0).all()
+    assert (mean[grid.lung == 0] == 0).all()
 
 
 def test_mean_over_lung_never_sees_outside_the_lung():
@@ -135,7 +141,7 @@ def test_mean_over_lung_never_sees_outside_the_lung():
     values = np.where(sitk.GetArrayViewFromImage(labels) > 0, 0.5, np.nan).astype(np.float32)
     image = sitk.GetImageFromArray(values)
     image.CopyInformation(ct)
-    mean = mean_over_lung(image, labels, a_grid((34, 20, 20), (4.42,) * 3, (-72, -40, -41)))
+    mean = SpectGrid.of(labels, a_grid((34, 20, 20), (4.42,) * 3, (-72, -40, -41))).mean_over_lung(image)
     assert set(np.unique(mean)) == {0.0, 0.5}
 
 
@@ -143,10 +149,10 @@ def test_mean_over_lung_never_sees_outside_the_lung():
 def test_axes_of_either_file_change_nothing(flips):
     labels = two_balls(a_grid((130, 64, 64), (1, 1, 1), (-64, -32, -32)))
     spect = a_grid((34, 20, 20), (4.42, 4.42, 4.42), (-72, -40, -41))
-    right, left = spect_lung_fraction(labels, spect, TURN)
+    right, left = lung_parts(labels, spect, TURN)
     turned = sitk.PermuteAxes(sitk.Flip(labels, flips), [2, 0, 1])
     turned_spect = sitk.PermuteAxes(sitk.Flip(spect, flips), [1, 2, 0])
-    again = spect_lung_fraction(turned, turned_spect, TURN)
+    again = lung_parts(turned, turned_spect, TURN)
     assert np.abs(again[0] - right).max() <= 2 / 128  # a sample on a CT voxel's face may fall either way
     assert np.abs(again[1] - left).max() <= 2 / 128
 
@@ -157,7 +163,7 @@ def test_a_ct_resampled_onto_a_tilted_grid_gives_the_same_lungs():
     upright = two_balls(a_grid((150, 80, 80), (0.9, 0.9, 0.9), (-66, -36, -36)))
     tilted = two_balls(a_grid((190, 150, 80), (0.9, 0.9, 0.9), (-66, -100, -36), tilt))
     spect = a_grid((34, 20, 20), (4.42, 4.42, 4.42), (-72, -40, -41))
-    for one, other in zip(spect_lung_fraction(upright, spect), spect_lung_fraction(tilted, spect), strict=True):
+    for one, other in zip(lung_parts(upright, spect), lung_parts(tilted, spect), strict=True):
         assert one.sum() == pytest.approx(other.sum(), rel=3e-3)
         assert np.abs(one - other).max() < 0.15
 
@@ -166,7 +172,7 @@ def test_lung_cut_by_the_cts_border_ends_there():
     labels = np.full((20, 20, 20), RIGHT, np.uint16)
     image = sitk.GetImageFromArray(labels)  # fills −0.5…19.5 mm on every axis
     spect = a_grid((12, 12, 12), (4, 4, 4), (-12, -12, -12))
-    right, _ = spect_lung_fraction(image, spect)
+    right = SpectGrid.of(image, spect).right
     assert right.sum() * 64 == pytest.approx(20**3, rel=1e-3)
     assert right[0].max() == right[-1].max() == 0
 

@@ -17,7 +17,7 @@ from small_chest import chest_ct, lung_labels, write_inputs
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 from DLCTPMLib.agreement.files import COMPARISON_FILES
 from DLCTPMLib.cli.main import BAD_INPUT, DEFECT, DONE, INTERRUPTED, main
-from DLCTPMLib.labels.seg_nrrd import read_segments
+from DLCTPMLib.labels.seg_nrrd import segments_of
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.networks.arnn import ArnnSettings
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
@@ -115,7 +115,7 @@ def test_predict_writes_every_output_on_the_cts_grid(prediction, files):
 
 
 def test_functional_segments_divide_the_lungs_at_the_threshold(prediction):
-    segments = read_segments(prediction / "function.seg.nrrd")
+    segments = segments_of(read_image(prediction / "function.seg.nrrd"), "function.seg.nrrd")
     masks = {segment.name: segments.mask(segment) for segment in segments.segments}
     values = sitk.GetArrayFromImage(read_image(prediction / "perfusion.nrrd"))
     inside = sitk.GetArrayFromImage(lung_labels()) > 0
@@ -246,7 +246,9 @@ def test_segment_writes_labels_and_segmentations(files, tmp_path, capsys):
         for side in (2, 3):
             overlap = 2 * ((found == side) & (truth == side)).sum() / ((found == side).sum() + (truth == side).sum())
             assert overlap > 0.95
-    assert {segment.name for segment in read_segments(tmp_path / "lungs.seg.nrrd").segments} == {
+    assert {
+        segment.name for segment in segments_of(read_image(tmp_path / "lungs.seg.nrrd"), "lungs.seg.nrrd").segments
+    } == {
         "right lung",
         "left lung",
     }

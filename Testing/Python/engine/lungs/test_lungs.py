@@ -8,7 +8,8 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.chest_regions import ChestRegion, encode, terminology
 from DLCTPMLib.labels.conventions import convention_of
 from DLCTPMLib.labels.seg_nrrd import Segment, write_segments
-from DLCTPMLib.lungs.masks import lungs_from_labels, read_lungs, side_masks, thirds, with_thirds
+from DLCTPMLib.lungs.masks import lungs_from_labels, read_lungs, side_masks
+from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array, same_grid
 
 SHAPE = (40, 36, 56)
@@ -279,9 +280,16 @@ def test_a_missing_or_unreadable_file_is_refused(tmp_path):
 # --- thirds
 
 
+def thirds(labels: sitk.Image) -> np.ndarray:
+    """CIP's thirds of the lungs as a (z, y, x) array of the patient's axes."""
+    lungs = UprightLungs.of(labels)
+    whole = np.zeros(lungs.axes.shape, np.uint8)
+    whole[lungs.box] = lungs.thirds()
+    return whole
+
+
 def test_thirds_are_equal_volumes_of_both_lungs_together():
-    labels = with_thirds(mask_image({2: RIGHT, 3: LEFT}))
-    array = sitk.GetArrayFromImage(labels)
+    array = thirds(mask_image({2: RIGHT, 3: LEFT}))
     counts = [np.isin(array, pair).sum() for pair in ((9, 12), (10, 13), (11, 14))]
     slice_voxels = (RIGHT | LEFT)[20].sum()
     assert max(counts) - min(counts) <= slice_voxels
@@ -291,17 +299,14 @@ def test_thirds_are_equal_volumes_of_both_lungs_together():
     assert np.array_equal(np.isin(array, [12, 13, 14]), RIGHT)
 
 
-def test_lobes_and_thirds_stay_what_they_are():
-    image = mask_image(LOBES)
-    assert np.array_equal(sitk.GetArrayFromImage(with_thirds(image)), sitk.GetArrayFromImage(image))
-    again = sitk.GetArrayFromImage(thirds(image))
-    assert set(np.unique(again)) == {0, 9, 10, 11, 12, 13, 14}
+def test_lungs_with_lobes_have_thirds_too():
+    assert set(np.unique(thirds(mask_image(LOBES)))) == {0, 9, 10, 11, 12, 13, 14}
 
 
 def test_thirds_on_a_feet_first_grid_lie_in_the_same_places():
     image = mask_image({2: RIGHT, 3: LEFT})
     turned = sitk.Flip(image, (False, False, True))
-    assert np.array_equal(patient_array(with_thirds(turned)), patient_array(with_thirds(image)))
+    assert np.array_equal(thirds(turned), thirds(image))
 
 
 def test_thirds_on_a_tilted_grid_follow_the_height():
@@ -309,7 +314,7 @@ def test_thirds_on_a_tilted_grid_follow_the_height():
     angle = np.deg2rad(17)
     tilted = sitk.Image(image)
     tilted.SetDirection((1, 0, 0, 0, np.cos(angle), -np.sin(angle), 0, np.sin(angle), np.cos(angle)))
-    array = patient_array(with_thirds(tilted))
+    array = thirds(tilted)
     counts = [np.isin(array, pair).sum() for pair in ((9, 12), (10, 13), (11, 14))]
     assert max(counts) - min(counts) < 0.03 * sum(counts)
     k, j, _ = np.nonzero(np.isin(array, [9, 12]))
@@ -322,7 +327,7 @@ def test_thirds_are_those_of_the_chest_imaging_platform(real_data):
     folder = real_data / "cip_copd_64"
     ct = sitk.ReadImage(str(folder / "ct-64.nrrd"))
     theirs = read_lungs(folder / "lm-64.nrrd", ct).labels
-    assert np.array_equal(sitk.GetArrayFromImage(thirds(theirs)), sitk.GetArrayFromImage(theirs))
+    assert np.array_equal(thirds(theirs), patient_array(theirs))
 
 
 def test_the_real_whole_lung_mask_splits_into_the_real_lungs(real_data):

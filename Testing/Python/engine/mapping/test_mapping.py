@@ -6,8 +6,9 @@ import SimpleITK as sitk
 import torch
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.lungs.box import LungBox
-from DLCTPMLib.mapping.mapping import Chest, enhanced_ct_image, map_perfusion
+from DLCTPMLib.lungs.upright import UprightLungs
+from DLCTPMLib.mapping.baselines import enhanced_ct
+from DLCTPMLib.mapping.mapping import LungGrids, map_perfusion
 from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
 from DLCTPMLib.networks.bundle import load_bundle, save_bundle
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
@@ -121,7 +122,8 @@ def test_on_a_tilted_ct_the_map_lies_in_the_lungs_and_nowhere_else(bundle):
 
 def test_enhanced_ct_comes_back_to_the_ct_between_0_and_1():
     ct, lungs = a_chest()
-    enhanced = patient_array(enhanced_ct_image(ct, lungs, SETTINGS))
+    on_grid = LungGrids(ct, lungs, SETTINGS.grid_shape)
+    enhanced = on_grid.to_view(enhanced_ct(on_grid, SETTINGS))
     inside = patient_array(lungs) > 0
     assert enhanced[inside].min() >= 0
     assert enhanced.max() <= 1
@@ -137,7 +139,7 @@ def test_lungs_as_they_were_found_give_the_map_of_their_label_image(bundle, tilt
     for image in (ct, lungs):
         image.SetDirection(turned)
     from_labels, from_found = (
-        map_perfusion(ct, source, bundle, device="cpu") for source in (lungs, LungBox.of(lungs))
+        map_perfusion(ct, source, bundle, device="cpu") for source in (lungs, UprightLungs.of(lungs))
     )
     view = sitk.GetArrayFromImage(from_labels.perfusion)
     assert view.any()
@@ -146,12 +148,12 @@ def test_lungs_as_they_were_found_give_the_map_of_their_label_image(bundle, tilt
 
 def test_an_image_is_read_at_the_voxels_of_the_crop():
     ct, lungs = a_chest()
-    chest = Chest(ct, lungs, (32, 16, 16))
-    box = chest.grids["left lung"].box
-    assert np.allclose(chest.crop_of("left lung", ct), chest.hu[box], atol=1e-2)
+    on_grid = LungGrids(ct, lungs, (32, 16, 16))
+    box = on_grid.grids["left lung"].box
+    assert np.allclose(on_grid.crop_of("left lung", ct), on_grid.hu[box], atol=1e-2)
     shift = sitk.TranslationTransform(3, (0.0, 0.0, 2.5))
     up = (slice(box[0].start + 1, box[0].stop + 1), *box[1:])
-    assert np.allclose(chest.crop_of("left lung", ct, shift), chest.hu[up], atol=1e-2)
+    assert np.allclose(on_grid.crop_of("left lung", ct, shift), on_grid.hu[up], atol=1e-2)
 
 
 def test_an_empty_mask_and_an_unknown_precision_are_refused(bundle):

@@ -11,7 +11,7 @@ from torch import nn
 
 from DLCTPMLib.cli.main import main
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.mapping.mapping import Chest, map_perfusion
+from DLCTPMLib.mapping.mapping import LungGrids, map_perfusion
 from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
 from DLCTPMLib.networks.bundle import load_bundle, save_bundle
 from DLCTPMLib.networks.context import ContextNetwork, ContextSettings, with_place
@@ -297,12 +297,12 @@ def test_density_reaches_the_network_from_a_ct(tmp_path):
     bundle = load_bundle(save_bundle(tmp_path / "m", network, metadata, "", "", half_precision=False))
     ct, lungs = small_chest.chest_ct(), small_chest.lung_labels()
     mapped = patient_array(map_perfusion(ct, lungs, bundle, device="cpu").perfusion)
-    chest, cells = Chest(ct, lungs, WITH_DENSITY.grid_shape), {}
-    for side, grid in chest.grids.items():
-        hu = grid.down(chest.hu)
+    on_grid, cells = LungGrids(ct, lungs, WITH_DENSITY.grid_shape), {}
+    for side, grid in on_grid.grids.items():
+        hu = grid.down(on_grid.hu)
         density = np.where(grid.mask, np.clip((hu + 1000) / 1000, 1 / 255, 1), 0)
         images = torch.from_numpy(np.stack([enhance_ct(hu, grid.mask, WITH_DENSITY), density]).astype(np.float32))
         cells[side] = network(images[None])[0, 0].detach().numpy()
-    by_hand = patient_array(chest.to_ct(cells))
+    by_hand = patient_array(on_grid.to_ct(cells))
     assert mapped.max() > 0.1
     assert np.allclose(mapped, by_hand, atol=1e-4)
