@@ -303,7 +303,7 @@ class DLCTPMTrainingTest(ScriptedLoadableModuleTest):
 
     def test_EngineKnowsEveryOption(self):
         """The engine's command line in Slicer's Python takes what the panel gives it, for a model and for a study."""
-        from DLCTPMLib.cli.main import build_parser
+        from DLCTPMTrainingLib.cli.main import build_parser
         from DLCTPMTrainingSlicerLib.training_options import TrainingOptions
 
         self.delayDisplay("Asking the engine's command line")

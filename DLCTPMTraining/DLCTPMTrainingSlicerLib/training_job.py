@@ -10,6 +10,7 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from DLCTPMSlicerLib.engine.command import TRAINING
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.engine.job import EngineJob, JobError, JobResult
 from DLCTPMSlicerLib.engine.models import ModelChoice, installModel
@@ -93,7 +94,9 @@ def startCheck(
         onFinished(result)
 
     arguments = ["cohort", "check", str(cohort), *(["--study"] if study else [])]
-    return EngineJob(lambda _folder: arguments, lambda _folder: None, hear, finished, endsWithScene=False).start()
+    return EngineJob(
+        lambda _folder: arguments, lambda _folder: None, hear, finished, endsWithScene=False, program=TRAINING
+    ).start()
 
 
 def checkCohort(cohort: Path, study: bool = False) -> CohortReport:
@@ -115,7 +118,9 @@ def startCohort(patients: int, seed: int, folder: Path, **callbacks) -> EngineJo
     """Start making simulated patients; the job delivers the path of their table."""
     arguments = ["cohort", "simulate", "--patients", str(patients), "--seed", str(seed), "--out", str(folder)]
     table = Path(folder) / "cohort.csv"
-    return EngineJob(lambda _folder: arguments, lambda _folder: table, endsWithScene=False, **callbacks).start()
+    return EngineJob(
+        lambda _folder: arguments, lambda _folder: table, endsWithScene=False, program=TRAINING, **callbacks
+    ).start()
 
 
 def startTraining(options: TrainingOptions, install: bool = True, **callbacks) -> EngineJob:
@@ -180,7 +185,9 @@ def startRun(
 
     if record.fits:
         onEpoch(record)
-    return EngineJob(lambda _folder: arguments, deliver, hear, onFinished, endsWithScene=False).start()
+    return EngineJob(
+        lambda _folder: arguments, deliver, hear, onFinished, endsWithScene=False, program=TRAINING
+    ).start()
 
 
 class TrainingClock:

@@ -13,6 +13,15 @@ LIBRARIES = {
     "DLCTPMSlicerLib": REPOSITORY / "DLCTPM",
     "DLCTPMTrainingSlicerLib": REPOSITORY / "DLCTPMTraining",
 }
+MAY_USE = {
+    "DLCTPMLib": {"DLCTPMLib"},
+    "DLCTPMTrainingLib": {"DLCTPMTrainingLib", "DLCTPMLib"},
+    "DLCTPMSlicerLib": {"DLCTPMSlicerLib", "DLCTPMLib"},
+    "DLCTPMTrainingSlicerLib": set(LIBRARIES) - {"DLCTPMTrainingLib"},
+}
+"""Which library may import which; a window onto training never imports it."""
+STARTED = {"DLCTPMSlicerLib.engine.command": "DLCTPMTrainingLib"}
+"""Where a window names training in a string: ``python -m DLCTPMTrainingLib``, a program that it starts."""
 MOST_LINES, MOST_MODULES, DEEPEST = 500, 15, 2
 
 
@@ -79,3 +88,14 @@ def test_rooms_fit_in_a_head(library):
             rooms[str(path.parent)] = rooms.get(str(path.parent), 0) + 1
     assert {folder: count for folder, count in rooms.items() if count > MOST_MODULES} == {}
     assert [name for name in found if name.count(".") > DEEPEST + 1] == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_no_library_reaches_up(library):
+    wrong = {
+        f"{name} uses {used}"
+        for name, path in modules(library).items()
+        for used in names_used(path)
+        if used.split(".")[0] not in MAY_USE[library] and STARTED.get(name) != used
+    }
+    assert wrong == set()

@@ -157,7 +157,7 @@ def engine(monkeypatch):
     asked = []
 
     def become(program):
-        def command(arguments):
+        def command(arguments, _program):
             asked.append(arguments)
             return [sys.executable, "-c", program]
 

@@ -29,15 +29,14 @@ job.wait()
 """
 SILENT_COMMAND = """
 import sys, time
-import DLCTPMTrainingLib.cli.demo as demo
 def run(options, progress):
     progress("Silent work", 0.5)
     time.sleep(600)
-demo.run = run
+from DLCTPMLib.cli.command import Command
 from DLCTPMLib.cli.main import main
-sys.exit(main(["demo", "--progress", "json"]))
+sys.exit(main(["wait", "--progress", "json"], [Command("wait", "", lambda parser: None, run)]))
 """
-"""Tells nothing more, so that nothing but the watch on the caller ends it."""
+"""Tells nothing more, so that nothing but the watch on the parent ends it."""
 
 
 @pytest.fixture

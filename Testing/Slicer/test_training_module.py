@@ -149,7 +149,7 @@ def test_no_installed_model_is_ever_replaced(uninterrupted, models, tmp_path):
 
 
 def test_what_is_asked_of_the_engine_is_what_the_panel_shows(panel, engine, cohort_folder, tmp_path):
-    from DLCTPMLib.cli.main import build_parser
+    from DLCTPMTrainingLib.cli.main import build_parser
 
     set_up(panel, cohort_folder / "cohort.csv", tmp_path / "run")
     asked = engine(FAILS)

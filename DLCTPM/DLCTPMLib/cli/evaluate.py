@@ -4,39 +4,44 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-from dataclasses import replace
-from pathlib import Path
 
-import SimpleITK as sitk
-
-from DLCTPMLib.agreement.comparison import AgreementSettings, on_spect_grid
-from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
-from DLCTPMLib.agreement.scores import agreement_of
-from DLCTPMLib.cli.predict import agreement_table
-from DLCTPMLib.common.atomic_output import OutputFolder, check_disk
+from DLCTPMLib.cli.arguments import add_agreement, add_lungs, add_model, add_spect_series
+from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.printed import agreement_table
 from DLCTPMLib.common.console import say
-from DLCTPMLib.common.errors import InputError, naming
-from DLCTPMLib.common.progress import Progress, within
-from DLCTPMLib.common.stopwatch import Stopwatch
-from DLCTPMLib.function.regions import region_table
-from DLCTPMLib.lungs.masks import read_lungs
-from DLCTPMLib.networks.bundle import load_bundle
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
-from DLCTPMLib.registration.search import read_transform
-from DLCTPMLib.results.report import ReportImages, write_report
-from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
-from DLCTPMLib.volumes.patient_axes import same_grid
-from DLCTPMLib.volumes.reading import Scan, describe, read_ct, read_image, read_spect
+from DLCTPMLib.common.progress import Progress
 
-EVALUATION_FILES = ("result.json", "report.html", *COMPARISON_FILES)
-"""What an evaluation may write; ``report.html`` only with the prediction's own result."""
-GIVEN = "given"
-"""Kind of registration of a SPECT that came with its transform."""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Map, SPECT and lungs, what brings them together, and where the results go."""
+    parser.add_argument("--prediction", required=True, metavar="P", help="perfusion map on the CT's grid")
+    parser.add_argument("--spect", required=True, metavar="S", help="perfusion SPECT: file, folder or zip")
+    add_spect_series(parser)
+    add_lungs(parser, required=True)
+    parser.add_argument("--transform", metavar="T", help="maps CT points to SPECT points (default: identity)")
+    parser.add_argument("--ct", metavar="CT", help="the CT, for the two baselines that look at its HU")
+    parser.add_argument("--series", metavar="S", help="series number or UID of the CT")
+    add_model(parser, "take the SPECT's standardisation from this model")
+    add_agreement(parser)
+    parser.add_argument(
+        "--result",
+        metavar="R",
+        help="result.json of the prediction: its report is written with the SPECT (needs --ct)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder for result.json and the compared images on the SPECT's grid: spect_relative.nrrd, "
+        "perfusion_on_spect.nrrd, difference_on_spect.nrrd, joint_histogram.csv (default: print only)",
+    )
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read, compare, print, and write the results where a folder was named."""
+    from DLCTPMLib.cli.evaluation import EVALUATION_FILES, evaluate
+    from DLCTPMLib.common.atomic_output import OutputFolder, check_disk
+    from DLCTPMLib.results.result_json import write_json
+
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(OutputFolder(options.out, EVALUATION_FILES)) if options.out else None
         result = evaluate(options, progress, folder.work if folder is not None else None)
@@ -48,115 +53,4 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     say(options, "\n".join([*lines, agreement_table(result["agreement"]), result["research_use_only"]]))
 
 
-def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | None = None) -> dict:
-    """The content of ``result.json`` of an evaluation.
-
-    Args:
-        options: as the command line gives them.
-        progress: told the stage and the fraction.
-        folder: where the compared images and the report go; None writes nothing.
-    """
-    predicted = _predicted(options) if options.result else None
-    stopwatch, warnings = Stopwatch(), []
-    progress("Reading the images", 0.0)
-    with stopwatch("reading"):
-        prediction = read_image(options.prediction)
-        spect = read_spect(options.spect, options.spect_series)
-        ct = read_ct(options.ct, options.series) if options.ct else None
-        transform = read_transform(options.transform) if options.transform else None
-        grid = prediction if ct is None else _on_grid(ct, prediction, warnings)
-        lungs = read_lungs(options.lungs, grid, options.lungs_values)
-    warnings += [*spect.warnings, *lungs.warnings]
-    bundle = load_bundle(options.model) if options.model else None
-    preprocessing = bundle.preprocessing if bundle else PreprocessingSettings()
-    if predicted is not None:
-        preprocessing = PreprocessingSettings.from_dict(predicted["settings"]["preprocessing"])
-    settings = replace(AgreementSettings.for_model(preprocessing), threshold=options.threshold)
-    if options.hir_scope:
-        settings = replace(settings, hir_scope=options.hir_scope)
-    progress("Comparing with the SPECT", 0.2)
-    with stopwatch("agreement"), naming(options.spect):
-        comparison = on_spect_grid(
-            prediction, spect.image, lungs.upright, transform, settings, None if ct is None else grid, preprocessing
-        )
-        agreement = agreement_of(comparison)
-    described = {
-        **describe(prediction, Path(options.prediction), "perfusion map"),
-        "lungs": {"source": lungs.source},
-        "spect": spect.description,
-        "transform": options.transform,
-    }
-    if ct is not None:
-        described["ct"] = ct.description
-    result = {
-        **header(),
-        "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
-        "settings": {"agreement": settings.to_dict(), "preprocessing": preprocessing.to_dict()},
-        "input": described,
-        "agreement": agreement,
-        "timings_s": stopwatch.seconds,
-        "warnings": list(dict.fromkeys(warnings)),
-    }
-    if folder is not None:
-        progress("Writing images", 0.5)
-        with stopwatch("writing"):
-            write_comparison(folder, comparison, spect.image)
-    if predicted is None:
-        return json_ready(result)
-    with stopwatch("regions"):
-        regions = region_table(prediction, lungs.upright, options.threshold)
-    joined = json_ready(_joined(predicted, {**result, "regions": regions}))
-    card = bundle.card if bundle is not None and bundle.identity() == predicted["model"] else ""
-    images = ReportImages(grid, lungs.labels, prediction, comparison)
-    write_report(folder / "report.html", joined, images, card, progress=within(progress, 0.6, 0.99))
-    return joined
-
-
-def _predicted(options: argparse.Namespace) -> dict:
-    """The prediction's own ``result.json``, with what the report needs."""
-    if not (options.ct and options.out):
-        raise InputError("--result writes the report anew; give --ct and --out too")
-    path = Path(options.result)
-    try:
-        predicted = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give the prediction's result.json") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is no JSON file; give the prediction's result.json") from error
-    if not isinstance(predicted, dict) or not {"model", "regions", "quality", "settings", "input"} <= set(predicted):
-        raise InputError(f"{path}: is not the result.json of a prediction; give the one written beside the map")
-    return predicted
-
-
-def _joined(predicted: dict, evaluated: dict) -> dict:
-    """A prediction's result with the comparison in it, as if the prediction had been given the SPECT."""
-    threshold = evaluated["settings"]["agreement"]["threshold"]
-    compared = evaluated["input"]
-    result = {key: value for key, value in predicted.items() if key != "registration"}
-    return {
-        **result,
-        "settings": {
-            **predicted["settings"],
-            "functional_regions": {"threshold": threshold},
-            "agreement": evaluated["settings"]["agreement"],
-            "registration": {"kind": GIVEN if compared["transform"] else "none"},
-        },
-        "input": {**predicted["input"], "spect": compared["spect"], "transform": compared["transform"]},
-        "regions": evaluated["regions"],
-        "agreement": evaluated["agreement"],
-        "timings_s": {**predicted["timings_s"], **evaluated["timings_s"]},
-        "warnings": list(dict.fromkeys([*predicted["warnings"], *evaluated["warnings"]])),
-    }
-
-
-def _on_grid(ct: Scan, prediction: sitk.Image, warnings: list[str]) -> sitk.Image:
-    """The CT on the map's grid."""
-    warnings += ct.warnings
-    if same_grid(ct.image, prediction):
-        return ct.image
-    lowest = float(sitk.GetArrayViewFromImage(ct.image).min())
-    brought = sitk.Resample(ct.image, prediction, sitk.Transform(), sitk.sitkLinear, lowest, sitk.sitkFloat32)
-    if sitk.GetArrayViewFromImage(brought).max() <= lowest:
-        raise InputError(f"{ct.description['path']}: the CT does not overlap the map; give the CT it was made from")
-    warnings.append(f"{ct.description['path']} is on another grid than the map and was brought over (linear)")
-    return brought
+COMMAND = Command("evaluate", "Agreement of a perfusion map with a SPECT.", add_arguments, run)

@@ -5,23 +5,45 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.common.atomic_output import OutputFolder
-from DLCTPMLib.common.background import preload
+from DLCTPMLib.cli.arguments import (
+    add_agreement,
+    add_ct,
+    add_device,
+    add_lungs,
+    add_model,
+    add_registration,
+    add_spect_series,
+)
+from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.lungs_input import lungs_of
+from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
-from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.progress import Progress, within
-from DLCTPMLib.common.stopwatch import Stopwatch
-from DLCTPMLib.lungs.masks import Lungs, read_lungs
-from DLCTPMLib.lungs.segmentation import segment_lungs
-from DLCTPMLib.networks.bundle import load_bundle
-from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, PredictionSettings, predict_to_folder
-from DLCTPMLib.volumes.reading import Scan, read_ct, read_spect
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The CT, the SPECT to compare with, the model, and what may be chosen."""
+    add_ct(parser)
+    add_lungs(parser)
+    add_model(parser)
+    parser.add_argument("--spect", metavar="SPECT", help="perfusion SPECT to compare with: file, folder or zip")
+    add_spect_series(parser)
+    add_registration(parser, "--register", ("rigid", "affine", "none"))
+    add_agreement(parser)
+    add_device(parser)
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the network")
+    parser.add_argument("--out", metavar="DIR", help="results (default: ./NAME-perfusion, after the CT's name)")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read, find the lungs, map, compare, report."""
-    if options.uncertainty is not None:
-        raise InputError("--uncertainty is not built yet; leave it out")
+    from DLCTPMLib.common.atomic_output import OutputFolder
+    from DLCTPMLib.common.background import preload
+    from DLCTPMLib.common.stopwatch import Stopwatch
+    from DLCTPMLib.networks.bundle import load_bundle
+    from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, PredictionSettings, predict_to_folder
+    from DLCTPMLib.volumes.reading import read_ct, read_spect
+
     settings = PredictionSettings(
         threshold=options.threshold,
         registration=options.register,
@@ -46,18 +68,6 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     say(options, summary(result, out))
 
 
-def lungs_of(ct: Scan, path: str | None, progress: Progress, values: str = "auto") -> Lungs:
-    """The lungs from a mask file, or found in the CT where there is none.
-
-    ``values`` says what the values of a label map mean, as for ``read_lungs``.
-    """
-    if path is None:
-        with naming(ct.description["path"]):
-            return segment_lungs(ct.image, progress=lambda _, fraction: progress("Finding the lungs", fraction))
-    progress("Reading the lungs", 0.0)
-    return read_lungs(path, ct.image, values)
-
-
 def default_folder(ct: str) -> str:
     """Where results go when nothing was said: ``./NAME-perfusion``, after the CT's file or folder."""
     path = Path(ct).resolve()
@@ -66,34 +76,4 @@ def default_folder(ct: str) -> str:
     return f"{path.name[: -len('.nii.gz')] if path.name.endswith('.nii.gz') else path.stem}-perfusion"
 
 
-def summary(result: dict, out: Path) -> str:
-    """A few lines on what came out and where it lies."""
-    lines = [f"{'':12}{'volume ml':>10}{'mean':>7}{'share %':>9}{'high ml':>9}{'low ml':>9}"]
-    for name in ("lungs", "right lung", "left lung"):
-        row = result["regions"][name]
-        mean, share = (
-            "–" if row[key] is None else f"{row[key]:.{digits}f}"
-            for key, digits in (("mean", 3), ("perfusion_percent", 1))
-        )
-        volumes = f"{row['high_ml']:9.0f}{row['low_ml']:9.0f}"
-        lines.append(f"{name:12}{row['volume_ml']:10.0f}{mean:>7}{share:>9}{volumes}")
-    if "agreement" in result:
-        lines.append(agreement_table(result["agreement"]))
-    lines += [f"warning: {warning}" for warning in result["warnings"]]
-    lines += [f"{check['status']}: {check['message']}" for check in result["quality"] if check["status"] != "PASS"]
-    lines.append(f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}")
-    lines.append(f"Results in {out}, open {out / 'report.html'}")
-    return "\n".join(lines)
-
-
-def agreement_table(agreement: dict) -> str:
-    """The agreement as text: the map and its baselines, whole lungs and core."""
-    lines = []
-    for title, figures in (("lungs", agreement["lungs"]), ("core", agreement["lungs"]["core"])):
-        lines.append(f"{title:16}{'R':>7}{'SSIM':>7}{'DSC high':>10}{'DSC low':>9}{'kappa':>7}")
-        for name, row in {"map": figures, **figures["baselines"]}.items():
-            values = [row[key] for key in ("r_spearman", "ssim", "dsc_high", "dsc_low", "kappa")]
-            texts = ["–" if value is None else f"{value:.3f}" for value in values]
-            widths = (7, 7, 10, 9, 7)
-            lines.append(f"{name:16}" + "".join(f"{t:>{w}}" for t, w in zip(texts, widths, strict=True)))
-    return "\n".join(lines)
+COMMAND = Command("predict", "Map relative lung perfusion from a chest CT.", add_arguments, run)

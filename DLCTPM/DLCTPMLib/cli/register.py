@@ -5,17 +5,33 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.predict import lungs_of
-from DLCTPMLib.common.atomic_output import whole_file
+from DLCTPMLib.cli.arguments import add_lungs, add_registration, add_spect_series
+from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import naming
 from DLCTPMLib.common.progress import Progress, within
-from DLCTPMLib.registration.search import register, write_transform
-from DLCTPMLib.volumes.reading import read_ct, read_spect
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The two images, how one is moved, and where the transform goes."""
+    parser.add_argument("--fixed", required=True, metavar="CT", help="an image file, a DICOM folder or a zip")
+    parser.add_argument("--moving", required=True, metavar="SPECT", help="an image file, a DICOM folder or a zip")
+    parser.add_argument("--series", metavar="S", help="series number or UID of the CT")
+    add_spect_series(parser)
+    add_lungs(parser)
+    add_registration(parser, "--kind", ("rigid", "affine"))
+    parser.add_argument(
+        "--out", required=True, metavar="TRANSFORM", help=".tfm file that maps CT points to SPECT points (LPS, mm)"
+    )
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read both, register, write the transform."""
+    from DLCTPMLib.common.atomic_output import whole_file
+    from DLCTPMLib.registration.search import register, write_transform
+    from DLCTPMLib.volumes.reading import read_ct, read_spect
+
     out = Path(options.out)
     with whole_file(out) as partial:
         progress("Reading the images", 0.0)
@@ -32,3 +48,6 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     lines = [f"warning: {warning}" for warning in dict.fromkeys(warnings)]
     lines.append(f"Mutual information {found.metric_before:.4f} before, {found.metric_after:.4f} after registration")
     say(options, "\n".join([*lines, f"Transform in {out}"]))
+
+
+COMMAND = Command("register", "Register a perfusion SPECT to a chest CT.", add_arguments, run)

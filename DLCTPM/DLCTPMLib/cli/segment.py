@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import SimpleITK as sitk
-
-from DLCTPMLib.cli.predict import lungs_of
-from DLCTPMLib.common.atomic_output import whole_file
+from DLCTPMLib.cli.arguments import add_ct
+from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.progress import Progress, within
-from DLCTPMLib.labels.chest_regions import display_name, terminology
-from DLCTPMLib.labels.seg_nrrd import Segment, write_segments
-from DLCTPMLib.volumes.reading import read_ct, write_image
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from DLCTPMLib.labels.seg_nrrd import Segment
 
 COLOURS = {2: (0.68, 0.78, 0.91), 3: (0.98, 0.76, 0.60)}
 """Right and left lung in a segmentation."""
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The CT, and where the lungs go."""
+    add_ct(parser)
+    parser.add_argument("--out", required=True, metavar="LABELS", help="label map (.nrrd, .nii.gz) or .seg.nrrd")
+
+
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read, find the lungs, write them."""
+    from DLCTPMLib.common.atomic_output import whole_file
+    from DLCTPMLib.labels.seg_nrrd import write_segments
+    from DLCTPMLib.volumes.reading import read_ct, write_image
+
     out = Path(options.out)
     with whole_file(out) as partial:
         progress("Reading the CT", 0.0)
@@ -37,6 +48,12 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
 
 
 def _segments(labels: sitk.Image) -> list[Segment]:
+    import numpy as np
+    import SimpleITK as sitk
+
+    from DLCTPMLib.labels.chest_regions import display_name, terminology
+    from DLCTPMLib.labels.seg_nrrd import Segment
+
     values = [int(v) for v in np.unique(sitk.GetArrayViewFromImage(labels)) if v]
     return [
         Segment(
@@ -48,3 +65,6 @@ def _segments(labels: sitk.Image) -> list[Segment]:
         )
         for value in values
     ]
+
+
+COMMAND = Command("segment", "Find the lungs in a chest CT.", add_arguments, run)

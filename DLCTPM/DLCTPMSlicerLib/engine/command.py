@@ -11,20 +11,23 @@ MODULE_FOLDER = Path(__file__).resolve().parents[2]
 TRAINING_FOLDER = MODULE_FOLDER.parent / "DLCTPMTraining"
 """In the source tree; an installed extension has both modules in one folder."""
 
+ENGINE, TRAINING = "DLCTPMLib", "DLCTPMTrainingLib"
+"""The two programs: the engine's commands, and those together with training's (demo, cohort, train, study)."""
+
 
 def pythonProgram() -> str:
     """Slicer's Python (``PythonSlicer``), or this Python where there is no Slicer around."""
     return shutil.which("PythonSlicer") or sys.executable
 
 
-def engineCommand(arguments: list[str]) -> list[str]:
-    """Program and arguments of one engine command with machine-readable progress.
+def engineCommand(arguments: list[str], program: str = ENGINE) -> list[str]:
+    """Program and arguments of one command, of the engine or with ``TRAINING`` of training, with progress as JSON.
 
     Example::
 
         engineCommand(["predict", "ct.nrrd", "--out", "results"])
     """
-    return [pythonProgram(), "-m", "DLCTPMLib", *arguments, "--progress", "json"]
+    return [pythonProgram(), "-m", program, *arguments, "--progress", "json"]
 
 
 def engineEnvironment() -> dict[str, str]:

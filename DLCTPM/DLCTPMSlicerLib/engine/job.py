@@ -13,7 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DLCTPMLib.cli.parent_process import REMOVED_WITH_PARENT
-from DLCTPMSlicerLib.engine.command import MODULE_FOLDER, engineCommand, engineEnvironment
+from DLCTPMSlicerLib.engine.command import ENGINE, MODULE_FOLDER, engineCommand, engineEnvironment
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.engine.process import EngineProcess, EngineProgress, EngineResult, Outcome
 
@@ -52,6 +52,7 @@ class EngineJob:
         onProgress: called with ``EngineProgress``.
         onFinished: called once with a ``JobResult``.
         endsWithScene: end when the scene is closed, for a job on the scene's nodes.
+        program: ``engine.command.ENGINE``, or ``TRAINING`` for training's commands.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class EngineJob:
         onProgress: Callable[[EngineProgress], None] = lambda progress: None,
         onFinished: Callable[[JobResult], None] = lambda result: None,
         endsWithScene: bool = True,
+        program: str = ENGINE,
     ):
+        self._program = program
         self._endsWithScene = endsWithScene
         self._prepare, self._deliver = prepare, deliver
         self._onProgress, self._onFinished = onProgress, onFinished
@@ -92,7 +95,7 @@ class EngineJob:
             return self
         environment = engineEnvironment() | {REMOVED_WITH_PARENT: str(self._folder)}
         self._process = EngineProcess(
-            engineCommand(arguments), environment, str(MODULE_FOLDER), self._onProgress, self._ended
+            engineCommand(arguments, self._program), environment, str(MODULE_FOLDER), self._onProgress, self._ended
         )
         self._process.start()
         return self

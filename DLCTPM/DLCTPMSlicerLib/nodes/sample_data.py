@@ -7,6 +7,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from DLCTPMSlicerLib.engine.command import TRAINING
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.engine.job import EngineJob
 from DLCTPMSlicerLib.nodes.files import readVolume
@@ -37,7 +38,7 @@ def virtualPatientJob(**callbacks) -> EngineJob:
         arguments = ["cohort", "simulate", "--patients", "1", "--seed", str(SEED), "--out", str(folder / "cohort")]
         return [*arguments, "--spect", "analytic"]  # the full acquisition takes minutes, and nothing is studied here
 
-    return EngineJob(prepare, lambda folder: _volumes(folder / "cohort"), **callbacks)
+    return EngineJob(prepare, lambda folder: _volumes(folder / "cohort"), program=TRAINING, **callbacks)
 
 
 def loadVirtualPatient() -> tuple:

@@ -12,12 +12,40 @@ import re
 from collections import Counter
 from dataclasses import replace
 
+from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, event_sink
 
 
-def run(options: argparse.Namespace, progress: Progress) -> None:
+def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
+    """How many patients, which, and what is made of each."""
+    parser.add_argument("--patients", type=int, required=True, metavar="N", help="how many")
+    parser.add_argument("--seed", type=int, required=True, metavar="K", help="the same seed, the same patients")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for cohort.csv and the images")
+    parser.add_argument(
+        "--spect",
+        choices=("osem", "analytic"),
+        default="osem",
+        help="osem: acquired and reconstructed; analytic: blurred, quick (default: osem)",
+    )
+    parser.add_argument(
+        "--ct-folder",
+        metavar="CTS",
+        help="simulate on the real CTs of this folder, at most one patient on each: CT and lungs stay as they are "
+        "(the CT is copied into DIR, without names), perfusion and SPECT are simulated",
+    )
+    parser.add_argument("--dicom", action="store_true", help="also write each CT and SPECT as DICOM")
+    parser.add_argument("--workers", type=int, metavar="N", help="patients made at once (default: the cores)")
+
+
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """The table, and what it must suffice for."""
+    parser.add_argument("cohort", metavar="COHORT.csv", help="as for train and study")
+    parser.add_argument("--study", action="store_true", help="also ask whether the patients suffice for a study")
+
+
+def simulate(options: argparse.Namespace, progress: Progress) -> None:
     """Simulate the patients that are not there yet, then write the table."""
     from DLCTPMTrainingLib.cohorts.simulate import simulate_cohort
 
@@ -92,3 +120,12 @@ def _line_number(sentence: str) -> int:
     """The number of "line 12: …", by which faults are put in order."""
     found = re.match(r"lines? (\d+)", sentence)
     return int(found[1]) if found else 0
+
+
+SIMULATE = Command(
+    "cohort simulate",
+    "Simulate virtual patients with CT and SPECT, or with --ct-folder perfusion and SPECT on real CTs.",
+    add_simulate_arguments,
+    simulate,
+)
+CHECK = Command("cohort check", "Look for faults in a cohort's table and images.", add_check_arguments, check)

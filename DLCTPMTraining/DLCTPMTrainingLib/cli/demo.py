@@ -5,30 +5,37 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.predict import summary
-from DLCTPMLib.common.atomic_output import OutputFolder
+from DLCTPMLib.cli.arguments import add_device, add_model
+from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.progress import Progress, within
-from DLCTPMLib.common.stopwatch import Stopwatch
-from DLCTPMLib.lungs.masks import lungs_from_labels
-from DLCTPMLib.networks.bundle import load_bundle
-from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, PredictionSettings, predict_to_folder
-from DLCTPMLib.volumes.reading import Scan, describe, write_image
-
-DEMO_FILES = (*RESULT_FILES, "ct.nrrd", "spect.nrrd")
-"""Every file that the demonstration writes."""
 
 DIAGNOSIS = "chronic pulmonary embolism"
 """A disease that a CT shows something of, and perfusion more."""
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which virtual patient, the model, and where the results go."""
+    parser.add_argument("--out", default="dlctpm-demo", metavar="DIR", help="results (default ./dlctpm-demo)")
+    parser.add_argument("--seed", type=int, default=1, metavar="K", help="which virtual patient (default 1)")
+    add_model(parser)
+    add_device(parser)
+
+
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Simulate, map, compare, report."""
+    from DLCTPMLib.common.atomic_output import OutputFolder
+    from DLCTPMLib.common.stopwatch import Stopwatch
+    from DLCTPMLib.lungs.masks import lungs_from_labels
+    from DLCTPMLib.networks.bundle import load_bundle
+    from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, PredictionSettings, predict_to_folder
+    from DLCTPMLib.volumes.reading import Scan, describe, write_image
     from DLCTPMTrainingLib.patients.virtual_patient import VirtualPatientSettings, simulate_patient
 
     stopwatch = Stopwatch()
     out = Path(options.out)
-    with OutputFolder(out, DEMO_FILES) as folder:
+    with OutputFolder(out, (*RESULT_FILES, "ct.nrrd", "spect.nrrd")) as folder:
         bundle = load_bundle(options.model)
         progress("Making a virtual patient", 0.0)
         with stopwatch("virtual patient"):
@@ -47,3 +54,6 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         result = predict_to_folder(images, bundle, chosen, folder.work, stopwatch, within(progress, 0.4, 1.0))
     progress("Done", 1.0)
     say(options, summary(result, out))
+
+
+COMMAND = Command("demo", "Map a virtual patient and compare with its simulated SPECT.", add_arguments, run)

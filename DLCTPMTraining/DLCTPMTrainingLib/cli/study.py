@@ -7,15 +7,61 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from DLCTPMLib.cli.arguments import add_device, add_registration
+from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, event_sink, within
 from DLCTPMLib.common.run_file import keeping
-from DLCTPMLib.networks.arnn import ArnnSettings
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMTrainingLib.cli.train import add_grid
 
 LATER = ("alternatives", "without", "sensitivity", "learning_curve")
 """Options that may be added to a study that was begun, since they change none of its main numbers."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The cohort, what is searched and trained, what is added, and where the study goes."""
+    parser.add_argument(
+        "cohort", metavar="COHORT.csv", help="patient_id, ct, spect, lungs; also diagnosis, sex, age, split"
+    )
+    parser.add_argument("--out", required=True, metavar="STUDY", help="the study; one that was cut off is continued")
+    parser.add_argument("--name", default="dlctpm", help="name of the model (default dlctpm)")
+    parser.add_argument("--model-version", default="1", metavar="V", help="version of the model (default 1)")
+    add_registration(parser, "--register", ("rigid", "affine", "none"))
+    parser.add_argument(
+        "--check", action="store_true", help="stop before training; a contact sheet to look at is left"
+    )
+    parser.add_argument(
+        "--test-share", type=float, metavar="S", help="patients kept for the one test (default 31/73)"
+    )
+    parser.add_argument("--folds", type=int, metavar="N", help="of the cross-validation (default 4)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="of each fold and of the final fit (default 100)")
+    parser.add_argument("--no-plateau", action="store_true", help="never stop early by the paper's rule")
+    searched = "; several with commas are searched"
+    parser.add_argument("--learning-rate", metavar="R,…", help=f"Adam's (default 0.001){searched}")
+    parser.add_argument("--channels", metavar="A-B-C-D,…", help=f"feature channels (default 16-32-64-128){searched}")
+    parser.add_argument("--edges", metavar="E,…", help=f"zero or masked filters of Eq. 1 (default zero){searched}")
+    parser.add_argument("--roi-attention", metavar="A,…", help=f"literal, soft or hard (default literal){searched}")
+    parser.add_argument("--movement", metavar="M,…", help=f"SD of the lungs' small movements (default 0){searched}")
+    parser.add_argument("--search-epochs", type=int, metavar="N", help="epochs of the whole search (default 80)")
+    parser.add_argument("--search-folds", type=int, metavar="N", help="folds each setting is tried on (default 1)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
+    add_grid(parser)
+    parser.add_argument("--hir-scope", choices=("patient", "lung"), help="of the SPECT (default patient)")
+    parser.add_argument("--without", metavar="DIAGNOSIS", help="train and test a second model without its patients")
+    parser.add_argument(
+        "--alternatives", metavar="A,…", help="other networks under the same budget, side by side: unet, context"
+    )
+    parser.add_argument("--sensitivity", action="store_true", help="train variants of the preprocessing (fold 1)")
+    parser.add_argument("--learning-curve", action="store_true", help="train on fewer patients (fold 1)")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of the network (default auto)")
+    parser.add_argument("--seed", type=int, metavar="K", help="of split, weights, order and dropout (default 2026)")
+    parser.add_argument(
+        "--export-docs", metavar="FOLDER", help="also write report and headline tables in at most 5 MB"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="fits at once, on a CPU (default 1)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of each; give cores / jobs (default: all cores)")
+    add_device(parser)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -48,6 +94,8 @@ def plan_of(options: argparse.Namespace):
     Raises:
         InputError: naming the option that cannot be used.
     """
+    from DLCTPMLib.networks.arnn import ArnnSettings
+    from DLCTPMLib.preprocessing.settings import PreprocessingSettings
     from DLCTPMTrainingLib.study.plan import SearchSettings, SplitSettings, StudyPlan
     from DLCTPMTrainingLib.training.loop import TrainingSettings
 
@@ -117,3 +165,6 @@ def _list(text: str | None, option: str, kind: Callable[[str], Any]) -> tuple:
 def _whole_numbers(text: str) -> tuple[int, ...]:
     """Numbers like 16-32-64-128 or 128x64x64."""
     return tuple(int(part) for part in text.replace("x", "-").split("-"))
+
+
+COMMAND = Command("study", "Cross-validate, train and test a model on a cohort.", add_arguments, run)

@@ -6,18 +6,66 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from DLCTPMLib.cli.arguments import add_device
+from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, event_sink
 from DLCTPMLib.common.run_file import keeping
-from DLCTPMLib.networks.registry import ARCHITECTURES, PAPER, NetworkSettings, network_settings
-from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
 if TYPE_CHECKING:
+    from DLCTPMLib.networks.registry import NetworkSettings
     from DLCTPMTrainingLib.training.plan import TrainingPlan
 
 _OF_THE_SAMPLES = ("grid", "median_size", "uniform_size", "edges", "hir_scope", "inputs", "validation_share", "test")
 """Options that say how the samples are made and split, or that need images."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is learned from, network and training, and where the run goes."""
+    parser.add_argument("cohort", nargs="?", metavar="COHORT.csv", help="as 'cohort simulate' writes it")
+    parser.add_argument("--out", required=True, metavar="RUN", help="the run; one that was cut off is continued")
+    parser.add_argument(
+        "--export", metavar="FILE", help="do not train: make one file of samples (.npz) for another machine"
+    )
+    parser.add_argument(
+        "--samples", metavar="FILE", help="train on what --export made, in place of COHORT.csv; needs PyTorch only"
+    )
+    parser.add_argument("--name", help="name of the model (default dlctpm)")
+    parser.add_argument("--model-version", metavar="V", help="version of the model (default 1)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="passes over all lungs (default 500)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
+    parser.add_argument("--learning-rate", type=float, metavar="R", help="Adam's (default 0.001)")
+    parser.add_argument(
+        "--network",
+        choices=("arnn", "unet", "context"),
+        help="the paper's, a plain U-Net of its size, or the paper's with place and density (default arnn)",
+    )
+    parser.add_argument(
+        "--inputs",
+        choices=("enhanced", "enhanced,density"),
+        help="images that the network gets (default: enhanced, for context with density)",
+    )
+    parser.add_argument("--channels", metavar="A-B-C-D", help="feature channels (default 16-32-64-128)")
+    add_grid(parser)
+    parser.add_argument("--roi-attention", choices=("literal", "soft", "hard"), help="default literal")
+    parser.add_argument("--edges", choices=("zero", "masked"), help="of the filters of Eq. 1 (default zero)")
+    parser.add_argument("--hir-scope", choices=("patient", "lung"), help="of the SPECT (default patient)")
+    parser.add_argument("--movement", type=float, metavar="M", help="SD of the lungs' small movements (default 0)")
+    parser.add_argument("--validation-share", type=float, metavar="S", help="patients only watched (default 0.2)")
+    parser.add_argument("--test", metavar="TEST.csv", help="cohort that training never sees, for the model card")
+    parser.add_argument("--plateau", action="store_true", help="stop early by the paper's rule")
+    parser.add_argument("--tensorboard", action="store_true", help="also log the epochs for TensorBoard")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of the network (default auto)")
+    parser.add_argument("--seed", type=int, metavar="K", help="of weights, order and dropout (default 2026)")
+    add_device(parser)
+
+
+def add_grid(parser: argparse.ArgumentParser) -> None:
+    """The network's grid, and the filters that count in its cells: half the grid wants half the filters."""
+    parser.add_argument("--grid", metavar="ZxYxX", help="cells of the network's grid (default 128x64x64)")
+    parser.add_argument("--median-size", type=int, metavar="N", help="cells of the median of Eq. 1 (default 10)")
+    parser.add_argument("--uniform-size", type=int, metavar="N", help="cells of the mean of Eq. 1 (default 5)")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -73,6 +121,8 @@ def _train_on_samples(options: argparse.Namespace, progress: Progress) -> Path |
 
 
 def _plan_on_images(options: argparse.Namespace) -> TrainingPlan:
+    from DLCTPMLib.networks.registry import ARCHITECTURES, PAPER
+    from DLCTPMLib.preprocessing.settings import PreprocessingSettings
     from DLCTPMTrainingLib.training.loop import TrainingSettings
 
     named = ARCHITECTURES[options.network or PAPER].inputs
@@ -117,6 +167,8 @@ def _training(options: argparse.Namespace) -> dict:
 
 def _network(options: argparse.Namespace, images: int, asked: dict | None = None) -> NetworkSettings:
     """The network of the options; what they leave open is as ``asked`` for before, if it is of the same kind."""
+    from DLCTPMLib.networks.registry import ARCHITECTURES, PAPER, network_settings
+
     asked = asked or {"architecture": PAPER}
     name = options.network or asked["architecture"]
     kind = ARCHITECTURES[name]
@@ -141,3 +193,6 @@ def whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.replace("x", "-").split("-"))
     except ValueError as error:
         raise InputError(f"{option} {text}: not whole numbers with dashes between them") from error
+
+
+COMMAND = Command("train", "Train a model on a cohort of SPECT/CT pairs.", add_arguments, run)

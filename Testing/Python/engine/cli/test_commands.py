@@ -19,13 +19,9 @@ from DLCTPMLib.agreement.files import COMPARISON_FILES
 from DLCTPMLib.cli.main import BAD_INPUT, DEFECT, DONE, INTERRUPTED, main
 from DLCTPMLib.labels.seg_nrrd import segments_of
 from DLCTPMLib.lungs.masks import read_lungs
-from DLCTPMLib.networks.arnn import ArnnSettings
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
 from DLCTPMLib.volumes.reading import read_image
-from DLCTPMTrainingLib.training.loop import TrainingSettings
 
 PREDICTED = {"perfusion.nrrd", "lungs.nrrd", "function.seg.nrrd", "result.json", "report.html"}
-HEAVY = ("torch", "SimpleITK", "numpy", "scipy", "skimage", "matplotlib", "pydicom", "jinja2")
 
 
 @pytest.fixture(scope="module")
@@ -60,35 +56,16 @@ def same_but_for_time_and_place(result: dict) -> dict:
     return result
 
 
-def test_parsing_imports_nothing_heavy():
-    code = (
-        "import sys, DLCTPMLib.cli.main as c; c.build_parser().parse_args(['predict', 'ct.nrrd']); "
-        f"print([m for m in {HEAVY} if m in sys.modules])"
-    )
-    assert python("-c", code).stdout.strip() == "[]"
-
-
-def test_the_module_runs_as_the_command():
-    shown = python("-m", "DLCTPMLib", "--help")
-    assert shown.returncode == DONE
-    assert RESEARCH_USE_ONLY.split(".")[0] in shown.stdout
-    for command in ("demo", "predict", "segment", "register", "evaluate", "cohort", "train", "benchmark"):
-        assert f"\n    {command}" in shown.stdout
-    assert python("-m", "DLCTPMLib", "--version").stdout.strip() == f"dlctpm {__version__}"
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
         [],
         ["predict"],
-        ["study"],
+        ["register"],
         ["predict", "ct.nrrd", "--device", "abacus"],
         ["predict", "ct.nrrd", "--threshold", "high"],
         ["predict", "ct.nrrd", "--nonsense"],
-        ["cohort"],
         ["evaluate", "--prediction", "p.nrrd"],
-        ["predict", "ct.nrrd", "--uncertainty", "20"],
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(arguments, capsys, tmp_path, monkeypatch):
@@ -323,37 +300,8 @@ def test_evaluate_without_the_ct_leaves_out_the_density_baselines(prediction, fi
     assert set(baselines) == {"all_high", "geometry"}
 
 
-def test_train_options_become_the_plan_and_the_others_keep_their_defaults(tmp_path, monkeypatch, capsys):
-    plans = []
-
-    def train_cohort(plan, progress, emit):
-        plans.append(plan)
-        return plan.out / "model"
-
-    monkeypatch.setattr("DLCTPMTrainingLib.training.from_cohort.train_cohort", train_cohort)
-    options = ["--channels", "8-16-32-64", "--grid", "64x32x32", "--epochs", "7", "--edges", "masked", "--plateau"]
-    assert main(["train", "cohort.csv", "--out", str(tmp_path / "run"), *options]) == DONE
-    plan = plans[0]
-    assert plan.network == ArnnSettings(channels=(8, 16, 32, 64))
-    assert plan.preprocessing == PreprocessingSettings(grid_shape=(64, 32, 32), edges="masked")
-    assert plan.training == TrainingSettings(epochs=7, plateau=True)
-    assert main(["train", "cohort.csv", "--out", str(tmp_path / "run"), "--channels", "many"]) == BAD_INPUT
-    assert "--channels many" in capsys.readouterr().err
-
-
-@pytest.mark.long
-def test_the_demonstration_shows_the_whole_chain_and_says_simulated(files, tmp_path):
-    assert main(["demo", "--model", files["model"], "--out", str(tmp_path / "demo")]) == DONE
-    names = {path.name for path in (tmp_path / "demo").iterdir()}
-    assert names == PREDICTED | {"spect_to_ct.tfm", "ct.nrrd", "spect.nrrd", *COMPARISON_FILES}
-    result = result_of(tmp_path / "demo")
-    assert result["simulated"] is True
-    assert "right middle lobe" in result["regions"]
-    assert "Simulated: every image" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
-
-
 def test_a_defect_is_a_traceback_and_status_1(files, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("DLCTPMLib.cli.predict.predict_to_folder", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("DLCTPMLib.results.prediction.predict_to_folder", lambda *a, **k: 1 / 0)
     assert main(["predict", files["ct"], "--model", files["model"], "--out", str(tmp_path / "out")]) == DEFECT
     assert "ZeroDivisionError" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -364,7 +312,7 @@ def test_too_little_memory_is_advice_not_a_traceback(files, tmp_path, monkeypatc
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("DLCTPMLib.cli.predict.predict_to_folder", fail)
+    monkeypatch.setattr("DLCTPMLib.results.prediction.predict_to_folder", fail)
     assert main(["predict", files["ct"], "--model", files["model"], "--out", str(tmp_path / "out")]) == BAD_INPUT
     assert capsys.readouterr().err.startswith("error: there is not enough memory")
     assert list(tmp_path.iterdir()) == []
@@ -383,7 +331,7 @@ def test_a_signal_ends_with_130_and_the_callers_handlers_are_back(files, tmp_pat
         return run
 
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr("DLCTPMLib.cli.predict.predict_to_folder", signalled())
+    monkeypatch.setattr("DLCTPMLib.results.prediction.predict_to_folder", signalled())
     monkeypatch.setattr("DLCTPMLib.common.atomic_output.shutil.rmtree", signalled(shutil.rmtree))
     options = ["--model", files["model"], "--lungs", files["lungs"], "--out", str(tmp_path / "out")]
     assert main(["predict", files["ct"], *options]) == INTERRUPTED

@@ -47,24 +47,22 @@ subprocess.run([sys.executable, "-c", code], check=True)
 """
 ENGINE = """
 import time
-import DLCTPMTrainingLib.cli.demo as demo
 def run(options, progress):
     print("begun", flush=True)
     {work}
-demo.run = run
+from DLCTPMLib.cli.command import Command
 from DLCTPMLib.cli.main import main
-raise SystemExit(main(["demo", "--progress", "json"]))
+raise SystemExit(main(["work", "--progress", "json"], [Command("work", "", lambda parser: None, run)]))
 """
 COUNTS = """
 import itertools, time
-import DLCTPMTrainingLib.cli.demo as demo
 def run(options, progress):
     for step in itertools.count():
         progress(f"Step {step}", 0.5)
         time.sleep(0.01)
-demo.run = run
+from DLCTPMLib.cli.command import Command
 from DLCTPMLib.cli.main import main
-raise SystemExit(main(["demo", "--progress", "json"]))
+raise SystemExit(main(["work", "--progress", "json"], [Command("work", "", lambda parser: None, run)]))
 """
 
 
@@ -83,7 +81,7 @@ def test_the_end_of_the_input_is_ctrl_c():
 
 
 def engine_that(works: str, **started_with) -> subprocess.Popen:
-    """The engine's own roof over some work of the command ``demo``."""
+    """The engine's own roof over some work of a command of its own."""
     return started(ENGINE.format(work=works), **started_with)
 
 

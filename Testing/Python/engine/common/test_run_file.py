@@ -11,10 +11,10 @@ import torch
 from skimage.metrics import structural_similarity
 from small_training import CPU, NETWORK, settings, some_samples
 
-from DLCTPMLib.cli.main import build_parser
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import JsonLines, event_sink, no_progress
 from DLCTPMLib.common.run_file import arguments_of, keeping, read_run
+from DLCTPMTrainingLib.cli.main import build_parser
 from DLCTPMTrainingLib.cli.study import LATER
 from DLCTPMTrainingLib.training.loop import train
 from DLCTPMTrainingLib.training.validation import predict_samples

@@ -9,7 +9,6 @@ import small_chest
 import torch
 from torch import nn
 
-from DLCTPMLib.cli.main import main
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.mapping.mapping import LungGrids, map_perfusion
 from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
@@ -20,6 +19,7 @@ from DLCTPMLib.networks.registry import ARCHITECTURES, build_network, check_inpu
 from DLCTPMLib.networks.unet import Unet, UnetSettings
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, enhance_ct, network_inputs
 from DLCTPMLib.volumes.patient_axes import patient_array
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.samples.from_images import samples_of_pair
 from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.study_report.method_figures import network_blocks, network_drawing

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from DLCTPMLib.cli.main import main
 from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
 from DLCTPMLib.networks.registry import network_dict
 from DLCTPMTrainingLib.benchmark.training import (
@@ -19,6 +18,7 @@ from DLCTPMTrainingLib.benchmark.training import (
     run_training_benchmark,
     training_table,
 )
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.training.loop import TrainingSettings
 
 NETWORK = ArnnSettings(channels=(2, 2, 4, 4), kernel=3)

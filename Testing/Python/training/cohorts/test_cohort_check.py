@@ -6,7 +6,8 @@ import pytest
 import SimpleITK as sitk
 from small_chest import chest_ct, lung_labels, perfusion_spect
 
-from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
+from DLCTPMLib.cli.main import BAD_INPUT, DONE
+from DLCTPMTrainingLib.cli.main import main
 
 
 @pytest.fixture(scope="module")

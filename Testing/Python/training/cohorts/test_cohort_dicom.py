@@ -12,10 +12,11 @@ import pytest
 import SimpleITK as sitk
 from small_chest import write_inputs
 
-from DLCTPMLib.cli.main import DONE, main
+from DLCTPMLib.cli.main import DONE
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.patient_axes import patient_array, same_grid
 from DLCTPMLib.volumes.reading import read_ct, read_image, read_spect
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts import dicom as cohort_dicom
 from DLCTPMTrainingLib.cohorts import simulate as cohort_simulation
 from DLCTPMTrainingLib.cohorts.dicom import DICOM, write_patient_dicom

@@ -11,10 +11,11 @@ from small_chest import chest_ct, lung_labels, perfusion_spect
 from small_study import rows_of_table
 from small_training import NETWORK, some_samples
 
-from DLCTPMLib.cli.main import DONE, main
+from DLCTPMLib.cli.main import DONE
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.registry import build_network
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.table import read_cohort
 from DLCTPMTrainingLib.common.drawing import write_figure
 from DLCTPMTrainingLib.common.patient_origin import REAL_PEOPLE, RESEARCH_USE, Origin

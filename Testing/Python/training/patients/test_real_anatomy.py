@@ -15,12 +15,13 @@ import pytest
 import SimpleITK as sitk
 from dicom_samples import write_ct_series
 
-from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
+from DLCTPMLib.cli.main import BAD_INPUT, DONE
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.chest_regions import LEFT, RIGHT, is_region
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMLib.volumes.reading import read_ct
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.dicom import write_patient_dicom
 from DLCTPMTrainingLib.cohorts.on_real_cts import plan_on_real_cts, simulate_on_real_cts
 from DLCTPMTrainingLib.cohorts.table import read_cohort

@@ -16,13 +16,14 @@ import torch
 from small_study import NETWORK, a_plan, rows_of_table
 from small_training import some_samples
 
-from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
+from DLCTPMLib.cli.main import BAD_INPUT, DONE
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.lungs.masks import side_masks
 from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
 from DLCTPMLib.networks.bundle import WEIGHTS, load_bundle
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.simulate import plan_cohort, simulate_cohort
 from DLCTPMTrainingLib.cohorts.table import TABLE_1, CohortRow, read_cohort
 from DLCTPMTrainingLib.study.fits import Fit
@@ -399,7 +400,8 @@ def test_the_command_killed_at_five_moments_ends_with_the_same_numbers(cohort, t
     """With SIGKILL and workers, every option that trains, and the report's files compared with those of one job."""
 
     def command(out, jobs):
-        return [sys.executable, "-m", "DLCTPMLib", "study", str(cohort), "--out", str(out), "--grid", "32x16x16",
+        return [sys.executable, "-m", "DLCTPMTrainingLib", "study", str(cohort), "--out", str(out),
+                "--grid", "32x16x16",
                 "--channels", "4-4-6-6", "--epochs", "2", "--search-epochs", "2", "--learning-rate", "0.01,0.0001",
                 "--register", "none", "--precision", "fp32", "--device", "cpu", "--sensitivity", "--learning-curve",
                 "--without", "pulmonary hypertension", "--alternatives", "unet", "--jobs", jobs, "--threads", "1",

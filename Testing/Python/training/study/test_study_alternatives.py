@@ -16,13 +16,14 @@ from PIL import Image
 from small_chest import chest_ct, lung_labels, perfusion_spect
 from small_study import NETWORK, rows_of_table
 
-from DLCTPMLib.cli.main import BAD_INPUT, main
+from DLCTPMLib.cli.main import BAD_INPUT
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import no_progress
 from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.context import ContextSettings
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.study import workbench as study_workbench
 from DLCTPMTrainingLib.study.evaluation import MeanOfNetworks, map_patient
 from DLCTPMTrainingLib.study.fits import Fit

@@ -9,8 +9,9 @@ import SimpleITK as sitk
 from dicom_samples import write_ct_series
 from small_chest import ORIGIN, SPACING, chest_ct, lung_labels, perfusion_spect
 
-from DLCTPMLib.cli.main import BAD_INPUT, main
+from DLCTPMLib.cli.main import BAD_INPUT
 from DLCTPMLib.common.errors import InputError
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.table import CohortRow, read_cohort
 from DLCTPMTrainingLib.study import preparation as study_preparation
 from DLCTPMTrainingLib.study.check import check_cohort

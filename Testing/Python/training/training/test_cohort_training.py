@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.cli.main import main
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.arnn import ArnnSettings
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.context import ContextSettings
 from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, high_intensity_reference
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.simulate import simulate_cohort
 from DLCTPMTrainingLib.cohorts.table import read_cohort
 from DLCTPMTrainingLib.samples.from_images import high_intensity_references, samples_of_pair

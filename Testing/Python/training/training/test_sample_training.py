@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from small_training import NETWORK, READY, TRAINING
 
-from DLCTPMLib.cli.main import main
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.samples.sample_file import SampleSet
 from DLCTPMTrainingLib.training import from_samples as sample_training
 from DLCTPMTrainingLib.training.from_samples import train_samples
@@ -48,7 +48,7 @@ class NotInstalled:
             raise ImportError(f"{name} is not installed here")
 
 sys.meta_path.insert(0, NotInstalled())
-from DLCTPMLib.cli.main import main
+from DLCTPMTrainingLib.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from shared_training import CPU, LEARNING, NETWORK, SETTINGS, WATCHING
 
-from DLCTPMLib.cli.main import main
 from DLCTPMLib.networks.registry import build_network
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.training.loop import train
 
 HELPERS = Path(__file__).resolve().parents[3] / "helpers"
@@ -148,7 +148,7 @@ def test_torchrun_trains_one_model_with_the_same_command(tmp_path):
     command = ["train", "--samples", tmp_path / "samples.npz", "--device", "cpu", "--progress", "none", "--out"]
 
     def torchrun(run: str, *more: str) -> subprocess.CompletedProcess:
-        start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "DLCTPMLib"]
+        start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "DLCTPMTrainingLib"]
         return subprocess.run(
             [sys.executable, *start, *command, tmp_path / run, *more], capture_output=True, text=True
         )

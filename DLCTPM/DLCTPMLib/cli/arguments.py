@@ -1,0 +1,61 @@
+"""Arguments that several commands share, so that they are called and explained alike."""
+
+from __future__ import annotations
+
+import argparse
+
+MODEL_HELP = "name, folder or zip of a model (default: the shipped one)"
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """``--device``."""
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to compute")
+
+
+def add_model(parser: argparse.ArgumentParser, text: str = MODEL_HELP) -> None:
+    """``--model``."""
+    parser.add_argument("--model", metavar="M", help=text)
+
+
+def add_ct(parser: argparse.ArgumentParser) -> None:
+    """The CT, and which of a folder's series it is."""
+    parser.add_argument("ct", metavar="CT", help="an image file, a DICOM folder, or a zip of one")
+    parser.add_argument("--series", metavar="S", help="series number or UID, where the folder holds several CTs")
+
+
+def add_spect_series(parser: argparse.ArgumentParser) -> None:
+    """``--spect-series``."""
+    parser.add_argument("--spect-series", metavar="S", help="series number or UID of the SPECT")
+
+
+def add_lungs(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    """``--lungs`` and what its values mean."""
+    text = "lung mask of any source" if required else "lung mask of any source (default: found in the CT)"
+    parser.add_argument("--lungs", required=required, metavar="LABELS", help=text)
+    parser.add_argument(
+        "--lungs-values",
+        choices=("auto", "cip", "lungmask", "lobes", "totalsegmentator", "mask"),
+        default="auto",
+        help="what the values of a label map mean, where that cannot be told from them",
+    )
+
+
+def add_registration(parser: argparse.ArgumentParser, option: str, choices: tuple[str, ...]) -> None:
+    """How the SPECT is moved."""
+    parser.add_argument(option, choices=choices, default="rigid", help="how the SPECT is moved (default rigid)")
+
+
+def add_agreement(parser: argparse.ArgumentParser) -> None:
+    """What decides the agreement of map and SPECT."""
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.66,
+        metavar="T",
+        help="relative perfusion above which lung is high-functional (default 0.66)",
+    )
+    parser.add_argument(
+        "--hir-scope",
+        choices=("patient", "lung"),
+        help="normalise the SPECT over both lungs or each by itself (default: as the model was trained)",
+    )

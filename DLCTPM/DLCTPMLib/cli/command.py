@@ -1,0 +1,109 @@
+"""What a command is to the command line, and the one parser made of many of them.
+
+A command names itself, adds its arguments and runs. The engine's own commands are listed in ``cli.main``; other
+packages bring theirs through entry points of the group ``dlctpm.commands``, each the name of a ``Command``. Nothing
+that is imported to know a command may be heavy: ``dlctpm --help`` loads them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from DLCTPMLib import RESEARCH_USE_ONLY, __version__
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.progress import Progress
+
+ENTRY_POINTS = "dlctpm.commands"
+"""Group of entry points by which an installed package brings commands."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of ``dlctpm``.
+
+    Attributes:
+        name: as it is typed; two words for a part of a group, such as ``cohort simulate``.
+        summary: one sentence for ``--help``.
+        add_arguments: given the command's parser, adds to it; must import nothing heavy.
+        run: called with the options and a progress; raises ``InputError`` for what the user can mend.
+    """
+
+    name: str
+    summary: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, Progress], None]
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is one line on standard error, like every other bad input."""
+
+    def error(self, message: str):
+        """Refuse the command line."""
+        raise InputError(f"{message} (see '{self.prog} --help')")
+
+
+def installed_commands(warn: Callable[[str], None]) -> list[Command]:
+    """The commands that installed packages bring; one that cannot be used is left out.
+
+    Args:
+        warn: given a sentence for each that is left out.
+    """
+    from importlib.metadata import entry_points
+
+    found = []
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            command = entry.load()
+            command.add_arguments(Parser(prog=command.name))  # on trial: a half-made command cannot be taken back
+        except Exception as error:  # somebody else's package may fail in any way, and must not end this program
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            warn(f"warning: the command of {entry.value} is left out, its package is broken ({reason})")
+        else:
+            found.append(command)
+    return found
+
+
+def distinct(commands: Iterable[Command]) -> list[Command]:
+    """The commands without those whose name, or whose group's name, an earlier one has taken."""
+    kept: dict[str, Command] = {}
+    for command in commands:
+        group = command.name.split(" ")[0]
+        taken = command.name in kept or (group != command.name and group in kept)
+        if not taken and not any(name.startswith(f"{command.name} ") for name in kept):
+            kept[command.name] = command
+    return list(kept.values())
+
+
+def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
+    """The whole command line; the options of a command that was parsed have its ``run``."""
+    parser = Parser(
+        prog="dlctpm",
+        description="Relative lung perfusion from an ordinary chest CT. " + RESEARCH_USE_ONLY,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"dlctpm {__version__}")
+    top = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = distinct(commands)
+    groups: dict[str, argparse._SubParsersAction] = {}
+    for command in commands:
+        group, _, part = command.name.partition(" ")
+        if part and group not in groups:
+            parts = ", ".join(each.name.split(" ", 1)[1] for each in commands if each.name.startswith(f"{group} "))
+            grouped = top.add_parser(group, help=f"Parts: {parts}.", allow_abbrev=False)
+            groups[group] = grouped.add_subparsers(dest="part", metavar="PART", required=True)
+        _add(groups[group] if part else top, part or group, command)
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction, name: str, command: Command) -> None:
+    parser = commands.add_parser(name, help=command.summary, description=command.summary, allow_abbrev=False)
+    parser.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help="a bar on a terminal (default), one JSON object a line on standard output, or nothing",
+    )
+    command.add_arguments(parser)
+    parser.set_defaults(run=command.run)

@@ -1,0 +1,27 @@
+"""The lungs of a command: from the mask that was given, else found in the CT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from DLCTPMLib.common.errors import naming
+from DLCTPMLib.common.progress import Progress
+
+if TYPE_CHECKING:
+    from DLCTPMLib.lungs.masks import Lungs
+    from DLCTPMLib.volumes.reading import Scan
+
+
+def lungs_of(ct: Scan, path: str | None, progress: Progress, values: str = "auto") -> Lungs:
+    """The lungs from a mask file, or found in the CT where there is none.
+
+    ``values`` says what the values of a label map mean, as for ``read_lungs``.
+    """
+    from DLCTPMLib.lungs.masks import read_lungs
+    from DLCTPMLib.lungs.segmentation import segment_lungs
+
+    if path is None:
+        with naming(ct.description["path"]):
+            return segment_lungs(ct.image, progress=lambda _, fraction: progress("Finding the lungs", fraction))
+    progress("Reading the lungs", 0.0)
+    return read_lungs(path, ct.image, values)

@@ -1,0 +1,38 @@
+"""What the commands print of a result: a few lines of figures, plain text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def summary(result: dict, out: Path) -> str:
+    """A few lines on what came out and where it lies."""
+    lines = [f"{'':12}{'volume ml':>10}{'mean':>7}{'share %':>9}{'high ml':>9}{'low ml':>9}"]
+    for name in ("lungs", "right lung", "left lung"):
+        row = result["regions"][name]
+        mean, share = (
+            "–" if row[key] is None else f"{row[key]:.{digits}f}"
+            for key, digits in (("mean", 3), ("perfusion_percent", 1))
+        )
+        volumes = f"{row['high_ml']:9.0f}{row['low_ml']:9.0f}"
+        lines.append(f"{name:12}{row['volume_ml']:10.0f}{mean:>7}{share:>9}{volumes}")
+    if "agreement" in result:
+        lines.append(agreement_table(result["agreement"]))
+    lines += [f"warning: {warning}" for warning in result["warnings"]]
+    lines += [f"{check['status']}: {check['message']}" for check in result["quality"] if check["status"] != "PASS"]
+    lines.append(f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}")
+    lines.append(f"Results in {out}, open {out / 'report.html'}")
+    return "\n".join(lines)
+
+
+def agreement_table(agreement: dict) -> str:
+    """The agreement as text: the map and its baselines, whole lungs and core."""
+    lines = []
+    for title, figures in (("lungs", agreement["lungs"]), ("core", agreement["lungs"]["core"])):
+        lines.append(f"{title:16}{'R':>7}{'SSIM':>7}{'DSC high':>10}{'DSC low':>9}{'kappa':>7}")
+        for name, row in {"map": figures, **figures["baselines"]}.items():
+            values = [row[key] for key in ("r_spearman", "ssim", "dsc_high", "dsc_low", "kappa")]
+            texts = ["–" if value is None else f"{value:.3f}" for value in values]
+            widths = (7, 7, 10, 9, 7)
+            lines.append(f"{name:16}" + "".join(f"{t:>{w}}" for t, w in zip(texts, widths, strict=True)))
+    return "\n".join(lines)

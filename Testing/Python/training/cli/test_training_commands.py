@@ -1,0 +1,56 @@
+"""Training's commands: who brings them, and what their options become."""
+
+import json
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from small_chest import untrained_model
+
+from DLCTPMLib.cli.main import BAD_INPUT, DONE
+from DLCTPMLib.networks.arnn import ArnnSettings
+from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.results.prediction import RESULT_FILES
+from DLCTPMTrainingLib.cli.main import COMMANDS, main
+from DLCTPMTrainingLib.training.loop import TrainingSettings
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+
+
+def test_the_distribution_brings_the_commands_that_the_library_has():
+    tomllib = pytest.importorskip("tomllib", reason="reading pyproject.toml needs Python 3.11")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = project["entry-points"]["dlctpm.commands"]
+    brought = {name: EntryPoint(name, value, "dlctpm.commands").load() for name, value in named.items()}
+    assert {name.replace("-", " ") for name in brought} == {command.name for command in brought.values()}
+    assert list(brought.values()) == list(COMMANDS)
+
+
+def test_train_options_become_the_plan_and_the_others_keep_their_defaults(tmp_path, monkeypatch, capsys):
+    plans = []
+
+    def train_cohort(plan, progress, emit):
+        plans.append(plan)
+        return plan.out / "model"
+
+    monkeypatch.setattr("DLCTPMTrainingLib.training.from_cohort.train_cohort", train_cohort)
+    options = ["--channels", "8-16-32-64", "--grid", "64x32x32", "--epochs", "7", "--edges", "masked", "--plateau"]
+    assert main(["train", "cohort.csv", "--out", str(tmp_path / "run"), *options]) == DONE
+    plan = plans[0]
+    assert plan.network == ArnnSettings(channels=(8, 16, 32, 64))
+    assert plan.preprocessing == PreprocessingSettings(grid_shape=(64, 32, 32), edges="masked")
+    assert plan.training == TrainingSettings(epochs=7, plateau=True)
+    assert main(["train", "cohort.csv", "--out", str(tmp_path / "run"), "--channels", "many"]) == BAD_INPUT
+    assert "--channels many" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_the_demonstration_shows_the_whole_chain_and_says_simulated(tmp_path):
+    model = untrained_model(tmp_path / "model")
+    assert main(["demo", "--model", str(model), "--out", str(tmp_path / "demo")]) == DONE
+    names = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert names == {*RESULT_FILES, "ct.nrrd", "spect.nrrd"} - {"uncertainty.nrrd"}
+    result = json.loads((tmp_path / "demo" / "result.json").read_text(encoding="utf-8"))
+    assert result["simulated"] is True
+    assert "right middle lobe" in result["regions"]
+    assert "Simulated: every image" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
