@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.networks.arnn import ArnnSettings
+from DLCTPMLib.networks.settings import ArnnSettings
 from DLCTPMTrainingLib.samples.batches import LungBatches
 from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.training import loop as training
-from DLCTPMTrainingLib.training.loop import TrainingSettings, train
+from DLCTPMTrainingLib.training.loop import train
 from DLCTPMTrainingLib.training.ranks import ranks_of_torchrun
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
 NETWORK = ArnnSettings(channels=(2, 2, 4, 4), kernel=3, dropout=0.0)

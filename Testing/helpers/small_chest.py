@@ -6,9 +6,10 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMLib.networks.bundle import save_bundle
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.networks.settings import ArnnSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
 SPACING = (5.0, 5.0, 6.0)
 SIZE = (64, 48, 48)

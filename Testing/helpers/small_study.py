@@ -3,10 +3,11 @@
 import csv
 from pathlib import Path
 
-from DLCTPMLib.networks.arnn import ArnnSettings
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
-from DLCTPMTrainingLib.study.plan import SearchSettings, StudyPlan
-from DLCTPMTrainingLib.training.loop import TrainingSettings
+from DLCTPMLib.networks.settings import ArnnSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMTrainingLib.study.plan import StudyPlan
+from DLCTPMTrainingLib.study.settings import SearchSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 NETWORK = ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
 

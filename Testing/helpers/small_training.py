@@ -3,12 +3,11 @@
 import numpy as np
 import torch
 
-from DLCTPMLib.networks.arnn import ArnnSettings
-from DLCTPMLib.networks.registry import network_dict
+from DLCTPMLib.networks.settings import ArnnSettings, network_dict
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.samples.sample_file import PatientFacts, SampleSet
-from DLCTPMTrainingLib.training.loop import TrainingSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 NETWORK = ArnnSettings(channels=(4, 4, 6, 6), kernel=3)
 CPU = torch.device("cpu")

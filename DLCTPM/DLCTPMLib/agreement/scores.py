@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import SimpleITK as sitk
 
-from DLCTPMLib.agreement.comparison import MODEL, SCOPES, AgreementSettings, SpectComparison, on_spect_grid
+from DLCTPMLib.agreement.comparison import MODEL, SCOPES, SpectComparison, on_spect_grid
 from DLCTPMLib.agreement.metrics import (
     SSIM_BOX_CONVENTION,
     SSIM_CONVENTION,
@@ -22,8 +22,9 @@ from DLCTPMLib.agreement.metrics import (
     spearman,
     ssim_map,
 )
+from DLCTPMLib.agreement.settings import AgreementSettings
 from DLCTPMLib.labels.chest_regions import SIDES
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
 METRICS = ("r_spearman", "r_pearson", "ssim", "ssim_box", "dsc_high", "dsc_low", "kappa")
 """Every metric's key in ``result.json``."""

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from DLCTPMLib.agreement.comparison import AgreementSettings, on_spect_grid
+from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.scores import agreement_of
+from DLCTPMLib.agreement.settings import AgreementSettings
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.progress import Progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.regions import region_table
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.networks.bundle import load_bundle
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.registration.search import read_transform
 from DLCTPMLib.results.report import ReportImages, write_report
 from DLCTPMLib.results.result_json import header, json_ready, notes_for

@@ -41,7 +41,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMLib.common.background import preload
     from DLCTPMLib.common.stopwatch import Stopwatch
     from DLCTPMLib.networks.bundle import load_bundle
-    from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, PredictionSettings, predict_to_folder
+    from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, predict_to_folder
+    from DLCTPMLib.results.settings import PredictionSettings
     from DLCTPMLib.volumes.reading import read_ct, read_spect
 
     settings = PredictionSettings(

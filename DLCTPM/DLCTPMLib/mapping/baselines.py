@@ -14,7 +14,8 @@ from scipy import ndimage
 
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.mapping.mapping import LungGrids
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, enhance_ct, masked_median
+from DLCTPMLib.preprocessing.enhancement import enhance_ct, masked_median
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
 DORSAL_GAIN_PER_CM = 0.04
 """How much ``geometry`` grows per cm towards the back, from 1 at the lungs' most ventral point."""

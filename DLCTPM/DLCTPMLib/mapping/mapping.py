@@ -15,8 +15,9 @@ from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.upright import Box, UprightLungs
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, network_inputs
+from DLCTPMLib.preprocessing.enhancement import network_inputs
 from DLCTPMLib.preprocessing.grid import LungGrid
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import file_image, patient_array, upright_grid
 
 if TYPE_CHECKING:

@@ -2,47 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from DLCTPMLib.networks.parts import ConvolutionSettings, ConvUnit, PerfusionNetwork, doubling, halving, same_size
-
-
-@dataclass(frozen=True)
-class ArnnSettings(ConvolutionSettings):
-    """What the network is made of.
-
-    Attributes:
-        channels: feature channels at scales S1…S4; the paper fixes at most 128.
-        kernel: width of every convolution but the strided and the 1×1×1 ones; the paper's 5.
-        convolutions: convolutions in one ResConv block.
-        dropout: share dropped after every convolution while training; the paper's 0.1.
-        prelu: starting slope of the parametric rectified linear units; the paper's 0.2.
-        roi_attention: "literal" as printed (threshold, then sigmoid: 0.5 or 0.73, no gradient through the
-            mask), "soft" (sigmoid without threshold) or "hard" (0 or 1).
-        input_channels: images that it takes, enhanced CT first; the paper's one.
-    """
-
-    ARCHITECTURE = "arnn"
-
-    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
-    kernel: int = 5
-    convolutions: int = 2
-    dropout: float = 0.1
-    prelu: float = 0.2
-    roi_attention: str = "literal"
-    input_channels: int = 1
-
-    def own_rules(self) -> dict[str, bool]:
-        """What the paper's network has beside the others."""
-        return {
-            "convolutions must be at least 1": self.convolutions >= 1,
-            'roi_attention must be "literal", "soft" or "hard"': self.roi_attention in ROI_MASKS,
-        }
-
+from DLCTPMLib.networks.parts import ConvUnit, PerfusionNetwork, doubling, halving, same_size
+from DLCTPMLib.networks.settings import ArnnSettings
 
 ROI_MASKS = {
     "literal": lambda features: torch.sigmoid((features > 0).to(features.dtype)),

@@ -83,7 +83,8 @@ class ModelBundle:
         """The network with its weights, in evaluation mode on the CPU."""
         import safetensors.torch  # heavy, and listing models needs no network
 
-        from DLCTPMLib.networks.registry import build_network, check_inputs, network_settings
+        from DLCTPMLib.networks.registry import build_network
+        from DLCTPMLib.networks.settings import check_inputs, network_settings
 
         with naming(self.path):
             settings = network_settings(self.metadata["network"])
@@ -161,7 +162,7 @@ def save_bundle(
     import safetensors.torch
     import torch
 
-    from DLCTPMLib.networks.registry import network_dict
+    from DLCTPMLib.networks.settings import network_dict
 
     state = {
         name: value.detach().cpu().to(torch.float16 if half_precision and value.is_floating_point() else value.dtype)

@@ -7,21 +7,11 @@ network makes its place from its input, and takes the plain density as a second 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
-
-
-@dataclass(frozen=True)
-class ContextSettings(ArnnSettings):
-    """What the network is made of: as ``ArnnSettings``, but two images are expected, the density last."""
-
-    ARCHITECTURE = "context"
-
-    input_channels: int = 2
+from DLCTPMLib.networks.arnn import Arnn
+from DLCTPMLib.networks.settings import ContextSettings
 
 
 class ContextNetwork(Arnn):

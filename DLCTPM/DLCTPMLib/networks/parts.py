@@ -5,36 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from DLCTPMLib.common.settings import StageSettings
-
-
-class ConvolutionSettings(StageSettings):
-    """Base of a network's settings, which checks what all have: channels, kernel, dropout and input channels."""
-
-    WHAT = "network settings"
-    ARCHITECTURE: str
-
-    channels: tuple[int, int, int, int]
-    kernel: int
-    dropout: float
-    input_channels: int
-
-    def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(int(n) for n in self.channels))
-        self.require(
-            {
-                "channels must be four positive numbers": len(self.channels) == 4 and min(self.channels) > 0,
-                "kernel must be odd": self.kernel % 2 == 1 and self.kernel > 0,
-                "dropout must lie in 0…1": 0 <= self.dropout < 1,
-                "input_channels must be at least 1": self.input_channels >= 1,
-            }
-            | self.own_rules()
-        )
-
-    def own_rules(self) -> dict[str, bool]:
-        """What else must hold for a network, as ``require`` takes it."""
-        return {}
-
 
 class ConvUnit(nn.Sequential):
     """One convolution and what stands behind it: batch norm, activation, dropout.

@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from DLCTPMLib.networks.parts import ConvolutionSettings, ConvUnit, PerfusionNetwork, doubling, halving, same_size
-
-
-@dataclass(frozen=True)
-class UnetSettings(ConvolutionSettings):
-    """What the network is made of. Width, kernel and dropout are the paper's, so that the structure alone differs.
-
-    Attributes:
-        channels: feature channels at its four scales.
-        kernel: width of every convolution but the strided and the 1×1×1 ones.
-        dropout: share dropped after every convolution while training.
-        input_channels: images that it takes, enhanced CT first.
-    """
-
-    ARCHITECTURE = "unet"
-
-    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
-    kernel: int = 5
-    dropout: float = 0.1
-    input_channels: int = 1
+from DLCTPMLib.networks.parts import ConvUnit, PerfusionNetwork, doubling, halving, same_size
+from DLCTPMLib.networks.settings import UnetSettings
 
 
 class Unit(ConvUnit):

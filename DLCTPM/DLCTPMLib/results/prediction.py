@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
 
-from DLCTPMLib.agreement.comparison import AgreementSettings, SpectComparison, on_spect_grid
+from DLCTPMLib.agreement.comparison import SpectComparison, on_spect_grid
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.scores import agreement_of
 from DLCTPMLib.common.atomic_output import check_disk
 from DLCTPMLib.common.background import preload
 from DLCTPMLib.common.errors import naming
 from DLCTPMLib.common.progress import Progress, no_progress, within
-from DLCTPMLib.common.settings import StageSettings
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.regions import HIGH, LOW, functional_labels, region_table
 from DLCTPMLib.labels.chest_regions import terminology
@@ -23,8 +22,10 @@ from DLCTPMLib.lungs.masks import Lungs
 from DLCTPMLib.mapping.mapping import PerfusionMap, map_perfusion
 from DLCTPMLib.networks.bundle import ModelBundle
 from DLCTPMLib.quality.checks import check_input
-from DLCTPMLib.registration.search import Registration, RegistrationSettings, register, write_transform
+from DLCTPMLib.registration.search import Registration, register, write_transform
+from DLCTPMLib.registration.settings import RegistrationSettings
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
+from DLCTPMLib.results.settings import PredictionSettings
 from DLCTPMLib.volumes.reading import Scan, write_image
 
 RESULT_FILES = (
@@ -38,41 +39,6 @@ RESULT_FILES = (
     "result.json",
 )
 """Every file that a prediction may write."""
-
-
-@dataclass(frozen=True)
-class PredictionSettings(StageSettings):
-    """What may be chosen about a prediction; all of it is written into ``result.json``.
-
-    Attributes:
-        threshold: relative perfusion above which lung is high-functional.
-        registration: "rigid", "affine", or "none" where SPECT and CT share their coordinates.
-        hir_scope: "patient" or "lung" for Eq. 2, None for the model's own.
-        device: auto, cpu, cuda or mps.
-        precision: auto, fp32 or bf16.
-    """
-
-    threshold: float = 0.66
-    registration: str = "rigid"
-    hir_scope: str | None = None
-    device: str = "auto"
-    precision: str = "auto"
-
-    WHAT = "prediction settings"
-
-    def __post_init__(self):
-        self.require(
-            {
-                "the threshold must lie between 0 and 1 (0.66 is the paper's)": 0 < self.threshold < 1,
-                "registration must be rigid, affine or none": self.registration in ("rigid", "affine", "none"),
-                "hir_scope must be patient or lung": self.hir_scope in (None, "patient", "lung"),
-            }
-        )
-
-    def agreement(self, bundle: ModelBundle) -> AgreementSettings:
-        """How the SPECT is standardised and compared, after the model's own settings."""
-        settings = replace(AgreementSettings.for_model(bundle.preprocessing), threshold=self.threshold)
-        return settings if self.hir_scope is None else replace(settings, hir_scope=self.hir_scope)
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,12 @@ from DLCTPMLib.lungs.masks import side_masks
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.mapping.mapping import LungGrids, map_lungs
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMLib.networks.inference import Predictor
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, hu_bins, median_filter
+from DLCTPMLib.networks.settings import ArnnSettings
+from DLCTPMLib.preprocessing.enhancement import hu_bins, median_filter
 from DLCTPMLib.preprocessing.grid import LungGrid
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.registration.search import register
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMTrainingLib.benchmark import plain_reference

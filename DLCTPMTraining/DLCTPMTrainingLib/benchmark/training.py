@@ -26,16 +26,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from DLCTPMLib import __version__
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.progress import Progress, no_progress
-from DLCTPMLib.networks.arnn import ArnnSettings
 from DLCTPMLib.networks.inference import choose_device
 from DLCTPMLib.networks.parts import PerfusionNetwork
-from DLCTPMLib.networks.registry import NetworkSettings, build_network, network_dict
+from DLCTPMLib.networks.registry import build_network
+from DLCTPMLib.networks.settings import ArnnSettings, NetworkSettings, network_dict
 from DLCTPMLib.preprocessing.settings import GRID_SHAPE
 from DLCTPMTrainingLib.benchmark.stage_results import PeakMemory, StageResult
 from DLCTPMTrainingLib.samples.augmentation import draw
 from DLCTPMTrainingLib.samples.batches import LungBatch, LungBatches
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
-from DLCTPMTrainingLib.training.loop import TrainingSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 from DLCTPMTrainingLib.training.step import TrainingStep, convolutions_for, trainable_precision, uses_bfloat16
 
 FILE = "benchmark-train.json"

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
 
 
 def _train(options: argparse.Namespace, given: dict, progress: Progress) -> None:
-    from DLCTPMLib.networks.registry import ARCHITECTURES, PAPER, network_settings
+    from DLCTPMLib.networks.settings import ARCHITECTURES, PAPER, network_settings
     from DLCTPMLib.preprocessing.settings import PreprocessingSettings
     from DLCTPMTrainingLib.benchmark.training import (
         FILE,
@@ -56,7 +56,7 @@ def _train(options: argparse.Namespace, given: dict, progress: Progress) -> None
         training_table,
     )
     from DLCTPMTrainingLib.cli.train import whole_numbers
-    from DLCTPMTrainingLib.training.loop import TrainingSettings
+    from DLCTPMTrainingLib.training.settings import TrainingSettings
 
     name = given.pop("network", PAPER)
     network = {"architecture": name, "input_channels": len(ARCHITECTURES[name].inputs)}

@@ -82,7 +82,7 @@ def check(options: argparse.Namespace, progress: Progress) -> None:
     """
     from DLCTPMTrainingLib.cohorts.table import read_rows
     from DLCTPMTrainingLib.study.check import check_cohort
-    from DLCTPMTrainingLib.study.plan import SplitSettings
+    from DLCTPMTrainingLib.study.settings import SplitSettings
 
     rows, faults = read_rows(options.cohort)
     found = check_cohort(rows, SplitSettings() if options.study and rows else None, progress)

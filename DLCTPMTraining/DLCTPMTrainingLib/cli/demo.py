@@ -29,7 +29,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMLib.common.stopwatch import Stopwatch
     from DLCTPMLib.lungs.masks import lungs_from_labels
     from DLCTPMLib.networks.bundle import load_bundle
-    from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, PredictionSettings, predict_to_folder
+    from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, predict_to_folder
+    from DLCTPMLib.results.settings import PredictionSettings
     from DLCTPMLib.volumes.reading import Scan, describe, write_image
     from DLCTPMTrainingLib.patients.virtual_patient import VirtualPatientSettings, simulate_patient
 

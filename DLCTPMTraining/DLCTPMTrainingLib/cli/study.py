@@ -94,10 +94,11 @@ def plan_of(options: argparse.Namespace):
     Raises:
         InputError: naming the option that cannot be used.
     """
-    from DLCTPMLib.networks.arnn import ArnnSettings
+    from DLCTPMLib.networks.settings import ArnnSettings
     from DLCTPMLib.preprocessing.settings import PreprocessingSettings
-    from DLCTPMTrainingLib.study.plan import SearchSettings, SplitSettings, StudyPlan
-    from DLCTPMTrainingLib.training.loop import TrainingSettings
+    from DLCTPMTrainingLib.study.plan import StudyPlan
+    from DLCTPMTrainingLib.study.settings import SearchSettings, SplitSettings
+    from DLCTPMTrainingLib.training.settings import TrainingSettings
 
     rates = _list(options.learning_rate, "--learning-rate", float)
     channels = _list(options.channels, "--channels", _whole_numbers)

@@ -14,7 +14,7 @@ from DLCTPMLib.common.progress import Progress, event_sink
 from DLCTPMLib.common.run_file import keeping
 
 if TYPE_CHECKING:
-    from DLCTPMLib.networks.registry import NetworkSettings
+    from DLCTPMLib.networks.settings import NetworkSettings
     from DLCTPMTrainingLib.training.plan import TrainingPlan
 
 _OF_THE_SAMPLES = ("grid", "median_size", "uniform_size", "edges", "hir_scope", "inputs", "validation_share", "test")
@@ -101,7 +101,7 @@ def _export(options: argparse.Namespace, progress: Progress) -> None:
 def _train_on_samples(options: argparse.Namespace, progress: Progress) -> Path | None:
     from DLCTPMTrainingLib.samples.sample_file import SampleSet
     from DLCTPMTrainingLib.training.from_samples import train_samples
-    from DLCTPMTrainingLib.training.loop import TrainingSettings
+    from DLCTPMTrainingLib.training.settings import TrainingSettings
 
     for name in _OF_THE_SAMPLES:
         if getattr(options, name) is not None:
@@ -121,9 +121,9 @@ def _train_on_samples(options: argparse.Namespace, progress: Progress) -> Path |
 
 
 def _plan_on_images(options: argparse.Namespace) -> TrainingPlan:
-    from DLCTPMLib.networks.registry import ARCHITECTURES, PAPER
+    from DLCTPMLib.networks.settings import ARCHITECTURES, PAPER
     from DLCTPMLib.preprocessing.settings import PreprocessingSettings
-    from DLCTPMTrainingLib.training.loop import TrainingSettings
+    from DLCTPMTrainingLib.training.settings import TrainingSettings
 
     named = ARCHITECTURES[options.network or PAPER].inputs
     inputs = tuple(options.inputs.split(",")) if options.inputs else named
@@ -167,7 +167,7 @@ def _training(options: argparse.Namespace) -> dict:
 
 def _network(options: argparse.Namespace, images: int, asked: dict | None = None) -> NetworkSettings:
     """The network of the options; what they leave open is as ``asked`` for before, if it is of the same kind."""
-    from DLCTPMLib.networks.registry import ARCHITECTURES, PAPER, network_settings
+    from DLCTPMLib.networks.settings import ARCHITECTURES, PAPER, network_settings
 
     asked = asked or {"architecture": PAPER}
     name = options.network or asked["architecture"]

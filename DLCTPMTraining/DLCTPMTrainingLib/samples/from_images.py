@@ -19,12 +19,8 @@ from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.mapping.mapping import LungGrids
-from DLCTPMLib.preprocessing.enhancement import (
-    PreprocessingSettings,
-    high_intensity_reference,
-    network_inputs,
-    standardise_spect,
-)
+from DLCTPMLib.preprocessing.enhancement import high_intensity_reference, network_inputs, standardise_spect
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
 

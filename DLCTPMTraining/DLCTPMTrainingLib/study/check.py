@@ -16,7 +16,7 @@ from DLCTPMLib.lungs.masks import read_lungs, side_masks
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.volumes.reading import read_ct, read_spect
 from DLCTPMTrainingLib.cohorts.table import CohortRow
-from DLCTPMTrainingLib.study.plan import SplitSettings
+from DLCTPMTrainingLib.study.settings import SplitSettings
 from DLCTPMTrainingLib.study.split import fewest_patients
 
 SEEN = 0.5

@@ -26,7 +26,8 @@ from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.mapping.mapping import LungGrids, map_lungs
 from DLCTPMLib.networks.inference import Predictor
 from DLCTPMLib.networks.parts import PerfusionNetwork
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, network_inputs
+from DLCTPMLib.preprocessing.enhancement import network_inputs
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMTrainingLib.common.files import read_json, write_json
 from DLCTPMTrainingLib.study.preparation import Patient, PatientImages

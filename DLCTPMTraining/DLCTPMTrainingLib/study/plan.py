@@ -8,75 +8,22 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from DLCTPMLib.common.settings import StageSettings
-from DLCTPMLib.networks.arnn import ArnnSettings
-from DLCTPMLib.networks.registry import (
+from DLCTPMLib.networks.settings import (
     ARCHITECTURES,
     PAPER,
+    ArnnSettings,
     NetworkSettings,
     check_inputs,
     network_dict,
     network_settings,
 )
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings
-from DLCTPMTrainingLib.training.loop import TrainingSettings
+from DLCTPMTrainingLib.study.settings import SearchSettings, SplitSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 AS_CHOSEN = "as chosen"
 """The name of the unchanged settings among their variants."""
-
-
-@dataclass(frozen=True)
-class SplitSettings(StageSettings):
-    """How patients are divided.
-
-    Attributes:
-        test_share: part of the patients kept for the one test; the paper's 31 of 73.
-        folds: of the cross-validation inside the training set.
-        seed: of the draw.
-    """
-
-    WHAT = "split settings"
-
-    test_share: float = 31 / 73
-    folds: int = 4
-    seed: int = 2026
-
-    def __post_init__(self):
-        self.require(
-            {
-                "test_share must lie between 0 and 1": 0 < self.test_share < 1,
-                "folds must be at least 2": self.folds >= 2,
-            }
-        )
-
-
-@dataclass(frozen=True)
-class SearchSettings(StageSettings):
-    """The grid of settings that cross-validation chooses from; an empty list keeps the plan's own value.
-
-    Attributes:
-        learning_rates, channels, edges, roi_attention, movements: values tried, every combination of them.
-        folds: on how many folds each combination is tried.
-        budget: epochs that the whole search may take; every combination and fold gets the same share, at least 1.
-    """
-
-    WHAT = "search settings"
-
-    learning_rates: tuple[float, ...] = ()
-    channels: tuple[tuple[int, int, int, int], ...] = ()
-    edges: tuple[str, ...] = ()
-    roi_attention: tuple[str, ...] = ()
-    movements: tuple[float, ...] = ()
-    folds: int = 1
-    budget: int = 80
-
-    def __post_init__(self):
-        self.require(
-            {
-                "folds must be at least 1": self.folds >= 1,
-                "the budget must be at least 1 epoch": self.budget >= 1,
-            }
-        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from DLCTPMLib.common.errors import InputError
 from DLCTPMTrainingLib.cohorts.table import CohortRow
 from DLCTPMTrainingLib.common.files import read_json, write_json
-from DLCTPMTrainingLib.study.plan import SplitSettings
+from DLCTPMTrainingLib.study.settings import SplitSettings
 
 COLUMN = "split"
 """Optional column of a cohort table: ``test``, ``train``, or the number of a fold."""

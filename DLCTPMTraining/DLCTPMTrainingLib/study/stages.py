@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from DLCTPMLib.networks.bundle import METADATA
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.study.jobs import Stage, run_stages
 from DLCTPMTrainingLib.study.plan import Candidate
 from DLCTPMTrainingLib.study.workbench import EVALUATE, PREPARE, Workbench

@@ -20,7 +20,7 @@ from DLCTPMLib.networks.bundle import METADATA, WEIGHTS, load_bundle
 from DLCTPMLib.networks.inference import choose_device
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.registry import build_network
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.cohorts.table import read_cohort
 from DLCTPMTrainingLib.common.files import read_json, write_json
 from DLCTPMTrainingLib.samples.from_images import Samples, cached_samples

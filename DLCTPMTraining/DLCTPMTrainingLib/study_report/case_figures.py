@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from DLCTPMLib.lungs.masks import side_masks
 from DLCTPMLib.mapping.mapping import LungGrids
 from DLCTPMLib.preprocessing.enhancement import (
-    PreprocessingSettings,
     enhance_ct,
     equalisation_table,
     hu_bins,
     median_filter,
     standardise_spect,
 )
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.figures import COLOUR_MAP, WINDOW_HU
 from DLCTPMLib.volumes.boxes import bounding_box
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array

@@ -11,7 +11,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from DLCTPMLib.networks.arnn import ConvT, ResConv, RoiAtt, SkipAtt, StriConv
 from DLCTPMLib.networks.parts import PerfusionNetwork
-from DLCTPMLib.networks.registry import NetworkSettings, build_network
+from DLCTPMLib.networks.registry import build_network
+from DLCTPMLib.networks.settings import NetworkSettings
 from DLCTPMLib.networks.unet import Down, Pair, Up
 from DLCTPMTrainingLib.common.drawing import DPI
 from DLCTPMTrainingLib.study.study import StudyResults

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
-from DLCTPMLib.networks.registry import ARCHITECTURES
+from DLCTPMLib.networks.settings import ARCHITECTURES
 from DLCTPMTrainingLib.common.drawing import GRAY, PURPLE, panels
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, holm, paired_difference, patient_means
 from DLCTPMTrainingLib.study.study import StudyResults

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
-from DLCTPMLib.networks.registry import ARCHITECTURES, NetworkSettings, build_network
+from DLCTPMLib.networks.registry import build_network
+from DLCTPMLib.networks.settings import ARCHITECTURES, NetworkSettings
 from DLCTPMLib.results.report import MISSING
 from DLCTPMTrainingLib.common.drawing import GRAY, GREEN, PURPLE, panels
 from DLCTPMTrainingLib.common.patient_origin import Origin

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
-from DLCTPMLib.networks.arnn import ArnnSettings
-from DLCTPMLib.networks.registry import ARCHITECTURES
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.networks.settings import ARCHITECTURES, ArnnSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.report import MISSING
 from DLCTPMTrainingLib.common.patient_origin import Origin
 from DLCTPMTrainingLib.study.study import StudyResults

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from DLCTPMLib.agreement.comparison import MODEL, AgreementSettings
+from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.agreement.scores import METRICS, evaluate_agreement
+from DLCTPMLib.agreement.settings import AgreementSettings
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.lungs.masks import read_lungs

@@ -10,7 +10,7 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import EventSink, Progress, no_events, no_progress, within
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.inference import choose_device
-from DLCTPMLib.networks.registry import network_dict
+from DLCTPMLib.networks.settings import network_dict
 from DLCTPMTrainingLib.cohorts.table import CohortRow, read_cohort
 from DLCTPMTrainingLib.samples.from_images import cached_samples
 from DLCTPMTrainingLib.samples.lung_samples import Samples

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.settings import StageSettings
 from DLCTPMLib.networks.parts import PerfusionNetwork
-from DLCTPMLib.networks.registry import NetworkSettings, build_network, network_dict
+from DLCTPMLib.networks.registry import build_network
+from DLCTPMLib.networks.settings import NetworkSettings, network_dict
 from DLCTPMTrainingLib.samples.augmentation import draw
 from DLCTPMTrainingLib.samples.batches import LungBatches
 from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.training.ranks import ALONE, Ranks
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 from DLCTPMTrainingLib.training.step import TrainingStep, convolutions_for
 from DLCTPMTrainingLib.training.validation import entropy, renew_batch_norm, validate
 
@@ -31,44 +32,6 @@ PLATEAU_CHANGE, PLATEAU_EPOCHS = 0.002, 5
 DIVERGED = 2 * math.log(2)
 """Mean loss of an epoch after the first that ends a run: twice that of 0.5 everywhere."""
 _ADVICE = "train again with a lower --learning-rate and another --out"
-
-
-@dataclass(frozen=True)
-class TrainingSettings(StageSettings):
-    """How the network is trained. The paper fixes loss, optimiser and 500 epochs; the rest is chosen here.
-
-    Attributes:
-        epochs: passes over all lungs.
-        batch_size: lungs a step, those of all processes together.
-        learning_rate: Adam's at its highest; it warms up over the first and falls as a cosine over all epochs.
-        jitter: standard deviation of log gamma, by which the contrast of the enhanced CT varies from step to step.
-        movement: standard deviation of the small shift, stretch and turn of every lung from step to step, as a share
-            of half its box and in radians; 0 for none.
-        plateau: stop early by the paper's rule.
-        precision: "auto" (bfloat16 where the processor has it), "fp32" or "bf16".
-        seed: of weights, order, dropout, jitter and movement.
-    """
-
-    WHAT = "training settings"
-
-    epochs: int = 500
-    batch_size: int = 1
-    learning_rate: float = 1e-3
-    jitter: float = 0.1
-    movement: float = 0.0
-    plateau: bool = False
-    precision: str = "auto"
-    seed: int = 2026
-
-    def __post_init__(self):
-        self.require(
-            {
-                "epochs and batch size must be at least 1": min(self.epochs, self.batch_size) >= 1,
-                "the learning rate must be positive": self.learning_rate > 0,
-                "jitter and movement must not be negative": min(self.jitter, self.movement) >= 0,
-                "precision must be auto, fp32 or bf16": self.precision in ("auto", "fp32", "bf16"),
-            }
-        )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from DLCTPMLib import __version__
 from DLCTPMLib.networks.bundle import save_bundle
 from DLCTPMLib.networks.inference import Predictor
 from DLCTPMLib.networks.parts import PerfusionNetwork
-from DLCTPMLib.networks.registry import ARCHITECTURES, network_dict
+from DLCTPMLib.networks.settings import ARCHITECTURES, network_dict
 from DLCTPMTrainingLib.common.patient_origin import HasOrigin, Origin
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
 from DLCTPMTrainingLib.samples.sample_file import PatientFacts

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.networks.arnn import ArnnSettings
-from DLCTPMLib.networks.registry import NetworkSettings, check_inputs
+from DLCTPMLib.networks.settings import ArnnSettings, NetworkSettings, check_inputs
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
-from DLCTPMTrainingLib.training.loop import TrainingSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

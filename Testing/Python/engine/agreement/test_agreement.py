@@ -9,10 +9,11 @@ import SimpleITK as sitk
 from scipy import ndimage, stats
 from skimage.metrics import structural_similarity
 
-from DLCTPMLib.agreement.comparison import AgreementSettings, on_spect_grid
+from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.scores import METRICS, evaluate_agreement
+from DLCTPMLib.agreement.settings import AgreementSettings
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image, patient_array
 
 QUICK = PreprocessingSettings(grid_shape=(32, 24, 24), median_size=4, uniform_size=3)

@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from DLCTPMLib.mapping.baselines import all_high, baseline_maps, density_median, enhanced_ct, geometry
 from DLCTPMLib.mapping.mapping import LungGrids
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, network_inputs
+from DLCTPMLib.preprocessing.enhancement import network_inputs
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 
 SETTINGS = PreprocessingSettings(grid_shape=(48, 32, 32), median_size=5, uniform_size=3)

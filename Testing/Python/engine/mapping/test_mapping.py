@@ -9,9 +9,10 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.mapping.baselines import enhanced_ct
 from DLCTPMLib.mapping.mapping import LungGrids, map_perfusion
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMLib.networks.bundle import load_bundle, save_bundle
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.networks.settings import ArnnSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 
 RIGHT, LEFT = 2, 3

@@ -4,8 +4,9 @@ import torch
 from torch import nn
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings, RoiAtt
+from DLCTPMLib.networks.arnn import Arnn, RoiAtt
 from DLCTPMLib.networks.inference import Predictor, choose_device, folded
+from DLCTPMLib.networks.settings import ArnnSettings
 
 SMALL = ArnnSettings(channels=(4, 6, 8, 10), kernel=3)
 

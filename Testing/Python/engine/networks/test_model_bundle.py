@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMLib.networks.bundle import load_bundle, save_bundle
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.networks.settings import ArnnSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
 METADATA = {
     "name": "test",

@@ -11,19 +11,30 @@ from torch import nn
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.mapping.mapping import LungGrids, map_perfusion
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMLib.networks.bundle import load_bundle, save_bundle
-from DLCTPMLib.networks.context import ContextNetwork, ContextSettings, with_place
+from DLCTPMLib.networks.context import ContextNetwork, with_place
 from DLCTPMLib.networks.inference import Predictor, folded
-from DLCTPMLib.networks.registry import ARCHITECTURES, build_network, check_inputs, network_dict, network_settings
-from DLCTPMLib.networks.unet import Unet, UnetSettings
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, enhance_ct, network_inputs
+from DLCTPMLib.networks.registry import build_network
+from DLCTPMLib.networks.settings import (
+    ARCHITECTURES,
+    ArnnSettings,
+    ContextSettings,
+    UnetSettings,
+    check_inputs,
+    network_dict,
+    network_settings,
+)
+from DLCTPMLib.networks.unet import Unet
+from DLCTPMLib.preprocessing.enhancement import enhance_ct, network_inputs
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.samples.from_images import samples_of_pair
 from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.study_report.method_figures import network_blocks, network_drawing
-from DLCTPMTrainingLib.training.loop import TrainingSettings, train
+from DLCTPMTrainingLib.training.loop import train
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 from DLCTPMTrainingLib.training.step import trainable_precision
 
 CPU = torch.device("cpu")

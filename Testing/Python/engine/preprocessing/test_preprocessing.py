@@ -5,13 +5,8 @@ import pytest
 from scipy import ndimage
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.preprocessing.enhancement import (
-    PreprocessingSettings,
-    enhance_ct,
-    high_intensity_reference,
-    median_filter,
-    standardise_spect,
-)
+from DLCTPMLib.preprocessing.enhancement import enhance_ct, high_intensity_reference, median_filter, standardise_spect
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
 
 @pytest.fixture(scope="module")

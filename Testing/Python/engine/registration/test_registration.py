@@ -8,7 +8,8 @@ from scipy import ndimage
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.registration import search as registration
 from DLCTPMLib.registration.images import expected_spect
-from DLCTPMLib.registration.search import RegistrationSettings, register
+from DLCTPMLib.registration.search import register
+from DLCTPMLib.registration.settings import RegistrationSettings
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 
 CT_SPACING, CT_ORIGIN, CT_SIZE = (4.0, 4.0, 5.0), (-190.0, -150.0, 20.0), (56, 72, 96)

@@ -16,7 +16,7 @@ from DLCTPMLib import RESEARCH_USE_ONLY
 from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.scores import agreement_of
 from DLCTPMLib.function.regions import region_table
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.figures import AXIAL, CORONAL, PLANES, SAGITTAL, ChestPictures, joint_histogram, spect_strip
 from DLCTPMLib.results.report import CITATION, ReportImages, write_report
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json

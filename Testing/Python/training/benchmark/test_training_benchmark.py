@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
-from DLCTPMLib.networks.registry import network_dict
+from DLCTPMLib.networks.arnn import Arnn
+from DLCTPMLib.networks.settings import ArnnSettings, network_dict
 from DLCTPMTrainingLib.benchmark.training import (
     STAGE,
     TrainingBench,
@@ -19,7 +19,7 @@ from DLCTPMTrainingLib.benchmark.training import (
     training_table,
 )
 from DLCTPMTrainingLib.cli.main import main
-from DLCTPMTrainingLib.training.loop import TrainingSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 NETWORK = ArnnSettings(channels=(2, 2, 4, 4), kernel=3)
 SETTINGS = TrainingBenchmarkSettings(

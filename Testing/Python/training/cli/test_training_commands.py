@@ -8,11 +8,11 @@ import pytest
 from small_chest import untrained_model
 
 from DLCTPMLib.cli.main import BAD_INPUT, DONE
-from DLCTPMLib.networks.arnn import ArnnSettings
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.networks.settings import ArnnSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.prediction import RESULT_FILES
 from DLCTPMTrainingLib.cli.main import COMMANDS, main
-from DLCTPMTrainingLib.training.loop import TrainingSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 

@@ -14,7 +14,7 @@ from small_training import NETWORK, some_samples
 from DLCTPMLib.cli.main import DONE
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.registry import build_network
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.table import read_cohort
 from DLCTPMTrainingLib.common.drawing import write_figure

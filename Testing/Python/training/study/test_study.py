@@ -19,22 +19,24 @@ from small_training import some_samples
 from DLCTPMLib.cli.main import BAD_INPUT, DONE
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.lungs.masks import side_masks
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMLib.networks.bundle import WEIGHTS, load_bundle
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.networks.settings import ArnnSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.simulate import plan_cohort, simulate_cohort
 from DLCTPMTrainingLib.cohorts.table import TABLE_1, CohortRow, read_cohort
 from DLCTPMTrainingLib.study.fits import Fit
-from DLCTPMTrainingLib.study.plan import Candidate, SearchSettings, SplitSettings
+from DLCTPMTrainingLib.study.plan import Candidate
 from DLCTPMTrainingLib.study.preparation import prepare_patient
+from DLCTPMTrainingLib.study.settings import SearchSettings, SplitSettings
 from DLCTPMTrainingLib.study.study import run_study
 from DLCTPMTrainingLib.study_report.method_figures import network_blocks
 from DLCTPMTrainingLib.study_report.numbers import characteristics, values_of
 from DLCTPMTrainingLib.study_report.report import write_results
 from DLCTPMTrainingLib.study_report.words import verdicts
-from DLCTPMTrainingLib.training.loop import TrainingSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 ACUTE = "SYNTH-0006"
 

@@ -19,20 +19,21 @@ from small_study import NETWORK, rows_of_table
 from DLCTPMLib.cli.main import BAD_INPUT
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import no_progress
-from DLCTPMLib.networks.arnn import Arnn, ArnnSettings
+from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMLib.networks.bundle import load_bundle
-from DLCTPMLib.networks.context import ContextSettings
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings
+from DLCTPMLib.networks.settings import ArnnSettings, ContextSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.study import workbench as study_workbench
 from DLCTPMTrainingLib.study.evaluation import MeanOfNetworks, map_patient
 from DLCTPMTrainingLib.study.fits import Fit
-from DLCTPMTrainingLib.study.plan import Candidate, SplitSettings
+from DLCTPMTrainingLib.study.plan import Candidate
+from DLCTPMTrainingLib.study.settings import SplitSettings
 from DLCTPMTrainingLib.study.study import _Study, run_study
 from DLCTPMTrainingLib.study_report.export import export_docs, small_png
 from DLCTPMTrainingLib.study_report.numbers import values_of
 from DLCTPMTrainingLib.study_report.report import write_results
-from DLCTPMTrainingLib.training.loop import TrainingSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 a_plan = partial(small_study.a_plan, split=SplitSettings(folds=2), threads=1)
 

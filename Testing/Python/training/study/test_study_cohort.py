@@ -15,8 +15,9 @@ from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.table import CohortRow, read_cohort
 from DLCTPMTrainingLib.study import preparation as study_preparation
 from DLCTPMTrainingLib.study.check import check_cohort
-from DLCTPMTrainingLib.study.plan import SplitSettings, curve_epochs
+from DLCTPMTrainingLib.study.plan import curve_epochs
 from DLCTPMTrainingLib.study.preparation import prepare_patient, thumbnails
+from DLCTPMTrainingLib.study.settings import SplitSettings
 from DLCTPMTrainingLib.study.split import draw_split, fewest_patients, kept_split, split_of
 
 SPLIT = SplitSettings(folds=2)

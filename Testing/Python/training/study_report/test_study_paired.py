@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from DLCTPMLib.networks.arnn import ArnnSettings
-from DLCTPMLib.networks.unet import UnetSettings
+from DLCTPMLib.networks.settings import ArnnSettings, UnetSettings
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, holm, paired_difference
 from DLCTPMTrainingLib.study_report.paired import (
     paired_comparisons,

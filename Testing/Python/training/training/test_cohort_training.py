@@ -10,10 +10,10 @@ import pytest
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.networks.arnn import ArnnSettings
 from DLCTPMLib.networks.bundle import load_bundle
-from DLCTPMLib.networks.context import ContextSettings
-from DLCTPMLib.preprocessing.enhancement import PreprocessingSettings, high_intensity_reference
+from DLCTPMLib.networks.settings import ArnnSettings, ContextSettings
+from DLCTPMLib.preprocessing.enhancement import high_intensity_reference
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.simulate import simulate_cohort
 from DLCTPMTrainingLib.cohorts.table import read_cohort
@@ -22,8 +22,8 @@ from DLCTPMTrainingLib.samples.sample_file import SampleSet
 from DLCTPMTrainingLib.training.evaluation import as_csv, as_markdown, evaluate_cohort, mean_of, write_evaluation
 from DLCTPMTrainingLib.training.from_cohort import export_samples, split_patients, train_cohort
 from DLCTPMTrainingLib.training.from_samples import train_samples
-from DLCTPMTrainingLib.training.loop import TrainingSettings
 from DLCTPMTrainingLib.training.plan import TrainingPlan
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 PREPROCESSING = PreprocessingSettings(grid_shape=(32, 16, 16), median_size=4, uniform_size=3)
 

@@ -1,0 +1,49 @@
+"""What decides the agreement of a map with a SPECT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+
+
+@dataclass(frozen=True)
+class AgreementSettings(StageSettings):
+    """Every choice that changes an agreement figure.
+
+    Attributes:
+        threshold: relative perfusion above which lung is high-functional; at it or below, low-functional.
+        hir_percentile: percentile of the SPECT in the lungs that defines its high intensity region (Eq. 2).
+        hir_scope: "patient" takes it over both lungs, "lung" for each lung by itself.
+        clip_at: multiple of the HIR that counts as 1, as in the model's training target.
+        core_erosions: iterations of binary erosion at the SPECT grid that leave each lung's core.
+    """
+
+    WHAT = "agreement settings"
+
+    threshold: float = 0.66
+    hir_percentile: float = 75.0
+    hir_scope: str = "patient"
+    clip_at: float = 1.0
+    core_erosions: int = 2
+
+    def __post_init__(self):
+        self.require(
+            {
+                "threshold must lie between 0 and 1": 0 < self.threshold < 1,
+                "hir_percentile must lie above 0 and at most at 100": 0 < self.hir_percentile <= 100,
+                'hir_scope must be "patient" or "lung"': self.hir_scope in ("patient", "lung"),
+                "clip_at must be positive": self.clip_at > 0,
+                "core_erosions must be at least 1": self.core_erosions >= 1,
+            }
+        )
+
+    @classmethod
+    def for_model(cls, preprocessing: PreprocessingSettings) -> AgreementSettings:
+        """The settings under which a model's SPECT was standardised: the same number serves both."""
+        return cls(
+            hir_percentile=preprocessing.hir_percentile,
+            hir_scope=preprocessing.hir_scope,
+            clip_at=preprocessing.clip_at,
+        )

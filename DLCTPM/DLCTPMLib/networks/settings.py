@@ -1,0 +1,166 @@
+"""The networks there are, by name, and what each is made of; apart from the networks, which need PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+
+ROI_ATTENTIONS = ("literal", "soft", "hard")
+"""Kinds of region-of-interest attention (``arnn.ROI_MASKS``)."""
+
+
+class ConvolutionSettings(StageSettings):
+    """Base of a network's settings, which checks what all have: channels, kernel, dropout and input channels."""
+
+    WHAT = "network settings"
+    ARCHITECTURE: str
+
+    channels: tuple[int, int, int, int]
+    kernel: int
+    dropout: float
+    input_channels: int
+
+    def __post_init__(self):
+        object.__setattr__(self, "channels", tuple(int(n) for n in self.channels))
+        self.require(
+            {
+                "channels must be four positive numbers": len(self.channels) == 4 and min(self.channels) > 0,
+                "kernel must be odd": self.kernel % 2 == 1 and self.kernel > 0,
+                "dropout must lie in 0…1": 0 <= self.dropout < 1,
+                "input_channels must be at least 1": self.input_channels >= 1,
+            }
+            | self.own_rules()
+        )
+
+    def own_rules(self) -> dict[str, bool]:
+        """What else must hold for a network, as ``require`` takes it."""
+        return {}
+
+
+@dataclass(frozen=True)
+class ArnnSettings(ConvolutionSettings):
+    """What the network is made of.
+
+    Attributes:
+        channels: feature channels at scales S1…S4; the paper fixes at most 128.
+        kernel: width of every convolution but the strided and the 1×1×1 ones; the paper's 5.
+        convolutions: convolutions in one ResConv block.
+        dropout: share dropped after every convolution while training; the paper's 0.1.
+        prelu: starting slope of the parametric rectified linear units; the paper's 0.2.
+        roi_attention: "literal" as printed (threshold, then sigmoid: 0.5 or 0.73, no gradient through the
+            mask), "soft" (sigmoid without threshold) or "hard" (0 or 1).
+        input_channels: images that it takes, enhanced CT first; the paper's one.
+    """
+
+    ARCHITECTURE = "arnn"
+
+    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
+    kernel: int = 5
+    convolutions: int = 2
+    dropout: float = 0.1
+    prelu: float = 0.2
+    roi_attention: str = "literal"
+    input_channels: int = 1
+
+    def own_rules(self) -> dict[str, bool]:
+        """What the paper's network has beside the others."""
+        return {
+            "convolutions must be at least 1": self.convolutions >= 1,
+            'roi_attention must be "literal", "soft" or "hard"': self.roi_attention in ROI_ATTENTIONS,
+        }
+
+
+@dataclass(frozen=True)
+class UnetSettings(ConvolutionSettings):
+    """What the network is made of. Width, kernel and dropout are the paper's, so that the structure alone differs.
+
+    Attributes:
+        channels: feature channels at its four scales.
+        kernel: width of every convolution but the strided and the 1×1×1 ones.
+        dropout: share dropped after every convolution while training.
+        input_channels: images that it takes, enhanced CT first.
+    """
+
+    ARCHITECTURE = "unet"
+
+    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
+    kernel: int = 5
+    dropout: float = 0.1
+    input_channels: int = 1
+
+
+@dataclass(frozen=True)
+class ContextSettings(ArnnSettings):
+    """What the network is made of: as ``ArnnSettings``, but two images are expected, the density last."""
+
+    ARCHITECTURE = "context"
+
+    input_channels: int = 2
+
+
+NetworkSettings = ArnnSettings | UnetSettings | ContextSettings
+
+
+class Architecture(NamedTuple):
+    """A kind of network.
+
+    Attributes:
+        settings: dataclass of what it is made of, with the name as its ``ARCHITECTURE``.
+        inputs: images it is meant for, ``PreprocessingSettings.inputs``.
+        title: what it is called in reports.
+    """
+
+    settings: type[NetworkSettings]
+    inputs: tuple[str, ...]
+    title: str
+
+
+ARCHITECTURES = {
+    "arnn": Architecture(ArnnSettings, ("enhanced",), "attention residual network"),
+    "unet": Architecture(UnetSettings, ("enhanced",), "plain 3D U-Net"),
+    "context": Architecture(
+        ContextSettings,
+        ("enhanced", "density"),
+        "attention residual network with place and density",
+    ),
+}
+"""Every architecture by the name that ``metadata.json`` and ``--network`` give it."""
+
+PAPER = ArnnSettings.ARCHITECTURE
+"""The paper's; what settings mean that name none, as in models made before there were others."""
+
+
+def network_dict(settings: NetworkSettings) -> dict[str, Any]:
+    """Settings as plain JSON values, the name under ``architecture``."""
+    return {"architecture": settings.ARCHITECTURE, **settings.to_dict()}
+
+
+def network_settings(values: dict[str, Any]) -> NetworkSettings:
+    """Settings read back from what ``network_dict`` gave; without ``architecture`` they are the paper's.
+
+    Raises:
+        InputError: for an architecture or a setting that is not known.
+    """
+    values = dict(values)
+    name = values.pop("architecture", PAPER)
+    if name not in ARCHITECTURES:
+        raise InputError(f"network settings: unknown architecture {name!r}, known are {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name].settings.from_dict(values)
+
+
+def check_inputs(network: NetworkSettings, preprocessing: PreprocessingSettings) -> None:
+    """See that the network takes as many images as the preprocessing makes.
+
+    Raises:
+        InputError: if it does not.
+    """
+    takes, made = network.input_channels, preprocessing.inputs
+    if takes != len(made):
+        raise InputError(
+            f"the network takes {takes} image{'s' * (takes > 1)} but the preprocessing makes {len(made)} "
+            f"({', '.join(made)}): let input_channels of the network and inputs of the preprocessing agree"
+        )

@@ -1,0 +1,45 @@
+"""How a network is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from DLCTPMLib.common.settings import StageSettings
+
+
+@dataclass(frozen=True)
+class TrainingSettings(StageSettings):
+    """How the network is trained. The paper fixes loss, optimiser and 500 epochs; the rest is chosen here.
+
+    Attributes:
+        epochs: passes over all lungs.
+        batch_size: lungs a step, those of all processes together.
+        learning_rate: Adam's at its highest; it warms up over the first and falls as a cosine over all epochs.
+        jitter: standard deviation of log gamma, by which the contrast of the enhanced CT varies from step to step.
+        movement: standard deviation of the small shift, stretch and turn of every lung from step to step, as a share
+            of half its box and in radians; 0 for none.
+        plateau: stop early by the paper's rule.
+        precision: "auto" (bfloat16 where the processor has it), "fp32" or "bf16".
+        seed: of weights, order, dropout, jitter and movement.
+    """
+
+    WHAT = "training settings"
+
+    epochs: int = 500
+    batch_size: int = 1
+    learning_rate: float = 1e-3
+    jitter: float = 0.1
+    movement: float = 0.0
+    plateau: bool = False
+    precision: str = "auto"
+    seed: int = 2026
+
+    def __post_init__(self):
+        self.require(
+            {
+                "epochs and batch size must be at least 1": min(self.epochs, self.batch_size) >= 1,
+                "the learning rate must be positive": self.learning_rate > 0,
+                "jitter and movement must not be negative": min(self.jitter, self.movement) >= 0,
+                "precision must be auto, fp32 or bf16": self.precision in ("auto", "fp32", "bf16"),
+            }
+        )
