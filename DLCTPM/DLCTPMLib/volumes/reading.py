@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,19 @@ import SimpleITK as sitk
 from DLCTPMLib.common.archives import unpacked
 from DLCTPMLib.common.atomic_output import check_disk, whole_file
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.volumes.dicom.enhanced import ENHANCED_CT, is_enhanced, read_enhanced
+from DLCTPMLib.volumes.dicom.enhanced import ENHANCED_CT, ENHANCED_PET, is_enhanced, read_enhanced
+from DLCTPMLib.volumes.dicom.header import frame_count, is_directory, read_header
 from DLCTPMLib.volumes.dicom.nuclear import is_reconstruction, read_reconstruction, why_not
-from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries, choose_series, find_series, read_header
+from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries, choose_series, find_series
 from DLCTPMLib.volumes.dicom.stack import read_stack
 from DLCTPMLib.volumes.formats.any_format import read_file
 from DLCTPMLib.volumes.formats.raw_volume import check_agrees
 
 AIR_HU = -300
 """A chest CT in Hounsfield units has voxels below this: air."""
+
+PET_CLASSES = {"1.2.840.10008.5.1.4.1.1.128", *ENHANCED_PET}
+"""SOP classes of PET images, as which some workstations export a SPECT."""
 
 CT_CLASSES = {"1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT}
 """SOP classes of CT images (so no dose report or screenshot of modality CT)."""
@@ -39,13 +43,16 @@ class Scan:
     Attributes:
         image: the volume; CT in HU (int16 or float32), SPECT in its own units (float32).
         description: path, format, size, spacing, orientation and, from DICOM, how it was made
-            (``dicom_series.KEPT_TAGS``); fit for ``result.json``, as no patient is named in it.
+            (``dicom.header.KEPT_TAGS``); fit for ``result.json``, as no patient is named in it.
         warnings: sentences for the user.
+        frame_of_reference: DICOM Frame of Reference UID, empty for other files; it names the examination, so it
+            stays in memory.
     """
 
     image: sitk.Image
     description: dict
     warnings: list[str] = field(default_factory=list)
+    frame_of_reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,18 +66,29 @@ class _Wanted:
     orientation: str | None
 
 
-def read_ct(path: str | os.PathLike, series: str | None = None, *, orientation: str | None = None) -> Scan:
+def read_ct(
+    path: str | os.PathLike,
+    series: str | None = None,
+    *,
+    acquisition: str | None = None,
+    orientation: str | None = None,
+) -> Scan:
     """Read a chest CT: any file that SimpleITK reads, a DICOM folder (searched to the bottom) or a zip of one.
 
     Args:
         path: the file or folder.
         series: series number or Series Instance UID, where a folder holds several CT series.
+        acquisition: which acquisition of the series, where it holds several within each other.
         orientation: where the array's axes run to (LPS, RAS, …), for an image file that does not say.
 
     Raises:
         InputError: missing, unreadable, not one volume of CT numbers, uneven, sheared or incomplete.
     """
-    scan = _read(Path(path), _Wanted("CT", _is_ct, _read_ct_series, series, orientation))
+
+    def read_series(one: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
+        return read_enhanced(one, name) if is_enhanced(one) else read_stack(one, name, acquisition)
+
+    scan = _read(Path(path), _Wanted("CT", _is_ct, read_series, series, orientation))
     lowest, highest = _lowest_and_highest(scan.image, str(path))
     if lowest > AIR_HU:
         raise InputError(
@@ -85,9 +103,17 @@ def read_ct(path: str | os.PathLike, series: str | None = None, *, orientation: 
 def read_spect(path: str | os.PathLike, series: str | None = None, *, orientation: str | None = None) -> Scan:
     """Read a perfusion SPECT: any file that SimpleITK reads, a reconstructed DICOM NM volume or a PET series.
 
-    Args and raises: as ``read_ct``; planar scintigrams, raw projections and empty (all-zero) images are refused.
+    Args and raises: as ``read_ct``, but ``series`` may go on with ``:`` and the number of an energy window or of one
+    of several reconstructions; planar scintigrams, raw projections and empty (all-zero) images are refused.
     """
-    scan = _read(Path(path), _Wanted("SPECT", _is_emission_volume, _read_emission, series, orientation))
+    number, part = _series_and_part(series)
+
+    def read_series(one: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
+        if _is_nuclear(one):
+            return read_reconstruction(one, name, part)
+        return read_enhanced(one, name) if is_enhanced(one) else read_stack(one, name)
+
+    scan = _read(Path(path), _Wanted("SPECT", _is_emission_volume, read_series, number, orientation))
     if _lowest_and_highest(scan.image, str(path))[1] <= 0:
         raise InputError(f"{path}: the SPECT is zero everywhere; give the reconstructed perfusion image")
     return _as_type(scan, sitk.sitkFloat32)
@@ -139,7 +165,7 @@ def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
 def _as_type(scan: Scan, pixel_type: int) -> Scan:
     if scan.image.GetPixelID() == pixel_type:
         return scan
-    return Scan(sitk.Cast(scan.image, pixel_type), scan.description, scan.warnings)
+    return replace(scan, image=sitk.Cast(scan.image, pixel_type))
 
 
 def _read(path: Path, wanted: _Wanted) -> Scan:
@@ -148,6 +174,8 @@ def _read(path: Path, wanted: _Wanted) -> Scan:
         raise InputError(f"{path}: there is no such file or folder; check the path")
     if path.is_dir():
         return _read_series(path, path, wanted)
+    if path.name.upper() == "DICOMDIR" and is_directory(path):
+        return _read_series(path.parent, path, wanted)
     if not path.is_file():
         raise InputError(f"{path}: is no ordinary file; give an image file, a DICOM folder or a zip of one")
     with path.open("rb") as file:
@@ -169,7 +197,7 @@ def _read(path: Path, wanted: _Wanted) -> Scan:
 
 def _read_series(folder: Path, path: Path, wanted: _Wanted) -> Scan:
     found = find_series(folder)
-    planar = [one for one in found if one.modality == "NM" and not wanted.suits(one)]
+    planar = [one for one in found if _is_nuclear(one) and not wanted.suits(one)]
     if wanted.what == "SPECT" and planar and not any(map(wanted.suits, found)):
         raise InputError(f"{path}: {why_not(planar[0])}")
     chosen, notes = choose_series(found, wanted.series, wanted.suits, str(path), wanted.what)
@@ -179,12 +207,12 @@ def _read_series(folder: Path, path: Path, wanted: _Wanted) -> Scan:
 def _read_one_dicom(header, path: Path, wanted: _Wanted) -> Scan:
     series = DicomSeries(str(header.get("SeriesInstanceUID", "") or ""), [header])
     if not wanted.suits(series):
-        if wanted.what == "SPECT" and series.modality == "NM":
+        if wanted.what == "SPECT" and _is_nuclear(series):
             raise InputError(f"{path}: {why_not(series)}")
         raise InputError(
             f"{path}: is a DICOM image of modality {series.modality}, not a {wanted.what}; give the {wanted.what}"
         )
-    if series.frames == 1:
+    if frame_count(header) == 1:
         raise InputError(f"{path}: is one slice of a {wanted.what} series; give the folder that holds all its slices")
     return _dicom_scan(series, path, "DICOM file", wanted, [])
 
@@ -194,31 +222,28 @@ def _dicom_scan(series: DicomSeries, path: Path, file_format: str, wanted: _Want
     if wanted.orientation is not None:
         check_agrees(np.array(image.GetDirection()).reshape(3, 3), wanted.orientation, path)
     description = describe(image, path, file_format) | {"dicom": series.description()}
-    return Scan(image, description, notes + more)
+    return Scan(image, description, notes + more, str(series.first.get("FrameOfReferenceUID", "") or ""))
 
 
 def _is_ct(series: DicomSeries) -> bool:
     return str(series.first.SOPClassUID) in CT_CLASSES
 
 
-def _read_ct_series(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
-    return read_enhanced(series, name) if is_enhanced(series) else read_stack(series, name)
+def _is_nuclear(series: DicomSeries) -> bool:
+    """Whether the images are of the nuclear medicine class; a SPECT may come as PET images too."""
+    return series.modality == "NM" and str(series.first.SOPClassUID) not in PET_CLASSES
 
 
 def _is_emission_volume(series: DicomSeries) -> bool:
-    if series.modality == "NM":
+    if _is_nuclear(series):
         return any(map(is_reconstruction, series.headers))
-    return series.modality == "PT"
+    return series.modality == "PT" or str(series.first.SOPClassUID) in PET_CLASSES
 
 
-def _read_emission(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
-    if series.modality == "PT":
-        return read_stack(series, name)
-    volumes = [header for header in series.headers if is_reconstruction(header)]
-    if len(volumes) > 1:
-        files = ", ".join(sorted(Path(str(h.filename)).name for h in volumes)[:6])
-        raise InputError(f"{name}: holds {len(volumes)} reconstructed volumes ({files}); give one of the files")
-    return read_reconstruction(volumes[0], name)
+def _series_and_part(series: str | None) -> tuple[str | None, str | None]:
+    """SERIES:PART taken apart; each may be missing."""
+    number, _, part = (series or "").partition(":")
+    return number or None, part or None
 
 
 def describe(image: sitk.Image, path: Path, file_format: str) -> dict:

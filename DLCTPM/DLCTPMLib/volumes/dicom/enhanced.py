@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pydicom
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.dicom.geometry import stack_geometry
+from DLCTPMLib.volumes.dicom.header import dicom_dataset
+from DLCTPMLib.volumes.dicom.pixels import placed_image, read_volume
 from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries
-from DLCTPMLib.volumes.dicom.stack import read_pixels
 
 ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
 """SOP classes: enhanced CT, legacy converted enhanced CT."""
 
+ENHANCED_PET = {"1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1"}
+"""SOP classes: enhanced PET, legacy converted enhanced PET."""
+
 
 def is_enhanced(series: DicomSeries) -> bool:
-    """Whether the images of a series are enhanced CT files."""
-    return str(series.first.SOPClassUID) in ENHANCED_CT
+    """Whether the images of a series are enhanced CT or PET files."""
+    return str(series.first.SOPClassUID) in ENHANCED_CT | ENHANCED_PET
 
 
 def read_enhanced(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
-    """The volume of one enhanced CT file in HU, with warnings.
+    """The volume of one enhanced CT (in HU) or PET file, with warnings.
 
     Raises:
         InputError: several files in the series, frames without a place, several volumes or rescales in one file.
     """
     if len(series.headers) > 1:
-        raise InputError(f"{name}: holds {len(series.headers)} enhanced CT files; give one of them")
+        raise InputError(f"{name}: holds {len(series.headers)} enhanced (multi-frame) files; give one of them")
     path = str(series.first.filename)
-    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    dataset = dicom_dataset(Path(path))
+    if dataset is None:
+        raise InputError(f"{name}: {Path(path).name} is damaged; copy it again")
     frames = dataset.get("PerFrameFunctionalGroupsSequence", None) or []
     if len(frames) < MIN_SLICES:
         raise InputError(f"{name}: has only {len(frames)} frames; a perfusion map needs a volume of the whole lungs")
@@ -58,10 +66,7 @@ def read_enhanced(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]
         tuple(spacing[0]),
         name,
     )
-    whole = bool(np.all(np.mod([slopes[0], intercepts[0]], 1) == 0))
-    volume = sitk.GetArrayFromImage(read_pixels([path], whole, name))
-    image = sitk.GetImageFromArray(volume[list(geometry.order)])
-    image.SetSpacing(geometry.spacing_mm)
-    image.SetOrigin(geometry.origin_mm)
-    image.SetDirection(geometry.direction)
-    return image, []
+    volume = read_volume([path], [(float(slopes[0, 0]) or 1.0, float(intercepts[0, 0]))], name)
+    if len(volume) != len(frames):
+        raise InputError(f"{name}: has {len(volume)} frames and tells the place of {len(frames)}; export it again")
+    return placed_image(volume, geometry), []

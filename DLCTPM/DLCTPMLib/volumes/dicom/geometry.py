@@ -11,6 +11,12 @@ from DLCTPMLib.common.errors import InputError
 EVEN_WITHIN = 0.05
 """Largest departure from even spacing that is taken as rounding in the header, in slice steps."""
 
+ROUNDING_MM = 0.11
+"""The same in mm: positions rounded to 0.1 mm lie up to twice 0.05 mm off the line from the first to the last …"""
+
+ROUNDING_SHARE = 0.25
+"""… but never more than this share of a step."""
+
 SIDEWAYS_MM = 1.0
 """Largest sideways displacement of a slice within the stack that is taken as rounding."""
 
@@ -110,7 +116,7 @@ def _even_step(along: np.ndarray, positions: np.ndarray, normal: np.ndarray, nam
         raise InputError(f"{name}: slices are missing ({gaps}); export or copy the whole series again")
     even = along[0] + (along[-1] - along[0]) * np.linspace(0, 1, along.size)
     step = float(along[-1] - along[0]) / (along.size - 1)
-    if np.abs(along - even).max() > EVEN_WITHIN * step:
+    if np.abs(along - even).max() > max(EVEN_WITHIN * step, min(ROUNDING_MM, ROUNDING_SHARE * step)):
         i, j = int(steps.argmin()), int(steps.argmax())
         raise InputError(
             f"{name}: its slices are unevenly spaced ({steps[i]:.2f} mm after {place(i)}, {steps[j]:.2f} mm "

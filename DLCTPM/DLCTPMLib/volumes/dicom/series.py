@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
-from pydicom.errors import InvalidDicomError
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.dicom.header import KEPT_TAGS, frame_count, image_type, read_header
 
 MIN_SLICES = 8
 """A stack with fewer slices is no volume of the lungs (a scout, a dose report, a bolus tracking slice)."""
 
-KEPT_TAGS = (
-    "Modality",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "ImageType",
-    "SeriesNumber",
-    "SliceThickness",
-    "KVP",
-    "XRayTubeCurrent",
-    "Exposure",
-    "ConvolutionKernel",
-    "ReconstructionDiameter",
-    "GantryDetectorTilt",
-    "PatientPosition",
-)
-"""The only DICOM attributes that reach ``result.json`` and the report: how the image was made, on what.
-
-No name, identifier, date, UID or text typed by a person is among them.
-"""
-
-_READ_TAGS = (
-    *KEPT_TAGS,
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "SeriesDescription",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "PixelSpacing",
-    "SpacingBetweenSlices",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "ContrastBolusAgent",
-    "DetectorInformationSequence",
-    "NumberOfSlices",
-)
-
-_DICOM_STARTS = (b"\x08\x00", b"\x02\x00")
 _PROJECTIONS = {"LOCALIZER", "MIP", "MINIP", "MAX_IP", "MIN_IP", "MAXIP", "PROJECTION IMAGE"}
 
 
@@ -87,12 +44,21 @@ class DicomSeries:
     @property
     def image_type(self) -> set[str]:
         """All values of Image Type that any of the images has."""
-        return {str(v).upper() for header in self.headers for v in header.get("ImageType", None) or []}
+        return {value for header in self.headers for value in image_type(header)}
 
     @property
     def frames(self) -> int:
         """How many slices or frames there are."""
-        return sum(int(header.get("NumberOfFrames", None) or 1) for header in self.headers)
+        return sum(map(frame_count, self.headers))
+
+    @property
+    def corrections(self) -> str:
+        """Whether a nuclear medicine image says that it is corrected for attenuation; empty for others."""
+        if self.modality not in ("NM", "PT") or self.first.get("CorrectedImage") is None:
+            return ""
+        stated = self.first.CorrectedImage
+        stated = {str(v).upper() for v in ([stated] if isinstance(stated, str) else stated)}
+        return "attenuation-corrected" if "ATTN" in stated else "not attenuation-corrected"
 
     @property
     def title(self) -> str:
@@ -108,7 +74,7 @@ class DicomSeries:
         kernel = self.first.get("ConvolutionKernel", "")
         kernel = kernel if isinstance(kernel, str) else "/".join(kernel or [])
         thickness = f"{float(self.first.SliceThickness):g} mm" if self.first.get("SliceThickness") else ""
-        words = [word for word in (f"{self.frames} images", thickness, kernel, more) if word]
+        words = [word for word in (f"{self.frames} images", thickness, kernel, self.corrections, more) if word]
         return f"{self.number or 'no number'} ({', '.join(words)})"
 
     def description(self) -> dict:
@@ -127,25 +93,6 @@ def _plain(value):
     if isinstance(value, (list, tuple, pydicom.multival.MultiValue)):
         return [_plain(v) for v in value]
     return float(value) if isinstance(value, (int, float)) else str(value)
-
-
-def read_header(path: Path) -> pydicom.Dataset | None:
-    """The header of a DICOM image file, or None when the file is not one (whatever its name)."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(132)
-        has_magic = start[128:] == b"DICM"
-        if not has_magic and start[:2] not in _DICOM_STARTS:
-            return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            header = pydicom.dcmread(
-                path, stop_before_pixels=True, specific_tags=list(_READ_TAGS), force=not has_magic
-            )
-    except (OSError, InvalidDicomError, EOFError, ValueError, AttributeError, NotImplementedError):
-        return None
-    is_image = header.get("SOPClassUID") and header.get("Rows") and header.get("Columns")
-    return header if is_image else None
 
 
 def find_series(folder: Path) -> list[DicomSeries]:
@@ -183,6 +130,7 @@ def choose_series(
         InputError: none suits, several suit equally (they are listed), or the wanted one is not there.
     """
     found = list(found)
+    option = "--spect-series" if what == "SPECT" else "--series"
     suitable = [one for one in found if suits(one)]
     if not suitable:
         others = ", ".join(f"{count} {modality}" for modality, count in Counter(s.modality for s in found).items())
@@ -193,7 +141,7 @@ def choose_series(
         if len(matching) == 1:
             return matching[0], []
         if matching:
-            listing = "; ".join(f"{one.title}: --series {one.uid}" for one in matching)
+            listing = "; ".join(f"{one.title}: {option} {one.uid}" for one in matching)
             raise InputError(f"{name}: {len(matching)} series have the number {wanted}; choose by UID: {listing}")
         raise InputError(f"{name}: has no {what} series {wanted}; it has {_listing(suitable)}")
     volumes = [one for one in suitable if one.frames >= MIN_SLICES and not one.image_type & _PROJECTIONS]
@@ -201,7 +149,7 @@ def choose_series(
     chosen = [one for one in volumes if _rank(one) == best] or suitable
     if len(chosen) > 1:
         raise InputError(
-            f"{name}: holds {len(chosen)} {what} series: {_listing(chosen)}; choose one with --series NUMBER or UID"
+            f"{name}: holds {len(chosen)} {what} series: {_listing(chosen)}; choose one with {option} NUMBER or UID"
         )
     passed_over = [one for one in suitable if one is not chosen[0]]
     if not passed_over:

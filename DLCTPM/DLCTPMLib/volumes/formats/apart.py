@@ -37,6 +37,22 @@ for key in image.GetMetaDataKeys():
 sitk.WriteImage(image, sys.argv[2])
 """
 
+_DECODE = """
+import sys
+from pathlib import Path
+import numpy as np
+import SimpleITK as sitk
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+for path in sorted(Path(sys.argv[1]).glob("*.dcm")):
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    try:
+        np.save(path.with_suffix(".npy"), sitk.GetArrayFromImage(reader.Execute()))
+    except RuntimeError:
+        break
+"""
+
 _READ_TRANSFORM = """
 import json, sys
 import SimpleITK as sitk
@@ -70,6 +86,14 @@ def read_other_image(path: Path) -> tuple[sitk.Image, bool]:
                 "check the file"
             )
         return sitk.ReadImage(str(out)), not path.name.lower().endswith(_UNORIENTED)
+
+
+def decode_with_gdcm(folder: Path) -> None:
+    """Decode the pixels of every ``.dcm`` file of a folder by GDCM, each to a ``.npy`` file beside it.
+
+    At the first file that cannot be decoded, or that GDCM dies of, it ends: what is missing was not decoded.
+    """
+    _run(_DECODE, folder, folder)
 
 
 def read_other_transform(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -69,6 +69,8 @@ def _one(part: str, path: Path) -> sitk.Transform:
         return sitk.TranslationTransform(3)
     transform = kind(3) if kind in (sitk.AffineTransform, sitk.ScaleTransform, sitk.TranslationTransform) else kind()
     try:
+        if name == "Euler3DTransform":
+            fixed = [*fixed, 0.0][:4]
         if fixed_count:
             transform.SetFixedParameters(fixed)
         transform.SetParameters(parameters)

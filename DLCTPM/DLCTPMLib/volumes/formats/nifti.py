@@ -44,6 +44,8 @@ _TYPES = {
 }
 _COLOURS = {128, 2304}
 _METRE, _MICRON = 1, 3
+_HALF_TURN = 3 * 2.0**-23
+"""A quaternion whose b, c, d come closer to 1 in float32 is a half turn: its a is 0, the rest is rounding."""
 _LPS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -65,6 +67,7 @@ class _Header:
     srow: tuple[float, ...]
     byte_order: str
     in_one_file: bool
+    length: int
 
 
 def nifti_start(path: Path) -> bytes | None:
@@ -117,6 +120,7 @@ def _header(start: bytes) -> _Header:
             srow=take("12f", 280),
             byte_order=order,
             in_one_file=magic == b"n+1",
+            length=348,
         )
     return _Header(
         dim=take("8q", 16),
@@ -133,6 +137,7 @@ def _header(start: bytes) -> _Header:
         srow=take("12d", 400),
         byte_order=order,
         in_one_file=start[4:7] == b"n+2",
+        length=540,
     )
 
 
@@ -176,8 +181,9 @@ def _voxel_bytes(path: Path, header: _Header, needed: int) -> bytes:
     source = path
     if not header.in_one_file:
         source = companion(path, _image_beside(path))
-    offset = header.vox_offset if not header.in_one_file else max(header.vox_offset, 348)
-    if offset < 0 or offset > 1 << 30:
+    lowest = header.length if header.in_one_file else 0
+    offset = header.vox_offset or lowest + 4 * header.in_one_file  # some leave it 0: then the data follow at once
+    if not lowest <= offset <= 1 << 30:
         raise InputError(f"{path}: its header puts the voxels where none can be; it is damaged, write the file again")
     with source.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC
@@ -262,7 +268,7 @@ def _qform(header: _Header, path: Path) -> np.ndarray:
     squares = b * b + c * c + d * d
     if not math.isfinite(squares) or squares > 1.01:
         raise InputError(f"{path}: its qform is no rotation (not finite, or no unit quaternion); write it again")
-    a = math.sqrt(max(0.0, 1 - squares))
+    a = 0.0 if 1 - squares < _HALF_TURN else math.sqrt(1 - squares)
     norm = math.sqrt(a * a + squares)
     a, b, c, d = (value / norm for value in (a, b, c, d))
     rotation = np.array(
