@@ -1,4 +1,4 @@
-"""Where the files that travel with the program lie: shipped models, colour tables."""
+"""Where the files that travel with the program lie: models, templates of reports, parameters, schemas."""
 
 from __future__ import annotations
 
@@ -24,3 +24,15 @@ def resource_folder() -> Path:
         if (place / "Models").is_dir():
             return place
     raise InputError(f"{_HERE}: the folder Resources/Models is missing from this installation, install DL-CTPM again")
+
+
+def resource_path(name: str) -> Path:
+    """A file or folder that travels with the program, such as ``Templates/report.html.j2``.
+
+    Raises:
+        InputError: if the installation has lost it.
+    """
+    path = resource_folder() / name
+    if not path.exists():
+        raise InputError(f"{path}: is missing from this installation, install DL-CTPM again")
+    return path

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMTrainingLib.common.grid import Grid
-from DLCTPMTrainingLib.common.parameters import PARAMETERS, draw
+from DLCTPMTrainingLib.common.parameters import draw, parameters
 from DLCTPMTrainingLib.patients.anatomy import build_anatomy
 from DLCTPMTrainingLib.patients.chest_shape import chest_grid, sample_shape
 from DLCTPMTrainingLib.patients.ct_rendering import render_ct, vessels_of
@@ -103,7 +103,7 @@ def check_simulation(core_spacing_mm: float, spect: str) -> None:
 
 def parameter_table() -> dict[str, list]:
     """The values of the parameter table, as configuration hashes hold them."""
-    return {name: [entry.kind, entry.low, entry.high] for name, entry in PARAMETERS.items()}
+    return {name: [entry.kind, entry.low, entry.high] for name, entry in parameters().items()}
 
 
 def random_stream(seed: int, name: str) -> np.random.Generator:

@@ -1,9 +1,7 @@
 """Virtual patients: anatomy and physiology against published figures, diseases, twins, sides, determinism."""
 
-import re
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +10,6 @@ import SimpleITK as sitk
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.chest_regions import LEFT, LUNG, RIGHT, ChestRegion, is_region, region_of
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
-from DLCTPMTrainingLib.common import parameters
-from DLCTPMTrainingLib.common.parameters import PARAMETERS, draw, value
 from DLCTPMTrainingLib.patients.diseases import DISEASES
 from DLCTPMTrainingLib.patients.virtual_patient import VirtualPatientSettings, simulate_patient
 
@@ -363,34 +359,3 @@ def test_misalignment_moves_the_spect_and_nothing_else(woman):
 def test_settings_that_make_no_patient_are_refused_with_a_sentence(wrong):
     with pytest.raises(InputError, match=r"."):
         replace(VirtualPatientSettings("SYNTH-0001", 1), **wrong)
-
-
-def test_the_table_holds_every_parameter_that_is_used_with_its_source_and_no_other():
-    folder = Path(parameters.__file__).parents[1]
-    sources = {p.name: p.read_text(encoding="utf-8") for p in folder.rglob("*.py") if p.name != "parameters.py"}
-    text = "\n".join(sources.values())
-    used = set(re.findall(r"\"([a-z_.]+[a-z_ ]+)\"", text)) & set(PARAMETERS)
-    families = {name for name in PARAMETERS if re.search(rf'f"{re.escape(name.split(".")[0])}\.\{{', text)}
-    lupus = {name for name in PARAMETERS if name.startswith("lupus.")}
-    assert set(PARAMETERS) - used - families - lupus == set()
-    for name, entry in PARAMETERS.items():
-        assert entry.evidence in {"literature", "derived", "assumption"}, name
-        assert entry.source, name
-        assert entry.unit, name
-        assert entry.kind == "normal" or entry.low <= entry.high, name
-
-
-def test_draws_stay_in_their_range():
-    rng = np.random.default_rng(0)
-    for name, entry in PARAMETERS.items():
-        if entry.kind == "fixed":
-            assert value(name) == entry.low
-            continue
-        drawn = np.array([draw(rng, name) for _ in range(50)])
-        low, high = (
-            (entry.low, entry.high)
-            if entry.kind == "uniform"
-            else (entry.low - 2 * entry.high, entry.low + 2 * entry.high)
-        )
-        assert drawn.min() >= low
-        assert drawn.max() <= high
