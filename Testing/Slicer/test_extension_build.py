@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
+from small_chest import chest_ct, lung_labels
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAND_IN = REPOSITORY / "Testing" / "CMakeStandIn"
@@ -97,7 +99,11 @@ def test_installation_holds_everything_that_the_modules_import(python_lists, ins
         for name in python_lists.present(module):
             installed = install_folder / name
             assert installed.read_bytes() == (REPOSITORY / module / name).read_bytes(), name
-    assert (install_folder / "Resources" / "Models").is_dir()
+    for shared in ("Models", "Parameters", "Schemas", "Templates"):
+        for path in (REPOSITORY / "Resources" / shared).rglob("*"):
+            if path.is_file():
+                installed = install_folder / path.relative_to(REPOSITORY)
+                assert installed.read_bytes() == path.read_bytes(), path
     for module in python_lists.MODULES:
         assert (install_folder / f"{module}.py").is_file()
         assert (install_folder / "Resources" / "UI" / f"{module}.ui").is_file()
@@ -108,6 +114,29 @@ def test_installed_engine_finds_its_models_and_starts(install_folder):
     code = "from DLCTPMLib.common.resources import resource_folder; print(resource_folder())"
     found = _run(sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(install_folder)!r}); {code}")
     assert Path(found.strip()) == install_folder / "Resources"
+
+
+def test_installed_engine_writes_a_report_and_knows_its_parameters(install_folder, tmp_path):
+    """From the installed tree alone: the templates of reports and the table of virtual patients are found."""
+    sitk.WriteImage(chest_ct(), str(tmp_path / "ct.nrrd"))
+    sitk.WriteImage(lung_labels(), str(tmp_path / "lungs.nrrd"))
+    options = ["predict", "ct.nrrd", "--lungs", "lungs.nrrd", "--out", "out", "--progress", "none"]
+    code = (
+        f"import sys; sys.path.insert(0, {str(install_folder)!r})\n"
+        "from DLCTPMLib.cli.main import main\n"
+        "from DLCTPMTrainingLib.common.parameters import parameters\n"
+        "import DLCTPMLib\n"
+        "print(DLCTPMLib.__file__, len(parameters()))\n"
+        f"sys.exit(main({options!r}))"
+    )
+    output = _run(sys.executable, "-I", "-c", code, cwd=tmp_path)
+    place, count = output.splitlines()[0].split()
+    assert Path(place).is_relative_to(install_folder)
+    assert int(count) > 100
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    style = (REPOSITORY / "Resources" / "Templates" / "base.css").read_text(encoding="utf-8")
+    assert style.splitlines()[0] in report
+    assert "plain 3D U-Net" in report
 
 
 def test_the_modules_own_tests_pass_after_the_build(cmake, build_folder):

@@ -90,9 +90,9 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     with stopwatch("regions"):
         regions = region_table(prediction, lungs.upright, options.threshold)
     joined = json_ready(_joined(predicted, {**result, "regions": regions}))
-    card = bundle.card if bundle is not None and bundle.identity() == predicted["model"] else ""
+    same = bundle if bundle is not None and bundle.identity() == predicted["model"] else None
     images = ReportImages(grid, lungs.labels, prediction, comparison)
-    write_report(folder / "report.html", joined, images, card, progress=within(progress, 0.6, 0.99))
+    write_report(folder / "report.html", joined, images, same, progress=within(progress, 0.6, 0.99))
     return joined
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 import zipfile
@@ -32,6 +33,7 @@ LICENSE = "LICENSE"
 SUMS = "SHA256SUMS"
 REQUIRED = (METADATA, WEIGHTS, CARD, LICENSE, SUMS)
 PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib", ".npy", ".npz"}
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 IGNORED = {".DS_Store", "Thumbs.db"}
 LARGEST_BUNDLE = 2**30
 DEFAULT_MODEL = "default"
@@ -78,6 +80,21 @@ class ModelBundle:
     def bf16_max_error(self) -> float | None:
         """Largest change of the map by bfloat16 as measured when the model was made; None if never measured."""
         return self.metadata.get("bf16_max_error")
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that the network learned, counted in the header of its weights; statistics of its norms are none.
+
+        Raises:
+            InputError: if the weights are damaged.
+        """
+        length = int.from_bytes(self._weights[:8], "little")
+        try:
+            header = json.loads(self._weights[8 : 8 + length])
+            shapes = {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+            return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(STATISTICS))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{self.path}: {WEIGHTS} is damaged, download the model again") from error
 
     def network(self) -> PerfusionNetwork:
         """The network with its weights, in evaluation mode on the CPU."""

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from DLCTPMLib.agreement.comparison import MODEL, SpectComparison
+from DLCTPMLib.common.templates import figure_text
 from DLCTPMLib.lungs.masks import side_masks
 from DLCTPMLib.volumes.boxes import bounding_box
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array, upright_grid
@@ -82,6 +83,7 @@ class ChestPictures:
         perfusion: relative perfusion on the CT's grid.
         colour_map: Matplotlib's name of it.
         note: stands small beneath every strip.
+        scale: what stands at the map's colour bar.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class ChestPictures:
         perfusion: sitk.Image,
         colour_map: str = COLOUR_MAP,
         note: str = NOTE,
+        scale: str = "relative perfusion",
     ):
         if PatientAxes.of(ct).is_oblique:
             grid = upright_grid(ct)
@@ -105,13 +108,13 @@ class ChestPictures:
         self._hu, self._perfusion = patient_array(ct), patient_array(perfusion)
         self._box = _with_margin(bounding_box(self._lung), self._axes)
         self._colours = colormaps[colour_map]
-        self._note = note
+        self._note, self._scale = note, scale
 
     def strip(self, plane: Plane) -> bytes:
         """Slices of one plane: the CT, the map laid over it inside the lungs, and the map alone."""
         rows = {"CT": self._ct_rgb, "map on CT": self._overlay_rgb, "perfusion map": self._map_rgb}
         scale = ScalarMappable(Normalize(0, 1), self._colours)
-        return self._strip(plane, rows, scale, "relative perfusion (1 = 75th percentile of the patient)")
+        return self._strip(plane, rows, scale, self._scale)
 
     def functional(self, threshold: float, plane: Plane = CORONAL) -> bytes:
         """Slices of one plane with high- and low-functional lung in two colours on the CT."""
@@ -127,7 +130,7 @@ class ChestPictures:
 
     def _strip(self, plane: Plane, rows: dict[str, Callable], scale: ScalarMappable, label: str) -> bytes:
         indices = self._slices(plane)
-        captions = [f"{plane.coordinate} = {_position_mm(self._axes, plane, index):.0f} mm" for index in indices]
+        captions = [_position(self._axes, plane, index) for index in indices]
 
         def picture(name: str, column: int) -> np.ndarray:
             return self._crop(plane, rows[name](plane, indices[column]))
@@ -193,7 +196,7 @@ def spect_strip(comparison: SpectComparison, plane: Plane, colour_map: str = COL
     shown = {name: np.where(lung[..., None], rgba[..., :3], _OUTSIDE)[box] for name, rgba in rows.items()}
     start = box[plane.axis].start
     axes = comparison.axes
-    captions = [f"{plane.coordinate} = {_position_mm(axes, plane, index):.0f} mm" for index in indices]
+    captions = [_position(axes, plane, index) for index in indices]
     scales = [
         (ScalarMappable(Normalize(0, 1), colours), "SPECT / HIR and map, both clipped to 0…1"),
         (ScalarMappable(Normalize(-1, 1), difference), "their difference"),
@@ -235,12 +238,13 @@ def joint_histogram(comparison: SpectComparison, note: str = NOTE) -> bytes:
     return _png(figure)
 
 
-def _position_mm(axes: PatientAxes, plane: Plane, index: int) -> float:
-    """Where a slice lies: its LPS coordinate at the middle of the volume."""
+def _position(axes: PatientAxes, plane: Plane, index: int) -> str:
+    """Where a slice lies: its LPS coordinate at the middle of the volume, as "y = −120 mm"."""
     middle = [n // 2 for n in axes.shape]
     middle[plane.axis] = index
     steps = np.array(middle[::-1]) * axes.spacing_mm[::-1]
-    return float((axes.origin_mm + axes.directions @ steps)[2 - plane.axis])
+    position = float((axes.origin_mm + axes.directions @ steps)[2 - plane.axis])
+    return f"{plane.coordinate} = {figure_text(position, 0)} mm"
 
 
 def _with_margin(box: tuple[slice, slice, slice] | None, axes: PatientAxes) -> tuple[slice, slice, slice]:

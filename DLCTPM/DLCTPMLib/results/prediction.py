@@ -122,7 +122,7 @@ def predict_to_folder(
         from DLCTPMLib.results.report import ReportImages, write_report  # matplotlib, imported while the network ran
 
         shown = ReportImages(ct, images.lungs.labels, mapped.perfusion, comparison)
-        write_report(folder / "report.html", result, shown, bundle.card, progress=within(progress, 0.85, 0.99))
+        write_report(folder / "report.html", result, shown, bundle, progress=within(progress, 0.85, 0.99))
     result["timings_s"] = json_ready({name: round(seconds, 4) for name, seconds in stopwatch.seconds.items()})
     write_json(folder / "result.json", result)
     check_disk(folder / "result.json")

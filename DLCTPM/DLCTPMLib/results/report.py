@@ -8,12 +8,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import SimpleITK as sitk
 
 from DLCTPMLib.agreement.comparison import SpectComparison
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMLib.common.progress import Progress, no_progress
+from DLCTPMLib.common.templates import figure_text, name_text, render_html, value_text
+from DLCTPMLib.networks.bundle import ModelBundle
 from DLCTPMLib.results.figures import (
     AXIAL,
     COLOUR_MAP,
@@ -24,16 +25,13 @@ from DLCTPMLib.results.figures import (
     joint_histogram,
     spect_strip,
 )
-from DLCTPMLib.results.template import TEMPLATE
+from DLCTPMLib.results.methods import BOTH_OR_EACH, methods_paragraph
 
 CITATION = (
     "Ren G, Zhang J, Li T, Xiao H, Cheung ALY, Ho WY, Qin J, Cai J. Deep Learning-Based Computed Tomography "
     "Perfusion Mapping (DL-CTPM) for Pulmonary CT-to-Perfusion Translation. Int J Radiat Oncol Biol Phys 2021; "
     "110(5): 1508–1518. doi:10.1016/j.ijrobp.2021.02.032"
 )
-
-MISSING = "–"
-"""What stands in a table where a figure has no value."""
 
 CARD_LINES = 30
 
@@ -57,7 +55,7 @@ def write_report(
     path: str | os.PathLike,
     result: dict,
     images: ReportImages,
-    model_card: str = "",
+    bundle: ModelBundle | None = None,
     colour_map: str = COLOUR_MAP,
     progress: Progress = no_progress,
 ) -> None:
@@ -67,13 +65,14 @@ def write_report(
         path: the HTML file.
         result: the content of ``result.json`` (``results.prediction``).
         images: what the pictures show.
-        model_card: Markdown, quoted at its beginning.
+        bundle: the model, where it is at hand: its card is quoted, and the methods tell what it learned from.
         colour_map: Matplotlib's name of the map's colours.
         progress: told after every picture.
     """
     threshold = result["settings"]["functional_regions"]["threshold"]
     note = "simulated · research use only" if result["simulated"] else "research use only"
-    chest = ChestPictures(images.ct, images.lungs, images.perfusion, colour_map, note)
+    scale = _scale(result["settings"]["preprocessing"])
+    chest = ChestPictures(images.ct, images.lungs, images.perfusion, colour_map, note, scale)
     drawings = [(_plane_caption(plane.name), lambda plane=plane: chest.strip(plane)) for plane in PLANES]
     drawings.append(
         (f"High-functional lung is above {threshold:g} of the scale.", lambda: chest.functional(threshold))
@@ -94,77 +93,28 @@ def write_report(
         progress("Drawing the report", (number + 1) / len(drawings))
     if comparison is not None:
         figures[-1]["narrow"] = True
-    html = (
-        _environment()
-        .from_string(TEMPLATE)
-        .render(
-            result=result,
-            title=Path(result["input"]["path"]).name,
-            made=datetime.date.today().isoformat(),
-            cards=_cards(result),
-            map_figures=figures[:4],
-            spect_figures=figures[4:],
-            attention=[check for check in result["quality"] if check["status"] != "PASS"],
-            regions=_region_rows(result["regions"]),
-            definitions=_definitions(threshold),
-            agreement=_agreement_tables(result.get("agreement")),
-            agreement_notes=_agreement_notes(result),
-            card_excerpt="\n".join(model_card.splitlines()[:CARD_LINES]),
-            methods=methods_paragraph(result),
-            citation=CITATION,
-            settings=[(group, _rows(values)) for group, values in result["settings"].items()],
-            timings=list(result["timings_s"].items()),
-            inputs=_input_rows(result["input"]),
-        )
+    html = render_html(
+        "report.html.j2",
+        result=result,
+        title=Path(result["input"]["path"]).name,
+        made=datetime.date.today().isoformat(),
+        cards=_cards(result, threshold),
+        map_figures=figures[:4],
+        spect_figures=figures[4:],
+        attention=[check for check in result["quality"] if check["status"] != "PASS"],
+        regions=_region_rows(result["regions"]),
+        region_notes=_region_notes(result),
+        definitions=_definitions(threshold),
+        agreement=_agreement_tables(result.get("agreement")),
+        agreement_notes=_agreement_notes(result),
+        card_excerpt="\n".join(bundle.card.splitlines()[:CARD_LINES]) if bundle else "",
+        methods=methods_paragraph(result, bundle),
+        citation=CITATION,
+        settings=[(name_text(group), _rows(values)) for group, values in result["settings"].items()],
+        timings=list(result["timings_s"].items()),
+        inputs=_input_rows(result["input"]),
     )
     Path(path).write_text(html, encoding="utf-8")
-
-
-def methods_paragraph(result: dict) -> str:
-    """A paragraph for the methods section of a paper, with the settings that were used."""
-    settings = result["settings"]
-    pre = settings["preprocessing"]
-    z, y, x = pre["grid_shape"]
-    low, high = (_figure(pre[limit], 0) for limit in ("hu_low", "hu_high"))
-    sentences = [
-        f"Relative lung perfusion was estimated from the chest CT with {result['software']['name']} "
-        f"{result['software']['version']} (model {result['model']['name']} {result['model']['version']}, SHA-256 "
-        f"{result['model']['sha256'][:12]}…), an implementation of the method of Ren et al. (2021).",
-        f"The lungs came from: {result['input']['lungs']['source']}.",
-        f"Each lung was cropped to its bounding box and area-averaged to {z}×{y}×{x} cells; its cumulative HU "
-        f"histogram was equalised between {low} and {high} HU (Eq. 1), followed by a median filter of "
-        f"{pre['median_size']} and a uniform filter of {pre['uniform_size']} cells.",
-        "A three-dimensional attention residual network turned this image into relative perfusion, which was "
-        "brought back to the CT grid by trilinear interpolation within the lung.",
-        f"Lung above {settings['functional_regions']['threshold']:g} of the scale was called high-functional.",
-    ]
-    if result.get("agreement"):
-        agreement, registration = settings["agreement"], settings["registration"]
-        how = {
-            "none": "taken in the CT's coordinates",
-            "given": "brought to the CT by a transform that was given with it",
-        }.get(registration["kind"], f"registered to the CT ({registration['kind']}, Mattes mutual information)")
-        sentences.append(
-            f"The perfusion SPECT was {how} and divided by the {agreement['hir_percentile']:g}th percentile of the "
-            f"{agreement['hir_scope']}; agreement was computed on the SPECT's grid in voxels at least half of which "
-            f"were lung ({result['agreement']['lungs']['ssim_convention']})."
-        )
-    if result["simulated"]:
-        sentences.append("All images were simulated (virtual patient).")
-    return " ".join(sentences)
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters["figure"] = _figure
-    return environment
-
-
-def _figure(value: float | None, decimals: int) -> str:
-    if value is None:
-        return MISSING
-    rounded = round(value, decimals) + 0.0  # no minus before a zero
-    return f"{rounded:,.{decimals}f}".replace("-", "−").replace(",", "\u202f")
 
 
 def _data_uri(png: bytes) -> str:
@@ -180,21 +130,36 @@ def _plane_caption(name: str) -> str:
     ).replace("-", "−")
 
 
-def _cards(result: dict) -> list[dict]:
+def _scale(preprocessing: dict) -> str:
+    """What 1 means in the map, for its colour bar."""
+    times = "" if preprocessing["clip_at"] == 1 else f"{preprocessing['clip_at']:g} × "
+    percentile = f"{times}{preprocessing['hir_percentile']:g}th percentile of the SPECT"
+    return f"relative perfusion (the model learned 1 = {percentile})"
+
+
+def _cards(result: dict, threshold: float) -> list[dict]:
+    """The first figures: what was found, then what the map says of it. The right lung's share is none of them,
+    since lungs that are equalised one by one (Eq. 1) cannot be compared by density.
+    """
     regions = result["regions"]
     whole = regions["lungs"]
-    sides = [regions.get(side, {}).get("perfusion_percent") for side in ("right lung", "left lung")]
+    found = [side for side in ("right", "left") if regions.get(f"{side} lung", {}).get("volume_ml")]
+    lungs = {2: "Both lungs", 1: f"{found[0].capitalize()} lung only" if found else "", 0: "No lung"}[len(found)]
     high = None if not whole["volume_ml"] else 100 * whole["high_ml"] / whole["volume_ml"]
     cards = [
-        (" / ".join(f"{_figure(share, 0)} %" for share in sides), "perfusion, right / left lung"),
-        (f"{_figure(high, 0)} %", "of the lungs is high-functional"),
-        (f"{_figure(whole['volume_ml'] / 1000, 2)} l", "lung volume in this CT"),
+        (lungs, "found in this CT"),
+        (f"{figure_text(whole['volume_ml'] / 1000, 2)} l", "lung volume in this CT"),
+        (
+            f"{figure_text(whole['high_ml'], 0)} ml",
+            f"high-functional, {figure_text(high, 0)} % of the lungs: above {threshold:g} of the map's own scale, "
+            "which no measurement of this patient has set",
+        ),
     ]
     if result.get("agreement"):
         lungs = result["agreement"]["lungs"]
         cards += [
-            (_figure(lungs["r_spearman"], 2), "R (Spearman) with the SPECT"),
-            (f"{_figure(lungs['dsc_high'], 2)} / {_figure(lungs['dsc_low'], 2)}", "DSC, high / low function"),
+            (figure_text(lungs["r_spearman"], 2), "R (Spearman) with the SPECT"),
+            (f"{figure_text(lungs['dsc_high'], 2)} / {figure_text(lungs['dsc_low'], 2)}", "DSC, high / low function"),
         ]
     return [{"value": value, "label": label} for value, label in cards]
 
@@ -210,6 +175,16 @@ def _region_rows(regions: dict) -> list[dict]:
         }
         for name, values in regions.items()
     ]
+
+
+def _region_notes(result: dict) -> list[str]:
+    notes = [result["notes"]["shares"]]
+    if "density" not in result["settings"]["preprocessing"].get("inputs", ()):
+        notes.append(
+            "Density is equalised in each lung by itself (Eq. 1), so this model cannot see that one lung is denser "
+            "than the other: shares of right and left largely follow the lungs' volumes and are no finding."
+        )
+    return notes
 
 
 def _definitions(threshold: float) -> list[str]:
@@ -236,9 +211,8 @@ def _agreement_tables(agreement: dict | None) -> list[dict]:
             rows += [
                 {**values, "name": BASELINE_NAMES.get(name, name)} for name, values in figures["baselines"].items()
             ]
-            tables.append(
-                {"title": f"{scope.capitalize()} – {suffix} ({figures['voxels']} SPECT voxels)", "rows": rows}
-            )
+            voxels = figure_text(figures["voxels"], 0)
+            tables.append({"title": f"{scope.capitalize()} – {suffix} ({voxels} SPECT voxels)", "rows": rows})
     return tables
 
 
@@ -248,43 +222,38 @@ def _agreement_notes(result: dict) -> list[str]:
         return []
     lungs = agreement["lungs"]
     other = lungs["other_hir_scope"]
+    r, ssim, high, low = (figure_text(other[name], 3) for name in ("r_spearman", "ssim", "dsc_high", "dsc_low"))
     notes = [
         f"SSIM: {lungs['ssim_convention']}. R, DSC and κ use the SPECT divided by its high intensity reference "
         f"(HIR) without clipping.",
-        f"HIR of the {lungs['hir_scope']} is used above. With the HIR of the {other['hir_scope']} instead the map "
-        f"has R {_figure(other['r_spearman'], 3)}, SSIM {_figure(other['ssim'], 3)}, DSC "
-        f"{_figure(other['dsc_high'], 3)} (high) and {_figure(other['dsc_low'], 3)} (low).",
+        f"Above, the HIR is that of {BOTH_OR_EACH[lungs['hir_scope']]}. "
+        f"With that of {BOTH_OR_EACH[other['hir_scope']]} instead the map has R {r}, SSIM {ssim}, "
+        f"DSC {high} (high) and {low} (low).",
         "Baselines need no learning: a map is worth what it is better than they are, above all in the core.",
     ]
     if registration and registration["metric_after"] is not None:
+        before, after = (figure_text(registration[f"metric_{when}"], 3) for when in ("before", "after"))
         notes.append(
-            f"Registration ({registration['kind']}): mutual information {_figure(registration['metric_before'], 3)} "
-            f"at the start, {_figure(registration['metric_after'], 3)} at the end"
+            f"Registration ({registration['kind']}): mutual information {before} at the start, {after} at the end"
             f"{'' if registration['improved'] else '; it did not improve, so the start was kept'}."
         )
     return notes
 
 
 def _rows(values: dict) -> list[tuple[str, str]]:
-    return [(name.replace("_", " "), _text(value)) for name, value in values.items()]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        return " × ".join(map(str, value))
-    return MISSING if value is None else str(value)
+    return [(name_text(name), value_text(name, value)) for name, value in values.items()]
 
 
 def _input_rows(described: dict) -> list[tuple[str, str]]:
-    rows = [
-        ("CT", described["path"]),
-        ("size", _text(described["size"])),
-        ("spacing (mm)", " × ".join(f"{s:g}" for s in described["spacing"])),
-        ("orientation", described["orientation"]),
-        ("lungs", described["lungs"]["source"]),
-    ]
-    rows += [(name, _text(value)) for name, value in described.get("dicom", {}).items()]
+    rows = [("CT", described["path"]), *_grid_rows(described), ("orientation", described["orientation"])]
+    rows += [("lungs", described["lungs"]["source"])]
+    rows += _rows(described.get("dicom", {}))
     if "spect" in described:
         spect = described["spect"]
-        rows += [("SPECT", spect["path"]), ("SPECT spacing (mm)", " × ".join(f"{s:g}" for s in spect["spacing"]))]
+        rows += [("SPECT", spect["path"]), *((f"SPECT {name}", text) for name, text in _grid_rows(spect))]
     return rows
+
+
+def _grid_rows(described: dict) -> list[tuple[str, str]]:
+    spacing = " × ".join(f"{mm:g}" for mm in described["spacing"])
+    return [("size", value_text("size", described["size"])), ("spacing (mm)", spacing)]

@@ -24,8 +24,9 @@ def notes_for(hir_percentile: float, clip_at: float) -> dict[str, str]:
     scale = "" if clip_at == 1 else f"{clip_at:g} times "
     return {
         "perfusion": (
-            f"Perfusion is relative: 1 is {scale}the {hir_percentile:g}th percentile of the patient's lung "
-            "perfusion. It is not blood flow in absolute units."
+            f"Perfusion is relative: the model learned that 1 is {scale}the {hir_percentile:g}th percentile of a "
+            "patient's SPECT in the lungs. A map is smoother than a SPECT, so less of it comes near 1. It is not "
+            "blood flow in absolute units."
         ),
         "shares": (
             "The map ends at 1, where the training SPECT was clipped, so shares of perfusion computed from it are "

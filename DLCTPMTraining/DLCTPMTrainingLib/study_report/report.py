@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import jinja2
-
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.common.atomic_output import OutputFolder
 from DLCTPMLib.common.progress import Progress, no_progress
-from DLCTPMLib.results.report import CITATION, MISSING
+from DLCTPMLib.common.templates import MISSING, name_text, render_html, value_text
+from DLCTPMLib.results.report import CITATION
 from DLCTPMTrainingLib.common.drawing import data_uri, styled, write_figure
 from DLCTPMTrainingLib.study.study import StudyResults
 from DLCTPMTrainingLib.study_report.numbers import CORE, LUNG, WHOLE, numbers_of
@@ -19,7 +18,6 @@ from DLCTPMTrainingLib.study_report.paired import TEST, VALIDATION, paired_compa
 from DLCTPMTrainingLib.study_report.pictures import Picture, all_pictures
 from DLCTPMTrainingLib.study_report.side_by_side import as_markdown, side_by_side, side_by_side_table
 from DLCTPMTrainingLib.study_report.tables import Table, all_tables
-from DLCTPMTrainingLib.study_report.template import TEMPLATE
 from DLCTPMTrainingLib.study_report.variants import variants, variants_tables
 from DLCTPMTrainingLib.study_report.words import methods, reduced, verdicts
 from DLCTPMTrainingLib.training.evaluation import as_csv
@@ -90,13 +88,13 @@ def _html(
                 parts.append({"kind": "figure", "caption": picture.caption, "source": data_uri(pngs[name]),
                               "narrow": picture.narrow})  # fmt: skip
         sections.append({"title": title, "parts": parts})
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     registered = [
         f"patient {name}: {warning}"
         for name, patient in results.patients.items()
         for warning in (patient.registration or {}).get("warnings", [])
     ]
-    return environment.from_string(TEMPLATE).render(
+    return render_html(
+        "study.html.j2",
         title=f"{results.plan.name} {results.plan.version}, {Path(results.plan.cohort).name}",
         software=f"DL-CTPM {__version__}",
         research_use_only=RESEARCH_USE_ONLY,
@@ -123,9 +121,7 @@ def _settings(results: StudyResults) -> dict[str, dict]:
 
 
 def _rows(values: dict) -> list[tuple[str, str]]:
-    return [
-        (name.replace("_", " "), MISSING if value in ([], None) else str(value)) for name, value in values.items()
-    ]
+    return [(name_text(name), value_text(name, value)) for name, value in values.items()]
 
 
 def _cards(numbers: dict) -> list[dict]:

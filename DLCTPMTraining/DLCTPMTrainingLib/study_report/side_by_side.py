@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
+from DLCTPMLib.common.templates import MISSING
 from DLCTPMLib.networks.registry import build_network
 from DLCTPMLib.networks.settings import ARCHITECTURES, NetworkSettings
-from DLCTPMLib.results.report import MISSING
 from DLCTPMTrainingLib.common.drawing import GRAY, GREEN, PURPLE, panels
 from DLCTPMTrainingLib.common.patient_origin import Origin
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, summary

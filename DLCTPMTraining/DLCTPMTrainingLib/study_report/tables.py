@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.agreement.metrics import SSIM_CONVENTION
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
-from DLCTPMLib.results.report import MISSING
+from DLCTPMLib.common.templates import MISSING
 from DLCTPMTrainingLib.cohorts.table import TABLE_1, WOMEN_OF_73
 from DLCTPMTrainingLib.study_report.numbers import CORE, LUNG, PATIENT, WHOLE
 from DLCTPMTrainingLib.training.evaluation import HEADLINE, TITLES

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
-from DLCTPMLib.results.report import MISSING
+from DLCTPMLib.common.templates import MISSING
 from DLCTPMTrainingLib.common.drawing import GRAY, PURPLE, panels
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, paired_difference, patient_means, summary
 from DLCTPMTrainingLib.study.study import LEARNING_CURVE, SENSITIVITY, StudyResults

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
-from DLCTPMLib.networks.settings import ARCHITECTURES, ArnnSettings
+from DLCTPMLib.common.templates import MISSING
+from DLCTPMLib.networks.settings import ARCHITECTURES, ArnnSettings, network_dict
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
-from DLCTPMLib.results.report import MISSING
+from DLCTPMLib.results.methods import mapping_sentences, training_sentence
 from DLCTPMTrainingLib.common.patient_origin import Origin
 from DLCTPMTrainingLib.study.study import StudyResults
 from DLCTPMTrainingLib.study_report.numbers import CORE, LUNG, WHOLE
@@ -116,6 +117,8 @@ def methods(results: StudyResults) -> str:
         f"{len(split.training)} for training, in {len(split.folds)} folds, and {len(split.test)} for testing "
         f"(seed {plan.split.seed}).",
         f"The SPECT was {registration}.",
+        *mapping_sentences(network_dict(chosen.network), chosen.preprocessing),
+        training_sentence({}, chosen.preprocessing),
         search,
         f"The network was trained for {min(epochs.values())} to {max(epochs.values())} epochs (Adam, batch size "
         f"{chosen.training.batch_size}, seed {chosen.training.seed}) on each set of folds and then on the whole "

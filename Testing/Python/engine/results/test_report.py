@@ -4,10 +4,13 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from markupsafe import escape
 from matplotlib import colormaps
 from matplotlib import image as matplotlib_image
 from small_chest import chest_ct, lung_labels, on_grid, perfusion_spect, points_mm
@@ -16,6 +19,7 @@ from DLCTPMLib import RESEARCH_USE_ONLY
 from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.scores import agreement_of
 from DLCTPMLib.function.regions import region_table
+from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.figures import AXIAL, CORONAL, PLANES, SAGITTAL, ChestPictures, joint_histogram, spect_strip
 from DLCTPMLib.results.report import CITATION, ReportImages, write_report
@@ -70,7 +74,7 @@ def result(perfusion, comparison):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, result, perfusion, comparison):
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(path, result, ReportImages(chest_ct(), lung_labels(), perfusion, comparison), "# Card\nline")
+    write_report(path, result, ReportImages(chest_ct(), lung_labels(), perfusion, comparison), load_bundle())
     return path.read_text(encoding="utf-8")
 
 
@@ -133,11 +137,77 @@ def test_the_page_says_what_must_be_said(page):
         "baseline: geometry only",
         "High-functional lung: map above 0.66",
         "cpu float32",
+        "dlctpm-demo-unet, version",
         "mutual information 0.250 at the start, 0.500 at the end",
-        "With the HIR of the lung instead",
+        "With that of each lung by itself instead",
     ):
         assert sentence in page
     assert "<b>ct</b>" not in page
+
+
+def hostile(value, harm):
+    """The same content with ``harm`` behind every text that a file could bring, but for words of our own choosing."""
+    if isinstance(value, dict):
+        ours = ("status", "hir_scope", "kind", "edges", "inputs", "architecture", "sha256")
+        return {key: item if key in ours else hostile(item, harm) for key, item in value.items()}
+    if isinstance(value, list):
+        return [hostile(item, harm) for item in value]
+    return value + harm if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("harm", ["<script>alert(1)</script>", "\"onload='alert(1)'", "{{ 7 * 7 }}"])
+def test_texts_from_files_are_shown_and_never_run(tmp_path, result, perfusion, harm):
+    """File name, series description, warnings, checks, model's texts: what looks like HTML stays text."""
+    evil = hostile({**result, "input": {**result["input"], "dicom": {"SeriesDescription": "chest"}}}, harm)
+    evil.pop("agreement")
+    card = replace(load_bundle(), card=f"# Card {harm}")
+    write_report(tmp_path / "r.html", evil, ReportImages(chest_ct(), lung_labels(), perfusion), card)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f"chest{escape(harm)}" in page
+    assert f"a warning &amp; more{escape(harm)}" in page
+    assert f"contrast was seen{escape(harm)}" in page
+    assert f"# Card {escape(harm)}" in page
+    assert harm not in page or harm == "{{ 7 * 7 }}"
+    tags = Tags()
+    tags.feed(page)
+    assert "script" not in tags.names
+    assert not any(name.startswith("on") for name in tags.attributes)
+
+
+class Tags(HTMLParser):
+    """What a browser would take for elements and attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.names, self.attributes = set(), set()
+
+    def handle_starttag(self, tag, attrs):
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+def test_lists_of_things_have_commas_and_sizes_have_crosses(tmp_path, result, perfusion):
+    dicom = {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "contrast_agent_stated": False}
+    seen = {**result, "input": {**result["input"], "dicom": dicom}}
+    write_report(tmp_path / "r.html", seen, ReportImages(chest_ct(), lung_labels(), perfusion))
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<td>ImageType</td><td>ORIGINAL, PRIMARY, AXIAL</td>" in page
+    assert "<td>contrast agent stated</td><td>no</td>" in page
+    assert "<td>grid shape</td><td>128 × 64 × 64</td>" in page
+    assert "<td>HU low</td><td>−1000</td>" in page
+    assert f"<td>size</td><td>{' × '.join(map(str, chest_ct().GetSize()))}</td>" in page
+
+
+def test_the_right_lungs_share_is_no_headline(page, result):
+    """Lungs equalised one by one cannot be compared: the share stands in the table, with what it is worth."""
+    cards = re.search(r'<div class="cards">(.*?)</div>\n<p', page, re.DOTALL).group(1)
+    share = result["regions"]["right lung"]["perfusion_percent"]
+    assert f"{share:.0f} %" not in cards
+    found, volume = re.findall("<b>(.*?)</b>", cards)[:2]
+    assert found == "Both lungs"
+    ellipsoids = 2 * 4 / 3 * np.pi * 0.48 * 0.70 * 1.05  # litres
+    assert float(volume.removesuffix(" l")) == pytest.approx(ellipsoids, rel=0.01)
+    assert "cannot see that one lung is denser than the other" in page
 
 
 def test_real_patients_are_not_called_simulated(tmp_path, result, perfusion):

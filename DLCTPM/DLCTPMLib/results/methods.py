@@ -1,0 +1,127 @@
+"""The methods paragraph of a report, written from what was used: the model's own settings, not the paper's."""
+
+from __future__ import annotations
+
+from DLCTPMLib.common.templates import and_list, figure_text
+from DLCTPMLib.networks.bundle import ModelBundle
+from DLCTPMLib.networks.settings import ARCHITECTURES
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+
+BOTH_OR_EACH = {"patient": "both lungs together", "lung": "each lung by itself"}
+"""Where the high intensity reference of Eq. 2 is taken, by ``hir_scope``."""
+
+
+def methods_paragraph(result: dict, bundle: ModelBundle | None = None) -> str:
+    """A paragraph for the methods section of a paper, with the settings that were used.
+
+    Args:
+        result: the content of ``result.json``.
+        bundle: the model, where it is at hand: it adds the number of parameters and the training cohort.
+    """
+    settings = result["settings"]
+    preprocessing = PreprocessingSettings.from_dict(settings["preprocessing"])
+    network = settings.get("network", {})
+    follows = "an implementation of the method of Ren et al. (2021)"
+    if network.get("architecture", "arnn") != "arnn":
+        follows = "after the method of Ren et al. (2021), with another network than theirs"
+    sentences = [
+        f"Relative lung perfusion was estimated from the chest CT with {result['software']['name']} "
+        f"{result['software']['version']} (model {result['model']['name']} {result['model']['version']}, SHA-256 "
+        f"{result['model']['sha256'][:12]}…), {follows}.",
+        f"Lung mask: {result['input']['lungs']['source']}.",
+        *mapping_sentences(network, preprocessing, bundle.parameters if bundle else None),
+        training_sentence(bundle.metadata if bundle else {}, preprocessing),
+        f"Lung above {settings['functional_regions']['threshold']:g} of the scale was called high-functional.",
+    ]
+    if result.get("agreement"):
+        sentences.append(_agreement_sentence(result))
+    if result["simulated"]:
+        sentences.append("All images were simulated (virtual patient).")
+    return " ".join(sentences)
+
+
+def mapping_sentences(
+    network: dict, preprocessing: PreprocessingSettings, parameters: int | None = None
+) -> list[str]:
+    """How a model of these settings gets from a CT to its map.
+
+    Args:
+        network: settings as ``networks.registry.network_dict`` gives them; without ``architecture`` the paper's.
+        preprocessing: settings of Eq. 1.
+        parameters: how many numbers the network has learned; None leaves them out.
+    """
+    grid = "×".join(map(str, preprocessing.grid_shape))
+    low, high = (figure_text(limit, 0) for limit in (preprocessing.hu_low, preprocessing.hu_high))
+    edges = {"zero": "with a background of 0", "masked": "which looked at lung only"}[preprocessing.edges]
+    sentences = [
+        f"Each lung was cropped to its bounding box and averaged onto {grid} cells (z×y×x); its cumulative HU "
+        f"histogram was equalised between {low} and {high} HU (Eq. 1), followed by a median filter of "
+        f"{preprocessing.median_size} and a uniform filter of {preprocessing.uniform_size} cells, {edges}."
+    ]
+    if "density" in preprocessing.inputs:
+        sentences.append(
+            "A second image held the lung's density (−1\u202f000 to 0 HU as 0 to 1), neither equalised nor filtered."
+        )
+    name = network.get("architecture", "arnn")
+    title = ARCHITECTURES[name].title if name in ARCHITECTURES else name
+    made_of = []
+    if "channels" in network:
+        made_of.append(f"channels {'-'.join(map(str, network['channels']))}")
+    if "kernel" in network:
+        made_of.append(f"kernels of {network['kernel']} cells")
+    if parameters is not None:
+        made_of.append(f"{figure_text(parameters, 0)} parameters")
+    brackets = f" ({', '.join(made_of)})" if made_of else ""
+    images = "this image" if len(preprocessing.inputs) == 1 else "both images"
+    return [
+        *sentences,
+        f"{'An' if title[0] in 'aeiou' else 'A'} {title}{brackets} turned {images} into relative perfusion, each "
+        "lung by itself, which was brought back to the CT grid by trilinear interpolation within the lung.",
+    ]
+
+
+def training_sentence(metadata: dict, preprocessing: PreprocessingSettings) -> str:
+    """Whom the model learned from, and what its target was (Eq. 2).
+
+    Args:
+        metadata: the bundle's; without ``training`` only the target is told.
+        preprocessing: settings of Eq. 2.
+    """
+    levels = f"in {preprocessing.levels} levels" if preprocessing.levels else "without rounding to levels"
+    top = "" if preprocessing.clip_at == 1 else f" times {preprocessing.clip_at:g}"
+    target = (
+        f"the SPECT divided by the {preprocessing.hir_percentile:g}th percentile of "
+        f"{BOTH_OR_EACH[preprocessing.hir_scope]}{top}, clipped at 1, {levels} (Eq. 2)"
+    )
+    training = metadata.get("training", {})
+    if "patients" not in training:
+        return f"The model's target was {target}."
+    lungs = f" ({training['lungs']} lungs)" if "lungs" in training else ""
+    return f"The model had been trained on {_cohort(metadata)}{lungs}; its target was {target}."
+
+
+def _cohort(metadata: dict) -> str:
+    """ "42 simulated patients" and the like; models made before ``origin`` was kept say only whether simulated."""
+    training = metadata["training"]
+    patients, origin = training["patients"], training.get("origin")
+    if origin is None:
+        return f"{patients} {'simulated ' if metadata.get('simulated') else ''}patients"
+    kinds = {
+        "virtual": "simulated patients",
+        "real_cts": "real CTs with simulated perfusion",
+        "measured": "patients with measured SPECT",
+    }
+    return and_list([f"{origin[kind]} {words}" for kind, words in kinds.items() if origin.get(kind)])
+
+
+def _agreement_sentence(result: dict) -> str:
+    agreement, registration = result["settings"]["agreement"], result["settings"]["registration"]
+    how = {
+        "none": "taken in the CT's coordinates",
+        "given": "brought to the CT by a transform that was given with it",
+    }.get(registration["kind"], f"registered to the CT ({registration['kind']}, Mattes mutual information)")
+    return (
+        f"The perfusion SPECT was {how} and divided by the {agreement['hir_percentile']:g}th percentile of "
+        f"{BOTH_OR_EACH[agreement['hir_scope']]}; agreement was computed on the SPECT's grid in voxels at least half "
+        f"of which were lung ({result['agreement']['lungs']['ssim_convention']})."
+    )
