@@ -29,7 +29,7 @@ def background(work: Callable[[], Value]) -> Future[Value]:
 def preload(*names: str) -> None:
     """Import modules in a thread, one after the other, and return at once.
 
-    For PyTorch (0.7 s) while a file is read and for matplotlib (0.3 s) while the network runs: both leave the
+    For PyTorch while a file is read and for matplotlib while the network runs: both leave the
     interpreter free. Whoever needs such a module before waits until it is whole; one that cannot be imported
     is left to them to complain about.
     """

@@ -1,4 +1,4 @@
-"""The one exception family for what a user can mend."""
+"""The one exception family for what a user can correct."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

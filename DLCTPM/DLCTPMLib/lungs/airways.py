@@ -1,6 +1,6 @@
 """The trachea and the large bronchi in a CT: found between the lungs, followed slice by slice.
 
-In an axial slice the lumen is a small dark disc with a wall; lungs are large. So the windpipe is a chain of
+In an axial slice the lumen is a small dark disc with a wall; lungs are large. So the trachea is a chain of
 such discs near the middle of the body, and its branches are followed downwards for as long as each stays a
 small part of its slice; where a branch opens into the lung its area explodes and it ends.
 """

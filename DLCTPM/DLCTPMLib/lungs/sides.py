@@ -85,7 +85,7 @@ def split_cells(lung: np.ndarray, grid: CellGrid, axes: PatientAxes, midline_mm:
             seeds = _two_parts(depth > radius, lung, grid, axes)
             radius += step
         if seeds is not None:
-            from skimage.segmentation import watershed  # a quarter of a second, and few lungs touch
+            from skimage.segmentation import watershed  # slow to import, and few lungs touch
 
             seeds = watershed(-depth, seeds.astype(np.int32), mask=lung).astype(np.uint8)
     if seeds is None:

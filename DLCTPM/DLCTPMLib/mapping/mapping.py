@@ -10,11 +10,11 @@ import SimpleITK as sitk
 
 from DLCTPMLib.common.background import background
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.memory import sparse_zeros, touched_zeros
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.upright import Box, UprightLungs
+from DLCTPMLib.mapping.fast.prefault import prefaulted_zeros, sparse_zeros
 from DLCTPMLib.preprocessing.enhancement import network_inputs
 from DLCTPMLib.preprocessing.grid import LungGrid
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -71,18 +71,18 @@ class LungGrids:
         self.grids = {side: LungGrid(box, mask, grid_shape) for side, (box, mask) in upright.crops().items()}
         if not self.grids:
             raise InputError("the lung mask is empty: give a mask in which both lungs are labelled")
-        self._room: Future[np.ndarray] | None = None
+        self._next_view: Future[np.ndarray] | None = None
 
     @property
     def warnings(self) -> list[str]:
         """Which lung is absent, if one is."""
         return [f"the mask has no {side}: it is not mapped" for side in SIDES if side not in self.grids]
 
-    def make_room(self) -> None:
+    def prefault(self) -> None:
         """Get the memory of the next map while something else is done: that takes as long as filling it."""
         if not self._tilted:
             shape, boxes = self.axes.shape, [grid.box for grid in self.grids.values()]
-            self._room = background(lambda: touched_zeros(shape, boxes))
+            self._next_view = background(lambda: prefaulted_zeros(shape, boxes))
 
     def crop_of(self, side: str, image: sitk.Image, transform: sitk.Transform | None = None) -> np.ndarray:
         """Another image, linearly interpolated at the voxels of one lung's crop: float32 (z, y, x).
@@ -109,8 +109,8 @@ class LungGrids:
 
     def to_view(self, cells: dict[str, np.ndarray]) -> np.ndarray:
         """The same as a (z, y, x) array along the axes of the CT, for what needs no image."""
-        room, self._room = self._room, None
-        view = room.result() if room else sparse_zeros(self._lungs.axes.shape)
+        prefaulted, self._next_view = self._next_view, None
+        view = prefaulted.result() if prefaulted else sparse_zeros(self._lungs.axes.shape)
         if self._tilted:
             for side, (box, mask) in self._lungs.crops().items():
                 if side in self.grids:
@@ -174,7 +174,7 @@ def map_lungs(
     progress: Progress,
 ) -> dict[str, np.ndarray]:
     """Relative perfusion of each lung on the network's grid: down-sample, enhance, predict."""
-    lungs.make_room()
+    lungs.prefault()
     progress("Preparing the lungs", 0.0)
     with stopwatch("downsample"):
         prepared = {side: (grid.down(lungs.hu), grid.mask) for side, grid in lungs.grids.items()}

@@ -112,7 +112,7 @@ class ModelBundle:
         except (RuntimeError, safetensors.SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
-                f"{self.path}: {WEIGHTS} does not fit the network in {METADATA} ({reason}), get the model again"
+                f"{self.path}: {WEIGHTS} does not fit the network in {METADATA} ({reason}), download the model again"
             ) from error
         return network.eval()
 
@@ -145,15 +145,15 @@ def load_bundle(model: str | Path | None = None) -> ModelBundle:
             raise InputError(f"{path}: {name} may hold code and is never opened, use a model with {WEIGHTS} only")
     for name in REQUIRED:
         if name not in files:
-            raise InputError(f"{path}: {name} is missing, get the model again")
+            raise InputError(f"{path}: {name} is missing, download the model again")
     _verify(path, files)
     try:
         metadata = json.loads(files[METADATA])
         missing = {"name", "version", "intended_use", "network", "preprocessing"} - set(metadata)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: {METADATA} is not readable JSON ({error}), get the model again") from error
+        raise InputError(f"{path}: {METADATA} is not readable JSON ({error}), download the model again") from error
     if missing:
-        raise InputError(f"{path}: {METADATA} says nothing of {sorted(missing)[0]!r}, get the model again")
+        raise InputError(f"{path}: {METADATA} says nothing of {sorted(missing)[0]!r}, download the model again")
     return ModelBundle(
         path=path,
         sha256=hashlib.sha256(files[SUMS]).hexdigest(),
@@ -238,7 +238,7 @@ def _read_zip(path: Path) -> dict[str, bytes]:
                 and not entry.filename.startswith("__MACOSX/")
             }
     except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise InputError(f"{path}: the zip is damaged ({error}), get the model again") from error
+        raise InputError(f"{path}: the zip is damaged ({error}), download the model again") from error
     tops = {name.split("/", 1)[0] for name in files}
     if len(tops) == 1 and all("/" in name for name in files):  # a zip of the folder instead of its content
         return {name.split("/", 1)[1]: data for name, data in files.items()}
@@ -254,9 +254,9 @@ def _verify(path: Path, files: dict[str, bytes]) -> None:
         if name == SUMS:
             continue
         if name not in listed:
-            raise InputError(f"{path}: {name} is not listed in {SUMS}, get the model again")
+            raise InputError(f"{path}: {name} is not listed in {SUMS}, download the model again")
         if hashlib.sha256(data).hexdigest() != listed[name]:
-            raise InputError(f"{path}: {name} does not match its SHA-256 in {SUMS}, get the model again")
+            raise InputError(f"{path}: {name} does not match its SHA-256 in {SUMS}, download the model again")
     for name in listed:
         if name not in files:
-            raise InputError(f"{path}: {name} is missing, get the model again")
+            raise InputError(f"{path}: {name} is missing, download the model again")

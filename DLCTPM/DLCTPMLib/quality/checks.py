@@ -17,10 +17,7 @@ from DLCTPMLib.volumes.patient_axes import patient_array
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 
 CONTRAST_HU = 80.0
-"""Upper quartile of the tissue between the lungs above which blood carries contrast medium.
-
-Three CTs without contrast measured 42 to 55 HU, one with contrast in the venous phase 115 HU.
-"""
+"""Upper quartile of the tissue between the lungs above which blood carries contrast medium."""
 _FACES = (("bottom", "top"), ("front", "back"), ("right", "left"))  # first and last plane of the view axes z, y, x
 
 

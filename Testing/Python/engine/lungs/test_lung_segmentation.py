@@ -17,7 +17,7 @@ SHAPE = (102, 150, 190)
 
 
 class Phantom:
-    """A chest in LPS millimetres: a body with two lungs, heart, domes, windpipe and vessels, and hazards added.
+    """A chest in LPS millimetres: a body with two lungs, heart, domes, trachea and vessels, and hazards added.
 
     ``hu`` and ``truth`` (1 right, 2 left lung) are (z, y, x) along the patient's axes.
     """
@@ -134,7 +134,7 @@ def test_both_lungs_are_found_on_their_sides_with_their_vessels(plain_chest):
     assert found(lungs)[vessels].mean() > 0.9
 
 
-def test_windpipe_and_main_bronchi_are_left_out(plain_chest):
+def test_trachea_and_main_bronchi_are_left_out(plain_chest):
     phantom, lungs = plain_chest
     central = phantom.airway & (np.abs(phantom.x) < 35)  # beyond, the bronchi open into the lungs
     assert not found(lungs)[central].any()
@@ -325,17 +325,17 @@ def test_real_lungs_agree_with_the_chest_imaging_platform(real_data):
     assert min(dice(a, b) for a, b in zip(ours, theirs, strict=True)) > 0.95
 
 
-def test_real_lungs_lie_on_their_sides_without_windpipe(real_data):
+def test_real_lungs_lie_on_their_sides_without_trachea(real_data):
     ct = sitk.ReadImage(str(real_data / "lungdx_a0001_kernB" / "lungdx_a0001_kernB.nrrd"))
     lungs = segment_lungs(ct)
     right, left = side_masks(lungs.labels)
     litres = PatientAxes.of(ct).voxel_ml / 1000
     assert 2.9 < np.count_nonzero(right) * litres < 3.5
     assert 2.0 < np.count_nonzero(left) * litres < 2.6
-    windpipe = ct.TransformPhysicalPointToIndex(TRACHEA_A0001)
-    assert ct[windpipe] < -900
-    assert lungs.labels[windpipe] == 0
+    trachea = ct.TransformPhysicalPointToIndex(TRACHEA_A0001)
+    assert ct[trachea] < -900
+    assert lungs.labels[trachea] == 0
 
 
 TRACHEA_A0001 = (-10.3, 155.2, -209.0)
-"""A point inside the windpipe above the carina, picked by eye (LPS, mm)."""
+"""A point inside the trachea above the carina, picked by eye (LPS, mm)."""

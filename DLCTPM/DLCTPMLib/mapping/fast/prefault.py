@@ -1,4 +1,8 @@
-"""Large arrays of which only a part is ever written."""
+"""Memory of the next map, got while the network runs: the same zeros as ``numpy.zeros``, the plain way.
+
+A map is as large as the CT, but only the lungs' boxes of it are written. Finding its pages takes about as long as
+filling them, so a thread does it beforehand, and for those boxes alone.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,8 @@ import numpy as np
 def sparse_zeros(shape: tuple[int, ...]) -> np.ndarray:
     """``numpy.zeros(shape, numpy.float32)`` for an array of which only a part will be written.
 
-    ``numpy.zeros`` asks Linux for huge pages: two slices of a CT at once, though the lungs touch a fraction of
-    them, and on a machine whose memory is in pieces the system first moves things together (0.3 to 0.7 s were
-    seen for 300 slices). Mapped memory comes in small pages, when they are written (0.05 s).
+    ``numpy.zeros`` asks Linux for huge pages, each two slices of a CT, though the lungs touch a fraction of them.
+    Mapped memory comes in small pages, when they are written.
     """
     if not (hasattr(mmap, "MAP_PRIVATE") and hasattr(mmap, "MAP_ANONYMOUS")) or not all(shape):
         return np.zeros(shape, np.float32)
@@ -21,8 +24,8 @@ def sparse_zeros(shape: tuple[int, ...]) -> np.ndarray:
     return np.ndarray(shape, np.float32, buffer=mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
-def touched_zeros(shape: tuple[int, ...], boxes: Iterable[tuple[slice, ...]]) -> np.ndarray:
-    """The same with the pages of some boxes in place, for a thread: the system's work of finding them is done.
+def prefaulted_zeros(shape: tuple[int, ...], boxes: Iterable[tuple[slice, ...]]) -> np.ndarray:
+    """The same with the pages of some boxes in place.
 
     Args:
         shape: of the array.
