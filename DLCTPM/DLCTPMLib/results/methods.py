@@ -54,9 +54,10 @@ def mapping_sentences(
     low, high = (figure_text(limit, 0) for limit in (preprocessing.hu_low, preprocessing.hu_high))
     edges = {"zero": "with a background of 0", "masked": "which looked at lung only"}[preprocessing.edges]
     sentences = [
-        f"Each lung was cropped to its bounding box and averaged onto {grid} cells (z×y×x); its cumulative HU "
-        f"histogram was equalised between {low} and {high} HU (Eq. 1), followed by a median filter of "
-        f"{preprocessing.median_size} and a uniform filter of {preprocessing.uniform_size} cells, {edges}."
+        f"Each lung was cropped to its bounding box and brought to {grid} cells (z×y×x), by area averaging or, where "
+        f"the CT is coarser, by linear interpolation; its cumulative HU histogram was equalised between "
+        f"{low} and {high} HU (Eq. 1), followed by a median filter of {preprocessing.median_size} and a uniform "
+        f"filter of {preprocessing.uniform_size} cells, {edges}."
     ]
     if "density" in preprocessing.inputs:
         sentences.append(
