@@ -115,11 +115,6 @@ def encode(region: np.ndarray | int, chest_type: np.ndarray | int = 0) -> np.nda
     return np.asarray(region, np.uint16) + (np.asarray(chest_type, np.uint16) << np.uint16(8))
 
 
-def region_of(values: np.ndarray) -> np.ndarray:
-    """The region (uint8) of every CIP value, same shape."""
-    return (np.asarray(values) & 255).astype(np.uint8)
-
-
 def is_region(values: np.ndarray, regions: frozenset[ChestRegion] | set[ChestRegion]) -> np.ndarray:
     """Where CIP values are parenchyma in one of the given lung regions (boolean, same shape).
 

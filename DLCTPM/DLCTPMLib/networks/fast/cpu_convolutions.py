@@ -21,24 +21,11 @@ def rewritten(network: nn.Module) -> nn.Module:
                 continue
             if unit.dilation != (1, 1, 1) or unit.padding != tuple(width // 2 for width in unit.kernel_size):
                 continue
-            if unit.kernel_size == (1, 1, 1):
-                setattr(parent, name, PointConvolution(unit))
-            elif unit.out_channels in (2, 4, 8) and unit.kernel_size[2] % 2 and unit.padding_mode == "zeros":
+            if unit.kernel_size == (1, 1, 1) or not unit.kernel_size[2] % 2 or unit.padding_mode != "zeros":
+                continue
+            if unit.out_channels in (2, 4, 8):
                 setattr(parent, name, NarrowConvolution(unit))
     return network
-
-
-class PointConvolution(nn.Module):
-    """A 1×1×1 convolution as the matrix product that it is."""
-
-    def __init__(self, convolution: nn.Conv3d):
-        super().__init__()
-        self.weight = nn.Parameter(convolution.weight.detach()[:, :, 0, 0, 0].clone(), requires_grad=False)
-        self.bias = convolution.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        """As the convolution; the channels stay last in memory."""
-        return functional.linear(x.permute(0, 2, 3, 4, 1), self.weight, self.bias).permute(0, 4, 1, 2, 3)
 
 
 class NarrowConvolution(nn.Module):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from DLCTPMLib.networks.fast.cpu_convolutions import NarrowConvolution, PointConvolution, rewritten
+from DLCTPMLib.networks.fast.cpu_convolutions import NarrowConvolution, rewritten
 
 
 def both_ways(convolution: nn.Conv3d, shape: tuple[int, ...]) -> tuple[type, torch.Tensor, torch.Tensor]:
@@ -29,13 +29,6 @@ def test_a_row_that_does_not_divide_is_convolved_plainly():
     assert torch.allclose(got, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(1, 16), (16, 1), (6, 3)])
-def test_a_1x1x1_convolution_is_a_matrix_product(inputs, outputs):
-    kind, got, expected = both_ways(nn.Conv3d(inputs, outputs, 1), (4, 6, 8))
-    assert kind is PointConvolution
-    assert torch.allclose(got, expected, atol=1e-6)
-
-
 @pytest.mark.parametrize(
     "convolution",
     [
@@ -45,6 +38,7 @@ def test_a_1x1x1_convolution_is_a_matrix_product(inputs, outputs):
         nn.Conv3d(4, 4, 3),
         nn.Conv3d(4, 4, 3, padding=1, groups=2),
         nn.Conv3d(4, 16, 5, padding=2),
+        nn.Conv3d(8, 4, 1),
     ],
 )
 def test_other_convolutions_are_left_alone(convolution):
