@@ -71,10 +71,10 @@ def registerSampleData():
 
 
 class Colours(Enum):
-    """Colour maps of the perfusion map; the names are keys of ``DLCTPMSlicerLib.display.COLOUR_MAPS``."""
+    """Colour maps of the perfusion map; the names are keys of ``DLCTPMSlicerLib.nodes.colours.COLOUR_MAPS``."""
 
-    iron = 0
     inferno = 1
+    iron = 0
     viridis = 2
     rainbow = 3
     grey = 4
@@ -116,7 +116,7 @@ class DLCTPMParameterNode:
     perfusionVolume: vtkMRMLScalarVolumeNode
     functionSegmentation: vtkMRMLSegmentationNode
     opacity: Annotated[float, WithinRange(0, 1)] = 0.6
-    colours: Colours = Colours.iron
+    colours: Colours = Colours.inferno
     window: Annotated[FloatRange, RangeBounds(0, 1), Default(FloatRange(0, 1))]
     legend: bool = True
     lungs3D: bool = True
@@ -242,22 +242,22 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         segmentation: vtkMRMLSegmentationNode | None = None,
     ) -> vtkMRMLSegmentationNode:
         """High- and low-functional lung of a map made by ``predict``; fills ``segmentation`` anew if given."""
-        from DLCTPMSlicerLib.nodes import display, prediction
+        from DLCTPMSlicerLib.nodes import display
         from DLCTPMSlicerLib.nodes import function as function_nodes
+        from DLCTPMSlicerLib.nodes.roles import lungsOf
 
-        lungs = prediction.lungsOf(perfusion)
-        node = function_nodes.functionalSegmentation(perfusion, lungs, threshold, segmentation)
+        node = function_nodes.functionalSegmentation(perfusion, lungsOf(perfusion), threshold, segmentation)
         display.placeBeside(perfusion, [node])
         return node
 
     def updateRegions(self, perfusion: vtkMRMLScalarVolumeNode, threshold: float) -> vtkMRMLTableNode:
         """Measure the regions of a map at another threshold; its region table is filled anew and returned."""
-        from DLCTPMSlicerLib.nodes import prediction, regions, result_tables
+        from DLCTPMSlicerLib.nodes import regions, result_tables, roles
 
-        measured = regions.regionTable(perfusion, prediction.lungsOf(perfusion), threshold)
-        table = prediction.partOf(perfusion, prediction.TABLE_ROLE)
+        measured = regions.regionTable(perfusion, roles.lungsOf(perfusion), threshold)
+        table = roles.partOf(perfusion, roles.TABLE_ROLE)
         table = result_tables.regionsTable(measured, f"{perfusion.GetName()}: regions", table)
-        perfusion.SetNodeReferenceID(prediction.TABLE_ROLE, table.GetID())
+        perfusion.SetNodeReferenceID(roles.TABLE_ROLE, table.GetID())
         return table
 
     def startEvaluation(self, perfusion, spect, ct=None, model="", threshold=0.66, **callbacks):

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib.engine.activity import Activity
 from DLCTPMSlicerLib.engine.device_choice import DeviceChoice
 from DLCTPMSlicerLib.engine.runner import JobRunner
+from DLCTPMSlicerLib.panel.entry import folderEdit
 from DLCTPMTrainingSlicerLib.panel_cohort import CohortPart
 from DLCTPMTrainingSlicerLib.panel_results import ResultsPart
 from DLCTPMTrainingSlicerLib.run_folder import RunFolder, State
@@ -51,7 +52,7 @@ class TrainingPanel:
         self.device = DeviceChoice(ui, _("PyTorch is not installed yet; it will be offered when you click Train."))
         self.cohort = CohortPart(self)
         self.results = ResultsPart(self)
-        ui.outPathLineEdit.filters = type(ui.outPathLineEdit).Dirs
+        folderEdit(ui.outPathLineEdit)
         ui.outPathLineEdit.currentPathChanged.connect(self._folderChosen)
         ui.trainButton.clicked.connect(self.train)
         ui.resumeButton.clicked.connect(self.resume)
@@ -78,6 +79,10 @@ class TrainingPanel:
         self.device.refresh()
         self.look()
         self.update()
+
+    def sceneClosed(self) -> None:
+        """What was said was about another scene; a run that goes on says its own."""
+        self.activity.rest()
 
     def look(self) -> None:
         """See what lies in the run's folder, unless the engine is working in it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from DLCTPMSlicerLib.panel.entry import folderEdit
 from DLCTPMTrainingSlicerLib.training_job import CohortReport
 
 FAULT, WARNING = "✗ {text}", "! {text}"
@@ -17,10 +18,9 @@ class CohortPart:
 
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
-        edit = type(self.ui.cohortPathLineEdit)
-        self.ui.cohortPathLineEdit.filters = edit.Files
+        self.ui.cohortPathLineEdit.filters = type(self.ui.cohortPathLineEdit).Files
         self.ui.cohortPathLineEdit.nameFilters = ["*.csv", "*.tsv", "*.txt"]
-        self.ui.simulatedPathLineEdit.filters = edit.Dirs
+        folderEdit(self.ui.simulatedPathLineEdit)
         self.ui.cohortList.setMaximumHeight(LIST_HEIGHT)
         self.ui.cohortList.setWordWrap(True)
         self.ui.cohortPathLineEdit.currentPathChanged.connect(self._chosen)

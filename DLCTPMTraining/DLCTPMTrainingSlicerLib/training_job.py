@@ -23,6 +23,11 @@ def nothing(_value: object) -> None:
     """Tell nobody."""
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """The sentence for one, or the one for many with ``{count}`` filled in."""
+    return one if number == 1 else many.format(count=number)
+
+
 @dataclass(frozen=True)
 class CohortReport:
     """What ``dlctpm cohort check`` found.
@@ -47,11 +52,19 @@ class CohortReport:
 
     def sentence(self) -> str:
         """The cohort in a line or two."""
-        parts = [_("{count} patients").format(count=self.patients)]
-        if self.women or self.men:
-            parts.append(_("{women} women and {men} men").format(women=self.women, men=self.men))
+        parts = [counted(self.patients, _("1 patient"), _("{count} patients"))]
+        sexes = [
+            counted(number, one, many)
+            for number, one, many in (
+                (self.women, _("1 woman"), _("{count} women")),
+                (self.men, _("1 man"), _("{count} men")),
+            )
+            if number
+        ]
+        if sexes:
+            parts.append(_(" and ").join(sexes))
         if self.diagnoses:
-            parts.append(_("{count} diagnoses").format(count=len(self.diagnoses)))
+            parts.append(counted(len(self.diagnoses), _("1 diagnosis"), _("{count} diagnoses")))
         if self.simulated:
             parts.append(_("simulated") if self.simulated == self.patients else _("some simulated"))
         if self.real_cts:

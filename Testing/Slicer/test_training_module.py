@@ -44,7 +44,7 @@ def test_faults_of_a_cohort_are_listed_with_their_lines(panel, cohort_folder):
     assert (ui.cohortLabel.text, ui.cohortList.count) == ("Not checked yet.", 0)
     ui.checkButton.click()
     until_idle(panel)
-    assert ui.cohortLabel.text == "4 patients, 2 women and 2 men, 1 diagnoses, simulated. No faults."
+    assert ui.cohortLabel.text == "4 patients, 2 women and 2 men, 1 diagnosis, simulated. No faults."
     assert ui.cohortList.count == 0
 
 

@@ -90,6 +90,11 @@ class Activity:
         """Whether Cancel would do anything."""
         return self._cancel is not None
 
+    def rest(self) -> None:
+        """Say nothing of what was, unless something runs."""
+        if not self.busy:
+            self.say(_(RESEARCH_USE_ONLY))
+
     def say(self, text: str) -> None:
         """Put a line under the progress bar."""
         self._ui.statusLabel.text = text

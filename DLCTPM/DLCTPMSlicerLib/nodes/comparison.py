@@ -13,12 +13,17 @@ from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.nodes import display
 from DLCTPMSlicerLib.nodes.files import readVolume, removeNode
-from DLCTPMSlicerLib.nodes.prediction import CT_ROLE, MADE_HERE, partOf
-
-RELATIVE_ROLE, ON_SPECT_ROLE = "DLCTPM.spectRelative", "DLCTPM.perfusionOnSpect"
-DIFFERENCE_ROLE = "DLCTPM.difference"
-HISTOGRAM_ROLE, CHART_ROLE = "DLCTPM.jointHistogram", "DLCTPM.jointHistogramChart"
-"""Node references that tie a perfusion map to what its last comparison made."""
+from DLCTPMSlicerLib.nodes.roles import (
+    CHART_ROLE,
+    COMPARISON,
+    CT_ROLE,
+    DIFFERENCE_ROLE,
+    HISTOGRAM_ROLE,
+    MADE_HERE,
+    ON_SPECT_ROLE,
+    RELATIVE_ROLE,
+    partOf,
+)
 
 OUTSIDE = -2.0
 """Value of the difference outside the lungs, where 0 would mean agreement; below the window, so it stays clear."""
@@ -125,7 +130,7 @@ def _differenceColours() -> slicer.vtkMRMLColorTableNode:
 
 def _image(path: Path, name: str, spect):
     node = readVolume(path, name)
-    node.SetAttribute(MADE_HERE, "comparison")
+    node.SetAttribute(MADE_HERE, COMPARISON)
     node.SetAndObserveTransformNodeID(spect.GetTransformNodeID())
     return node
 

@@ -7,35 +7,23 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
+from DLCTPMSlicerLib.nodes.colours import RANDOM_COLOURS, colourNode
 from DLCTPMSlicerLib.nodes.files import ijkToWorld
+from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, LUNGS_ROLE, MADE_HERE, partOf
 from DLCTPMSlicerLib.nodes.surfaces import makeSurfaces
 
-COLOUR_MAPS = {
-    "iron": "vtkMRMLColorTableNodeIron",
-    "viridis": "vtkMRMLColorTableNodeFileViridis.txt",
-    "rainbow": "vtkMRMLColorTableNodeRainbow",
-    "grey": "vtkMRMLColorTableNodeGrey",
-    "inferno": "vtkMRMLColorTableNodeFileInferno.txt",
-}
-"""Keys of the panel's colour maps and Slicer's nodes; a node that this Slicer lacks falls back to iron."""
-DEFAULT_COLOUR_MAP = "iron"
 CT_WINDOW, CT_LEVEL = 1400, -500
 """The usual lung window, HU."""
 JUST_ABOVE_ZERO = 1e-6
 """Lower display threshold: voxels outside the lungs are exactly 0 and stay clear."""
 ABOVE_ALL = 1000.0
 """Upper display threshold: no relative perfusion comes near it."""
-RANDOM_COLOURS = "vtkMRMLColorTableNodeRandom"
+SPECT_TOP_PERCENTILE = 99.5
+SPECT_CLEAR_BELOW = 0.1
+"""Part of the brightest counts below which a SPECT is clear, so that the CT is seen beside the lungs."""
 LEGEND_TITLE = "Perfusion"
 LEGEND_SIZE = (0.1, 0.35)
 """Parts of a view's width and height: small enough to leave the left lung free."""
-
-
-def colourNode(key: str) -> slicer.vtkMRMLColorNode:
-    """The colour node of a colour map's key."""
-    return slicer.mrmlScene.GetNodeByID(COLOUR_MAPS.get(key, "")) or slicer.mrmlScene.GetNodeByID(
-        COLOUR_MAPS[DEFAULT_COLOUR_MAP]
-    )
 
 
 def setPerfusionDisplay(
@@ -51,7 +39,7 @@ def setPerfusionDisplay(
         perfusion.SetAndObserveDisplayNodeID(plain.GetID())
     display = perfusion.GetDisplayNode()
     with slicer.util.NodeModify(display):
-        display.SetAndObserveColorNodeID((colour or colourNode(DEFAULT_COLOUR_MAP)).GetID())
+        display.SetAndObserveColorNodeID((colour or colourNode()).GetID())
         display.SetAutoWindowLevel(False)
         display.SetWindowLevelMinMax(*window)
         display.SetAutoThreshold(False)
@@ -93,14 +81,23 @@ def showSpect(ct: slicer.vtkMRMLScalarVolumeNode, spect: slicer.vtkMRMLScalarVol
     """Show a SPECT over the CT, to judge how well it is registered."""
     if spect.GetDisplayNode() is None:
         spect.CreateDefaultDisplayNodes()
-    low, high = spect.GetImageData().GetScalarRange()
+    top = spectTop(spect)
     node = spect.GetDisplayNode()
     with slicer.util.NodeModify(node):
-        node.SetAndObserveColorNodeID(colourNode(DEFAULT_COLOUR_MAP).GetID())
+        node.SetAndObserveColorNodeID(colourNode().GetID())
         node.SetAutoWindowLevel(False)
-        node.SetWindowLevelMinMax(max(low, 0.0), high)
+        node.SetWindowLevelMinMax(0.0, top)
+        node.SetAutoThreshold(False)
+        node.SetThreshold(SPECT_CLEAR_BELOW * top, max(top, spect.GetImageData().GetScalarRange()[1]))
+        node.SetApplyThreshold(True)
     setCtDisplay(ct)
     showOverlay(ct, spect, opacity)
+
+
+def spectTop(spect: slicer.vtkMRMLScalarVolumeNode) -> float:
+    """The counts that get the brightest colour: few voxels have more (a hot spot would leave the lungs dark)."""
+    voxels = slicer.util.arrayFromVolume(spect)
+    return float(np.percentile(voxels, SPECT_TOP_PERCENTILE)) or float(voxels.max()) or 1.0
 
 
 def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True, title: str = "") -> None:
@@ -144,23 +141,33 @@ def showLungs3D(lungs: slicer.vtkMRMLSegmentationNode | None, visible: bool = Tr
         display.SetOpacity3D(opacity)
 
 
-def hang(
-    ct: slicer.vtkMRMLScalarVolumeNode,
-    perfusion: slicer.vtkMRMLScalarVolumeNode,
-    lungs: slicer.vtkMRMLSegmentationNode | None,
-    opacity: float = 0.6,
-) -> None:
-    """The hanging protocol: four-up layout, CT with overlay in three planes, lungs in 3D, colour legend."""
-    manager = slicer.app.layoutManager()
-    if manager is not None:
-        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+def hang(ct: slicer.vtkMRMLScalarVolumeNode, perfusion: slicer.vtkMRMLScalarVolumeNode, opacity: float = 0.6) -> None:
+    """CT with overlay in every slice view, moved to the middle of the lungs, with a colour legend; in any layout."""
     setCtDisplay(ct)
     showOverlay(ct, perfusion, opacity, fit=True)
     showLegend(perfusion)
-    showLungs3D(lungs)
-    if manager is not None:
+    if slicer.app.layoutManager() is not None:
         centreSlices(perfusion)
-        manager.resetThreeDViews()
+
+
+def standardLayout() -> None:
+    """Three planes and a 3D view."""
+    if slicer.app.layoutManager() is not None:
+        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+
+
+def reset3D() -> None:
+    """Let the 3D views show everything."""
+    if slicer.app.layoutManager() is not None:
+        slicer.app.layoutManager().resetThreeDViews()
+
+
+def hideOthers(perfusion: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Of the lungs and contours that this module made, let none be seen but this map's."""
+    own = [partOf(perfusion, LUNGS_ROLE), partOf(perfusion, FUNCTION_ROLE)]
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        if node.GetAttribute(MADE_HERE) and node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetVisibility(any(node is one for one in own))
 
 
 def centreSlices(volume: slicer.vtkMRMLScalarVolumeNode) -> None:

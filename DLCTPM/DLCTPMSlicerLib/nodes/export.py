@@ -11,10 +11,20 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.engine.errors import NodeError
-from DLCTPMSlicerLib.nodes.comparison import DIFFERENCE_ROLE, HISTOGRAM_ROLE, ON_SPECT_ROLE, OUTSIDE, RELATIVE_ROLE
+from DLCTPMSlicerLib.nodes.comparison import OUTSIDE
 from DLCTPMSlicerLib.nodes.files import writeSegmentation, writeVolume
-from DLCTPMSlicerLib.nodes.prediction import LUNGS_ROLE, REPORT_ROLE, TABLE_ROLE, partOf, resultOf
-from DLCTPMSlicerLib.nodes.spect_steps import METRICS_ROLE
+from DLCTPMSlicerLib.nodes.roles import (
+    DIFFERENCE_ROLE,
+    HISTOGRAM_ROLE,
+    LUNGS_ROLE,
+    METRICS_ROLE,
+    ON_SPECT_ROLE,
+    RELATIVE_ROLE,
+    REPORT_ROLE,
+    TABLE_ROLE,
+    partOf,
+    resultOf,
+)
 
 COMPARED = (
     (RELATIVE_ROLE, "spect_relative.nrrd"),

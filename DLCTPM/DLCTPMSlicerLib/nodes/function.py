@@ -7,9 +7,11 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
+from DLCTPMSlicerLib.nodes.colours import tableNode
 from DLCTPMSlicerLib.nodes.label_segments import LabelSegment, addLabelSegments
 from DLCTPMSlicerLib.nodes.lung_nodes import regionTerminology
 from DLCTPMSlicerLib.nodes.regions import LungBox
+from DLCTPMSlicerLib.nodes.roles import FUNCTION, FUNCTION_ROLE, MADE_HERE
 
 HIGH_COLOUR, LOW_COLOUR = (0.90, 0.62, 0.0), (0.0, 0.45, 0.70)
 """As in the engine's ``function.seg.nrrd``: told apart with any colour vision."""
@@ -21,15 +23,7 @@ STEPS = 1000
 
 def previewColours(threshold: float) -> slicer.vtkMRMLColorTableNode:
     """A two-colour table that changes at the threshold: showing it costs no computation, so it follows the slider."""
-    node = slicer.mrmlScene.GetFirstNodeByName(PREVIEW_NAME)
-    if node is None:
-        node = slicer.vtkMRMLColorTableNode()
-        node.SetTypeToUser()
-        node.SetName(PREVIEW_NAME)
-        node.SetHideFromEditors(True)
-        node.SetSaveWithScene(False)
-        node.SetNumberOfColors(STEPS)
-        node = slicer.mrmlScene.AddNode(node)
+    node = tableNode(PREVIEW_NAME, STEPS)
     first = round(threshold * STEPS)
     with slicer.util.NodeModify(node):
         for index in range(STEPS):
@@ -69,6 +63,8 @@ def functionalSegmentation(
     ]
     addLabelSegments(node, function, box.first, perfusion, segments)
     node.SetAttribute("DLCTPM.Threshold", repr(float(threshold)))
+    node.SetAttribute(MADE_HERE, FUNCTION)
+    perfusion.SetNodeReferenceID(FUNCTION_ROLE, node.GetID())
     display = node.GetDisplayNode()
     display.SetVisibility2DFill(False)
     display.SetVisibility2DOutline(True)

@@ -20,7 +20,7 @@ def startPrediction(ct, lungs, model: str, device: str, threshold: float, **call
     """Map perfusion, in these lungs or (None) in those that the engine finds."""
     return EngineJob(
         lambda folder: prediction.predictionArguments(ct, lungs, model, device, threshold, folder),
-        lambda folder: prediction.predictionNodes(ct, folder),
+        lambda folder: prediction.predictionNodes(ct, folder, model),
         **callbacks,
     ).start()
 
@@ -35,7 +35,7 @@ def startRegistration(ct, spect, kind: str, lungs, **callbacks) -> EngineJob:
 
 
 def startEvaluation(perfusion, spect, ct, model: str, threshold: float, **callbacks) -> EngineJob:
-    """Compare a map with a SPECT."""
+    """Compare a map with a SPECT, by the model that made the map unless another is named."""
     return EngineJob(
         lambda folder: spect_steps.evaluationArguments(perfusion, spect, ct, model, threshold, folder),
         lambda folder: spect_steps.evaluationTable(perfusion, spect, folder),

@@ -14,12 +14,11 @@ from DLCTPMSlicerLib.nodes import display
 from DLCTPMSlicerLib.nodes.files import isInScene, readVolume, writeSegmentation, writeVolume
 from DLCTPMSlicerLib.nodes.lung_nodes import lungsFromLabels
 from DLCTPMSlicerLib.nodes.result_tables import regionsTable
+from DLCTPMSlicerLib.nodes.roles import CT_ROLE, LUNGS, LUNGS_ROLE, MADE_HERE, PERFUSION, REPORT_ROLE, TABLE_ROLE
 
 RESULTS = "results"
-MADE_HERE = "DLCTPM.Made"
-"""Attribute of every volume that this module made: none of them is a CT."""
-LUNGS_ROLE, CT_ROLE, TABLE_ROLE, REPORT_ROLE = "DLCTPM.lungs", "DLCTPM.ct", "DLCTPM.regions", "DLCTPM.report"
-"""Node references that tie a perfusion map to what belongs to it."""
+MODEL_KEY = "DLCTPM.ModelKey"
+"""Attribute of a map: what the engine was told to take its model from."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,14 @@ def segmentationNode(ct, folder: Path) -> slicer.vtkMRMLSegmentationNode:
     if not isInScene(ct):
         raise NodeError(_("The CT was removed while its lungs were found; nothing was kept."))
     lungs = _lungs(folder / "lungs.nrrd", f"{ct.GetName()} lungs", ct)
+    lungs.SetNodeReferenceID(CT_ROLE, ct.GetID())
     display.showLungs3D(lungs, visible=False)
     display.placeBeside(ct, [lungs])
     return lungs
 
 
-def predictionNodes(ct, folder: Path) -> PredictionNodes:
-    """Bring the results of a prediction into the scene, beside the CT in the subject hierarchy.
+def predictionNodes(ct, folder: Path, model: str = "") -> PredictionNodes:
+    """Bring the results of a prediction into the scene, beside the CT in the subject hierarchy; ``model`` as asked.
 
     Raises:
         NodeError: the CT was removed meanwhile, or a result cannot be read.
@@ -97,6 +97,7 @@ def predictionNodes(ct, folder: Path) -> PredictionNodes:
     report.SetText((results / "report.html").read_text(encoding="utf-8"))
 
     describe(perfusion, result)
+    perfusion.SetAttribute(MODEL_KEY, model)
     for role, node in ((LUNGS_ROLE, lungs), (CT_ROLE, ct), (TABLE_ROLE, table), (REPORT_ROLE, report)):
         perfusion.SetNodeReferenceID(role, node.GetID())
     display.setPerfusionDisplay(perfusion)
@@ -108,7 +109,9 @@ def predictionNodes(ct, folder: Path) -> PredictionNodes:
 def _lungs(path: Path, name: str, reference) -> slicer.vtkMRMLSegmentationNode:
     labels = readVolume(path, "lungs", "vtkMRMLLabelMapVolumeNode")
     try:
-        return lungsFromLabels(labels, name, reference)
+        lungs = lungsFromLabels(labels, name, reference)
+        lungs.SetAttribute(MADE_HERE, LUNGS)
+        return lungs
     finally:
         slicer.mrmlScene.RemoveNode(labels)
 
@@ -117,7 +120,7 @@ def describe(perfusion, result: dict) -> None:
     """Keep what made the map as node attributes: model, settings, warnings, the whole of ``result.json``."""
     model = result["model"]
     for key, value in (
-        ("Made", "perfusion"),
+        ("Made", PERFUSION),
         ("Model", model["name"]),
         ("ModelVersion", model["version"]),
         ("ModelSha256", model["sha256"]),
@@ -128,30 +131,3 @@ def describe(perfusion, result: dict) -> None:
         ("ResearchUseOnly", result["research_use_only"]),
     ):
         perfusion.SetAttribute(f"DLCTPM.{key}", str(value))
-
-
-def resultOf(perfusion) -> dict:
-    """The ``result.json`` that a perfusion map keeps; empty for any other volume."""
-    text = perfusion.GetAttribute("DLCTPM.Result") if perfusion is not None else None
-    return json.loads(text) if text else {}
-
-
-def partOf(perfusion, role: str):
-    """A node that belongs to a perfusion map, by one of the roles above; None where it is gone."""
-    return perfusion.GetNodeReference(role) if perfusion is not None else None
-
-
-def lungsOf(perfusion) -> slicer.vtkMRMLSegmentationNode:
-    """The lungs that a map was made in.
-
-    Raises:
-        NodeError: they were removed, or the volume is not such a map.
-    """
-    lungs = partOf(perfusion, LUNGS_ROLE)
-    if lungs is None:
-        raise NodeError(
-            _("The lungs of {name} are not in the scene; predict again.").format(
-                name=perfusion.GetName() if perfusion is not None else _("no map")
-            )
-        )
-    return lungs

@@ -4,90 +4,114 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
+import shutil
 import tempfile
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import qt
 import slicer
 import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from DLCTPMSlicerLib.engine.command import engineEnvironment, pythonProgram
+from DLCTPMSlicerLib.engine.process import EngineProcess, EngineResult, Outcome
 from DLCTPMSlicerLib.nodes.files import ijkToWorld, nrrdHeader
 from DLCTPMSlicerLib.nodes.lung_nodes import REGION_TAG, regionArray
 
 SAME_GRID = 1e-6
 """Largest difference of two grids' matrices (mm) that still counts as none."""
 LABELS = 1 << 16
+STEP_MS, PAUSE_MS = 15, 5
+"""How long the panel's thread writes at a time, and how long it then leaves to the user."""
+TABLES = "tables.json"
 MEASURE = """
 import json, sys
+from pathlib import Path
 import SimpleITK as sitk
 from DLCTPMLib.function.regions import MeasuredRegions
-images = [sitk.ReadImage(f"{sys.argv[1]}/{name}.nrrd") for name in ("perfusion", "lungs")]
+folder = Path(sys.argv[1])
+images = [sitk.ReadImage(str(folder / f"{name}.nrrd")) for name in ("perfusion", "lungs")]
 measured = MeasuredRegions(*images).sort()
-print(json.dumps({f"{step / 100:.2f}": measured.table(step / 100) for step in range(1, 100)}))
+thresholds = [step / 100 for step in range(1, 100)] + [float(sys.argv[2])]
+(folder / "tables.json").write_text(json.dumps({repr(t): measured.table(t) for t in thresholds}))
 """
-"""What the child process runs: a table for every step of the threshold slider."""
+"""What the child process runs: a table for every step of the threshold slider, and one for another threshold."""
 
 
 class RegionMeasure:
-    """The regions of a map and the lungs made with it, at every step of the threshold slider.
+    """The regions of a map and the lungs made with it, at every step of the threshold slider and one threshold more.
 
-    ``start`` begins in the background: a thread writes map and labels slice by slice, a child process measures, so
-    that the panel is never kept waiting. ``ready`` tells when it is through; then ``table`` answers at once.
+    Nothing waits for it: map and labels are written a few slices at a time between the user's clicks (a Python thread
+    would hardly get a turn in Slicer), then a child process measures.
+
+    Args:
+        perfusion: the map.
+        lungs: the lungs made with it.
+        threshold: that need not be a step of the slider.
+        ready: called once, when ``table`` can answer; not after ``cancel``.
     """
 
-    def __init__(self, perfusion: slicer.vtkMRMLScalarVolumeNode, lungs: slicer.vtkMRMLSegmentationNode):
-        self.state = stateOf(perfusion, lungs)
-        self._box = LungBox(perfusion, lungs)
-        self._process: subprocess.Popen | None = None
-        self._tables: dict[str, dict] | None = None
-        self._cancelled = False
-        self._thread = threading.Thread(target=self._measure, daemon=True)
+    def __init__(self, perfusion, lungs, threshold: float, ready: Callable[[], None]):
+        self.state, self.threshold = stateOf(perfusion, lungs), threshold
+        self.ready = False
+        self._ready = ready
+        self._tables: dict[str, dict] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="dlctpm-", dir=slicer.app.temporaryPath))
+        self._steps = LungBox(perfusion, lungs).writeSteps(self._folder)
+        self._process: EngineProcess | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(PAUSE_MS)
+        self._timer.timeout.connect(self._write)
 
     def start(self) -> RegionMeasure:
-        """Begin; nothing of the scene is touched from the thread."""
-        self._thread.start()
+        """Begin."""
+        self._timer.start()
         return self
 
     def cancel(self) -> None:
-        """Stop it: the panel is going."""
-        self._cancelled = True
+        """Stop it: it is no longer wanted."""
+        self._ready = lambda: None
         if self._process is not None:
             self._process.kill()
-
-    @property
-    def ready(self) -> bool:
-        """Whether it is through."""
-        return not self._thread.is_alive()
+        self._end()
 
     def table(self, threshold: float) -> dict[str, dict] | None:
-        """The region table at a step of the slider; None between steps, or where the child process failed."""
-        return (self._tables or {}).get(f"{threshold:.2f}") if round(threshold, 2) == threshold else None
+        """The region table at a threshold; None where it was not measured."""
+        return self._tables.get(repr(threshold))
 
-    def _measure(self) -> None:
-        with tempfile.TemporaryDirectory(prefix="dlctpm-", dir=slicer.app.temporaryPath) as folder:
-            self._box.write(Path(folder))
-            self._box = None
-            if self._cancelled:
-                return
-            self._process = subprocess.Popen(
-                [pythonProgram(), "-c", MEASURE, folder],
-                env=engineEnvironment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-            )
-            told, problem = self._process.communicate()
-        if self._process.returncode == 0:
-            self._tables = json.loads(told)
-        elif not self._cancelled:
-            logging.warning("Measuring the regions failed: %s", problem)
+    def _write(self) -> None:
+        until = time.monotonic() + STEP_MS / 1000
+        try:
+            while time.monotonic() < until:
+                next(self._steps)
+        except StopIteration:
+            self._timer.stop()
+            command = [pythonProgram(), "-c", MEASURE, str(self._folder), repr(self.threshold)]
+            self._process = EngineProcess(command, engineEnvironment(), onFinished=self._measured)
+            self._process.start()
+        except OSError as error:
+            logging.warning("Measuring the regions failed: %s", error)
+            self._end()
+
+    def _measured(self, result: EngineResult) -> None:
+        if result.outcome is Outcome.DONE:
+            self._tables = json.loads((self._folder / TABLES).read_text(encoding="utf-8"))
+        else:
+            logging.warning("Measuring the regions failed: %s", result.details)
+        self._end()
+
+    def _end(self) -> None:
+        """Files and voxels go; whoever waits is told."""
+        self._timer.stop()
+        self._steps = iter(())
+        shutil.rmtree(self._folder, ignore_errors=True)
+        ready, self._ready = self._ready, lambda: None
+        self.ready = True
+        ready()
 
 
 class LungBox:
@@ -118,17 +142,23 @@ class LungBox:
             yield regions
 
     def write(self, folder: Path) -> None:
-        """Write ``perfusion.nrrd`` and ``lungs.nrrd`` slice by slice, so that other threads get their turn."""
-        self._write(folder / "perfusion.nrrd", iter(self._values[self.box]), self._values.dtype)
-        self._write(folder / "lungs.nrrd", self.regions(), np.dtype(np.uint16))
+        """Write ``perfusion.nrrd`` and ``lungs.nrrd``."""
+        for _slice in self.writeSteps(folder):
+            pass
 
-    def _write(self, path: Path, slices: Iterator[np.ndarray], dtype: np.dtype) -> None:
+    def writeSteps(self, folder: Path) -> Iterator[None]:
+        """Write them slice by slice, one at each step."""
+        yield from self._write(folder / "perfusion.nrrd", iter(self._values[self.box]), self._values.dtype)
+        yield from self._write(folder / "lungs.nrrd", self.regions(), np.dtype(np.uint16))
+
+    def _write(self, path: Path, slices: Iterator[np.ndarray], dtype: np.dtype) -> Iterator[None]:
         origin = self._toLps @ [*self.first[::-1], 1.0]
         header = nrrdHeader((self._last - self.first)[::-1], dtype, np.c_[self._toLps[:, :3], origin])
         with path.open("wb") as file:
             file.write(header)
             for part in slices:
                 file.write(np.ascontiguousarray(part, dtype.newbyteorder("<")).tobytes())
+                yield
 
 
 def stateOf(perfusion: slicer.vtkMRMLScalarVolumeNode, lungs: slicer.vtkMRMLSegmentationNode) -> tuple:

@@ -12,10 +12,9 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.nodes.comparison import comparisonNodes
 from DLCTPMSlicerLib.nodes.files import isInScene, readTransform, writeTransform, writeVolume
-from DLCTPMSlicerLib.nodes.prediction import REPORT_ROLE, RESULTS, TABLE_ROLE, lungsOf, partOf, resultOf, writeLungs
+from DLCTPMSlicerLib.nodes.prediction import MODEL_KEY, RESULTS, writeLungs
 from DLCTPMSlicerLib.nodes.result_tables import metricsTable, regionsTable
-
-METRICS_ROLE, SPECT_ROLE = "DLCTPM.metrics", "DLCTPM.spect"
+from DLCTPMSlicerLib.nodes.roles import METRICS_ROLE, REPORT_ROLE, SPECT_ROLE, TABLE_ROLE, lungsOf, partOf, resultOf
 
 
 def registrationArguments(ct, spect, lungs, kind: str, folder: Path) -> list[str]:
@@ -41,7 +40,10 @@ def registrationTransform(spect, folder: Path) -> slicer.vtkMRMLTransformNode:
 
 
 def evaluationArguments(perfusion, spect, ct, model: str, threshold: float, folder: Path) -> list[str]:
-    """Write what is compared into ``folder`` and give the arguments of ``dlctpm evaluate``."""
+    """Write what is compared into ``folder`` and give the arguments of ``dlctpm evaluate``.
+
+    Without a ``model``, it is the one that made the map.
+    """
     arguments = ["evaluate", "--prediction", str(writeVolume(perfusion, folder / "perfusion.nrrd"))]
     arguments += ["--spect", str(_writeUntransformed(spect, folder / "spect.nrrd"))]
     arguments += ["--lungs", str(writeLungs(lungsOf(perfusion), folder))]
@@ -53,6 +55,7 @@ def evaluationArguments(perfusion, spect, ct, model: str, threshold: float, fold
             predicted = folder / "prediction.json"
             predicted.write_text(json.dumps(resultOf(perfusion)), encoding="utf-8")
             arguments += ["--result", str(predicted)]
+    model = model or perfusion.GetAttribute(MODEL_KEY)
     if model:
         arguments += ["--model", model]
     return [*arguments, "--threshold", repr(float(threshold)), "--out", str(folder / RESULTS)]

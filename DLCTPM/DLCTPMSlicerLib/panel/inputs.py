@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import qt
-import slicer
-import slicer.util
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.engine.device_choice import DeviceChoice
 from DLCTPMSlicerLib.engine.models import availableModels
+from DLCTPMSlicerLib.panel.entry import folderEdit
 from DLCTPMSlicerLib.panel.text_window import showMarkdown
-from DLCTPMSlicerLib.programs.lung_sources import lungSources
+from DLCTPMSlicerLib.programs.lung_sources import Automatic, Existing, lungSources
 
 MODEL_FOLDER_KEY = "DLCTPM/ModelFolder"
 """A setting of this computer, not of a scene."""
@@ -29,6 +28,8 @@ def greyItems(combo: qt.QComboBox, reasons: list[str]) -> None:
 class InputsPart:
     """Behaviour of the widgets in "Inputs"."""
 
+    AUTOMATIC, EXISTING = Automatic.key, Existing.key
+
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
         self._sources, self._models = lungSources(), []
@@ -36,7 +37,7 @@ class InputsPart:
             self.ui, _("PyTorch is not installed yet; it will be offered at the first prediction.")
         )
         self._fillSources()
-        self.ui.modelFolderPathLineEdit.currentPath = slicer.util.settingsValue(MODEL_FOLDER_KEY, "")
+        folderEdit(self.ui.modelFolderPathLineEdit, MODEL_FOLDER_KEY)
         self._fillModels()
         self.ui.lungSourceComboBox.currentIndexChanged.connect(self._sourceChosen)
         self.ui.modelComboBox.currentIndexChanged.connect(self._modelChosen)
@@ -132,6 +133,5 @@ class InputsPart:
         if self.panel.parameters is not None and 0 <= index < len(self._models):
             self.panel.parameters.model = self._models[index].key
 
-    def _folderChosen(self, folder: str) -> None:
-        qt.QSettings().setValue(MODEL_FOLDER_KEY, folder)
+    def _folderChosen(self, _folder: str) -> None:
         self._fillModels()

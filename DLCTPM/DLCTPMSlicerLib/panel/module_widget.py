@@ -13,7 +13,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """What Slicer calls when a module is opened, left, reloaded, and when the scene is closed or read.
 
     A module's own widget class gives ``makeLogic`` and ``makePanel``; Slicer goes by that class's name. The panel has
-    ``close()``, ``refreshChoices()``, ``setParameters(parameterNode or None)`` and ``update()``.
+    ``close()``, ``refreshChoices()``, ``setParameters(parameterNode or None)``, ``update()`` and ``sceneClosed()``.
     """
 
     def __init__(self, parent=None) -> None:
@@ -67,6 +67,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndClose(self, _caller, _event) -> None:
         """The scene was closed."""
+        self.panel.sceneClosed()
         if self.parent.isEntered:
             self.initializeParameterNode()
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib.nodes import display, spect_steps
-from DLCTPMSlicerLib.nodes.comparison import CHART_ROLE, DIFFERENCE_ROLE, showDifference, showHistogram
+from DLCTPMSlicerLib.nodes import display
+from DLCTPMSlicerLib.nodes.comparison import showDifference, showHistogram
 from DLCTPMSlicerLib.nodes.files import isInScene, removeNode
-from DLCTPMSlicerLib.nodes.prediction import CT_ROLE, LUNGS_ROLE, partOf, resultOf
 from DLCTPMSlicerLib.nodes.result_tables import fillWidget
+from DLCTPMSlicerLib.nodes.roles import (
+    CHART_ROLE,
+    CT_ROLE,
+    DIFFERENCE_ROLE,
+    LUNGS_ROLE,
+    METRICS_ROLE,
+    isMap,
+    partOf,
+    resultOf,
+)
 from DLCTPMSlicerLib.panel.inputs import greyItems
 from DLCTPMSlicerLib.programs.registrations import registrations
 
@@ -16,7 +25,10 @@ SPECT_OPACITY = 0.5
 
 
 class SpectPart:
-    """Behaviour of the widgets in "Compare with SPECT"."""
+    """Behaviour of the widgets in "Compare with SPECT".
+
+    What a click begins works on the nodes that were chosen then, to its end, also when the user has left the module.
+    """
 
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
@@ -37,6 +49,11 @@ class SpectPart:
         if self._running is not None:
             self._running.cancel()
 
+    def forget(self) -> None:
+        """The scene is another now, or was changed while the panel was closed."""
+        self._table = None
+        fillWidget(self.ui.metricsTable, None)
+
     def refresh(self) -> None:
         """See again which programs there are; the others are greyed and their tooltips say why."""
         greyItems(self.ui.registrationEngineComboBox, ["", *(program.unavailable() for program in self._others)])
@@ -48,7 +65,7 @@ class SpectPart:
         hasSpect = parameters.spectVolume is not None
         registers = parameters.registration.name != "none"
         self.ui.registerButton.enabled = idle and hasSpect and registers and self._ct() is not None
-        self.ui.evaluateButton.enabled = idle and hasSpect and bool(resultOf(perfusion))
+        self.ui.evaluateButton.enabled = idle and hasSpect and isMap(perfusion)
         self.ui.evaluateButton.toolTip = self._whyNot() or _(
             "Measure how well the perfusion map agrees with the SPECT; it is registered first if it is not yet."
         )
@@ -56,29 +73,35 @@ class SpectPart:
         self.ui.initialTransformSelector.enabled = registers and self._program() is not None
         self.ui.differenceButton.enabled = partOf(perfusion, DIFFERENCE_ROLE) is not None
         self.ui.histogramButton.enabled = partOf(perfusion, CHART_ROLE) is not None
-        table = partOf(perfusion, spect_steps.METRICS_ROLE)
+        table = partOf(perfusion, METRICS_ROLE)
         if table is not self._table:
             self._table = table
             fillWidget(self.ui.metricsTable, table)
 
     def _whyNot(self) -> str:
         parameters = self.panel.parameters
-        if not resultOf(parameters.perfusionVolume):
+        if not isMap(parameters.perfusionVolume):
             return _("Predict perfusion first.")
         return _("Choose a SPECT first.") if parameters.spectVolume is None else ""
 
     def register(self) -> None:
         """What "Register" does: move the SPECT and show it over the CT."""
         ct, spect = self._ct(), self.panel.parameters.spectVolume
-        self._register(then=lambda: display.showSpect(ct, spect, SPECT_OPACITY))
+        self._register(ct, spect, lambda: self.panel.whenOpen(lambda: self._showSpect(ct, spect)))
 
     def evaluate(self) -> None:
         """What "Evaluate" does: register first where the SPECT lies under no transform yet."""
         parameters = self.panel.parameters
-        if parameters.registration.name != "none" and parameters.spectVolume.GetParentTransformNode() is None:
-            self._register(then=lambda: self._compare(_("Cancelled; the SPECT stays registered.")))
+        ct, spect, perfusion = self._ct(), parameters.spectVolume, parameters.perfusionVolume
+        threshold = parameters.threshold
+
+        def compare(cancelled: str = "") -> None:
+            self._compare(perfusion, spect, ct, threshold, cancelled)
+
+        if parameters.registration.name != "none" and spect.GetParentTransformNode() is None:
+            self._register(ct, spect, lambda: compare(_("Cancelled; the SPECT stays registered.")))
         else:
-            self._compare()
+            compare()
 
     def showDifference(self) -> None:
         """What "Difference" does."""
@@ -87,6 +110,11 @@ class SpectPart:
     def showHistogram(self) -> None:
         """What "Joint histogram" does."""
         showHistogram(self.panel.parameters.perfusionVolume)
+
+    @staticmethod
+    def _showSpect(ct, spect) -> None:
+        if isInScene(ct) and isInScene(spect):
+            display.showSpect(ct, spect, SPECT_OPACITY)
 
     def _ct(self):
         """The CT that the map was made from; the chosen one while there is no map."""
@@ -102,10 +130,9 @@ class SpectPart:
         if self.panel.parameters is not None:
             self.panel.update()
 
-    def _register(self, then) -> None:
+    def _register(self, ct, spect, then) -> None:
         parameters = self.panel.parameters
-        ct, spect, kind = self._ct(), parameters.spectVolume, parameters.registration.name
-        program = self._program()
+        kind, program = parameters.registration.name, self._program()
         if program is not None:
             self._registerBy(program, ct, spect, kind, then)
             return
@@ -144,16 +171,19 @@ class SpectPart:
         self.panel.activity.begin(_("{program} is registering…").format(program=program.label()), program.cancel)
         program.start(ct, spect, kind, self.panel.parameters.initialTransform, done)
 
-    def _compare(self, cancelled: str = "") -> None:
-        parameters = self.panel.parameters
-        if parameters is None:
-            return
-        perfusion, spect, ct = parameters.perfusionVolume, parameters.spectVolume, self._ct()
-        model, threshold = self.panel.inputs.model(), parameters.threshold
+    def _compare(self, perfusion, spect, ct, threshold: float, cancelled: str) -> None:
         self.panel.run(
             _("Comparing with the SPECT…"),
-            lambda **callbacks: self.panel.logic.startEvaluation(perfusion, spect, ct, model, threshold, **callbacks),
-            lambda table: self.panel.results.showComparison(perfusion),
+            lambda **callbacks: self.panel.logic.startEvaluation(
+                perfusion, spect, ct, threshold=threshold, **callbacks
+            ),
+            lambda table: self._showComparison(perfusion),
             _("Compared with the SPECT. Research use only."),
             cancelled,
         )
+
+    def _showComparison(self, perfusion) -> None:
+        """Show the tables of the map anew, whose nodes the comparison filled again."""
+        self.panel.results.say(_("Compared with the SPECT. Research use only."), resultOf(perfusion))
+        fillWidget(self.ui.metricsTable, self._table)
+        self.panel.function.tableChanged()

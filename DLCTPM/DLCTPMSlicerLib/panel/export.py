@@ -1,0 +1,48 @@
+"""The panel's report and export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+from DLCTPMSlicerLib.engine.errors import NodeError
+from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, isMap, partOf, resultOf
+from DLCTPMSlicerLib.panel.entry import folderEdit
+
+EXPORT_FOLDER_KEY = "DLCTPM/ExportFolder"
+"""A setting of this computer, not of a scene."""
+
+
+class ExportPart:
+    """Behaviour of the widgets in "Report and export"."""
+
+    def __init__(self, panel):
+        self.panel, self.ui = panel, panel.ui
+        folderEdit(self.ui.exportPathLineEdit, EXPORT_FOLDER_KEY)
+        self.ui.exportButton.clicked.connect(self.export)
+
+    def update(self, idle: bool) -> None:
+        """Follow the parameters."""
+        self.ui.exportButton.enabled = idle and isMap(self.panel.parameters.perfusionVolume)
+
+    def export(self) -> None:
+        """What "Export report" does."""
+        parameters, folder = self.panel.parameters, self.ui.exportPathLineEdit.currentPath
+        perfusion = parameters.perfusionVolume
+        if not folder:
+            self.panel.activity.fail(_("Choose a folder for the report first."))
+            return
+        try:
+            files = self.panel.logic.exportReport(perfusion, folder, partOf(perfusion, FUNCTION_ROLE))
+        except NodeError as problem:
+            self.panel.activity.fail(str(problem))
+            return
+        message = _("{count} files written to {folder}.").format(count=len(files), folder=Path(folder).resolve())
+        reported = resultOf(perfusion)["settings"]["functional_regions"]["threshold"]
+        if reported != parameters.threshold:
+            message += " " + _(
+                "report.html and result.json are at the threshold {reported} of the last prediction or evaluation; "
+                "the tables and contours follow the slider."
+            ).format(reported=f"{reported:g}")
+        self.panel.activity.say(message)
