@@ -328,7 +328,7 @@ class DLCTPMTest(ScriptedLoadableModuleTest):
         import numpy as np
 
         from DLCTPMSlicerLib.nodes import function as function_nodes
-        from DLCTPMSlicerLib.nodes import lung_nodes
+        from DLCTPMSlicerLib.segments import lung_nodes
 
         self.delayDisplay("Dividing the lungs")
         values = np.zeros((4, 5, 6), np.float32)

@@ -46,8 +46,8 @@ def test_measuring_in_the_panels_thread_never_takes_longer_than_a_blink(mapped):
     import qt
     import slicer
 
-    from DLCTPMSlicerLib.nodes.lung_nodes import lungsFromLabels
     from DLCTPMSlicerLib.nodes.regions import RegionMeasure
+    from DLCTPMSlicerLib.segments.lung_nodes import lungsFromLabels
 
     values = np.random.default_rng(0).random((160, 360, 360), np.float32)
     perfusion = slicer.util.addVolumeFromArray(values, name="large")

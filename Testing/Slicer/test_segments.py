@@ -28,7 +28,7 @@ def chest_labels(slicer_app):
 @pytest.fixture
 def chest_lungs(chest_labels):
     """Their segmentation."""
-    from DLCTPMSlicerLib.nodes.lung_nodes import lungsFromLabels
+    from DLCTPMSlicerLib.segments.lung_nodes import lungsFromLabels
 
     return lungsFromLabels(chest_labels, "lungs", chest_labels)
 
@@ -65,7 +65,7 @@ def _toRas(volume):
 def test_lungs_without_a_voxel_are_a_segmentation_without_segments(slicer_app):
     import slicer
 
-    from DLCTPMSlicerLib.nodes.lung_nodes import lungsFromLabels
+    from DLCTPMSlicerLib.segments.lung_nodes import lungsFromLabels
 
     empty = slicer.util.addVolumeFromArray(np.zeros((4, 5, 6), np.uint16), None, "empty", "vtkMRMLLabelMapVolumeNode")
     assert lungsFromLabels(empty, "lungs", empty).GetSegmentation().GetNumberOfSegments() == 0
@@ -76,7 +76,7 @@ def test_coarse_surfaces_lie_on_the_segments_and_enclose_their_volume(chest_labe
     import slicer
     import vtk
 
-    from DLCTPMSlicerLib.nodes.surfaces import SURFACE_MM, makeSurfaces
+    from DLCTPMSlicerLib.segments.surfaces import SURFACE_MM, makeSurfaces
 
     makeSurfaces(chest_lungs)
     values = slicer.util.arrayFromVolume(chest_labels)
@@ -110,7 +110,7 @@ def test_an_edited_segment_gets_slicers_own_surface(chest_labels, chest_lungs):
     import slicer
     import vtk
 
-    from DLCTPMSlicerLib.nodes.surfaces import makeSurfaces
+    from DLCTPMSlicerLib.segments.surfaces import makeSurfaces
 
     makeSurfaces(chest_lungs)
     before = vtk.vtkPolyData()
@@ -128,7 +128,7 @@ def test_an_edited_segment_gets_slicers_own_surface(chest_labels, chest_lungs):
 def test_surfaces_of_an_empty_segmentation_do_no_harm(slicer_app):
     import slicer
 
-    from DLCTPMSlicerLib.nodes.surfaces import makeSurfaces
+    from DLCTPMSlicerLib.segments.surfaces import makeSurfaces
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     makeSurfaces(node)

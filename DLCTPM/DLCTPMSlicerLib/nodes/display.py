@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib.nodes.colours import RANDOM_COLOURS, colourNode
 from DLCTPMSlicerLib.nodes.files import ijkToWorld
 from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, LUNGS_ROLE, MADE_HERE, partOf
-from DLCTPMSlicerLib.nodes.surfaces import makeSurfaces
+from DLCTPMSlicerLib.segments.surfaces import makeSurfaces
 
 CT_WINDOW, CT_LEVEL = 1400, -500
 """The usual lung window, HU."""

@@ -8,10 +8,10 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.nodes.colours import tableNode
-from DLCTPMSlicerLib.nodes.label_segments import LabelSegment, addLabelSegments
-from DLCTPMSlicerLib.nodes.lung_nodes import regionTerminology
 from DLCTPMSlicerLib.nodes.regions import LungBox
 from DLCTPMSlicerLib.nodes.roles import FUNCTION, FUNCTION_ROLE, MADE_HERE
+from DLCTPMSlicerLib.segments.label_segments import LabelSegment, addLabelSegments
+from DLCTPMSlicerLib.segments.lung_nodes import regionTerminology
 
 HIGH_COLOUR, LOW_COLOUR = (0.90, 0.62, 0.0), (0.0, 0.45, 0.70)
 """As in the engine's ``function.seg.nrrd``: told apart with any colour vision."""

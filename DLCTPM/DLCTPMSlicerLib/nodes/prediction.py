@@ -12,9 +12,9 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.nodes import display
 from DLCTPMSlicerLib.nodes.files import isInScene, readVolume, writeSegmentation, writeVolume
-from DLCTPMSlicerLib.nodes.lung_nodes import lungsFromLabels
 from DLCTPMSlicerLib.nodes.result_tables import regionsTable
 from DLCTPMSlicerLib.nodes.roles import CT_ROLE, LUNGS, LUNGS_ROLE, MADE_HERE, PERFUSION, REPORT_ROLE, TABLE_ROLE
+from DLCTPMSlicerLib.segments.lung_nodes import lungsFromLabels
 
 RESULTS = "results"
 MODEL_KEY = "DLCTPM.ModelKey"

@@ -20,7 +20,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from DLCTPMSlicerLib.engine.command import engineEnvironment, pythonProgram
 from DLCTPMSlicerLib.engine.process import EngineProcess, EngineResult, Outcome
 from DLCTPMSlicerLib.nodes.files import ijkToWorld, nrrdHeader
-from DLCTPMSlicerLib.nodes.lung_nodes import REGION_TAG, regionArray
+from DLCTPMSlicerLib.segments.lung_nodes import REGION_TAG, regionArray
 
 SAME_GRID = 1e-6
 """Largest difference of two grids' matrices (mm) that still counts as none."""

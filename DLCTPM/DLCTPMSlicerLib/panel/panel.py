@@ -12,13 +12,13 @@ from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.engine.runner import JobRunner
 from DLCTPMSlicerLib.nodes import display
 from DLCTPMSlicerLib.nodes.files import isInScene, removeNode
-from DLCTPMSlicerLib.nodes.lung_check import lungSentence, lungVolume
 from DLCTPMSlicerLib.nodes.roles import CT_ROLE, LUNGS, MADE_HERE, wasMadeFor
 from DLCTPMSlicerLib.panel.export import ExportPart
 from DLCTPMSlicerLib.panel.function import FunctionPart
 from DLCTPMSlicerLib.panel.inputs import InputsPart
 from DLCTPMSlicerLib.panel.results import ResultsPart
 from DLCTPMSlicerLib.panel.spect import SpectPart
+from DLCTPMSlicerLib.segments.lung_check import lungSentence, lungVolume
 
 
 class Panel:

@@ -7,7 +7,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from DLCTPMSlicerLib.nodes.label_segments import BINARY_LABELMAP
+from DLCTPMSlicerLib.segments.label_segments import BINARY_LABELMAP
 
 SURFACE_MM = 2.5
 """Surfaces are made of every n-th voxel, about so far apart."""

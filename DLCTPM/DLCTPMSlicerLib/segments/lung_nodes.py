@@ -7,7 +7,7 @@ import slicer
 import slicer.util
 import vtk
 
-from DLCTPMSlicerLib.nodes.label_segments import LabelSegment, addLabelSegments
+from DLCTPMSlicerLib.segments.label_segments import LabelSegment, addLabelSegments
 
 RIGHT_COLOUR, LEFT_COLOUR, OTHER_COLOUR = (0.85, 0.55, 0.45), (0.45, 0.62, 0.85), (0.72, 0.78, 0.72)
 TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
