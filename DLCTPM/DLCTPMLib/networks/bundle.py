@@ -15,12 +15,15 @@ import math
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.resources import resource_folder
+from DLCTPMLib.networks.metadata import check_metadata
+from DLCTPMLib.networks.settings import network_settings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib", ".npy",
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 IGNORED = {".DS_Store", "Thumbs.db"}
 LARGEST_BUNDLE = 2**30
+_DAMAGE = (RuntimeError, ValueError, TypeError, KeyError, OverflowError, AttributeError)
+"""What safetensors and PyTorch raise of a damaged file, beside ``SafetensorError``."""
 DEFAULT_MODEL = "default"
 
 
@@ -99,18 +104,19 @@ class ModelBundle:
     def network(self) -> PerfusionNetwork:
         """The network with its weights, in evaluation mode on the CPU."""
         import safetensors.torch  # heavy, and listing models needs no network
+        import torch
 
         from DLCTPMLib.networks.registry import build_network
-        from DLCTPMLib.networks.settings import check_inputs, network_settings
 
-        with naming(self.path):
-            settings = network_settings(self.metadata["network"])
-            check_inputs(settings, self.preprocessing)
-        network = build_network(settings)
+        settings = network_settings(self.metadata["network"])
         try:
-            network.load_state_dict(safetensors.torch.load(self._weights))
-        except (RuntimeError, safetensors.SafetensorError) as error:
-            reason = str(error).splitlines()[0]
+            weights = safetensors.torch.load(self._weights)
+            with torch.device("meta"):  # sizes only: a network that the weights do not fit may be too large to build
+                _check_sizes(build_network(settings).state_dict(), weights)
+            network = build_network(settings)
+            network.load_state_dict(weights)
+        except (*_DAMAGE, safetensors.SafetensorError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(
                 f"{self.path}: {WEIGHTS} does not fit the network in {METADATA} ({reason}), download the model again"
             ) from error
@@ -149,11 +155,10 @@ def load_bundle(model: str | Path | None = None) -> ModelBundle:
     _verify(path, files)
     try:
         metadata = json.loads(files[METADATA])
-        missing = {"name", "version", "intended_use", "network", "preprocessing"} - set(metadata)
-    except (ValueError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: {METADATA} is not readable JSON ({error}), download the model again") from error
-    if missing:
-        raise InputError(f"{path}: {METADATA} says nothing of {sorted(missing)[0]!r}, download the model again")
+    with naming(f"{path}: {METADATA}"):
+        check_metadata(metadata)
     return ModelBundle(
         path=path,
         sha256=hashlib.sha256(files[SUMS]).hexdigest(),
@@ -206,6 +211,14 @@ def save_bundle(
     return folder
 
 
+def _check_sizes(wanted: dict, given: dict) -> None:
+    """Raise ValueError where two state dictionaries differ in a name or a shape."""
+    for name in [*wanted, *given]:
+        shapes = [tuple(each[name].shape) if name in each else None for each in (wanted, given)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{name} has the shape {shapes[1]}, needed is {shapes[0]}")
+
+
 def _locate(model: str | Path | None) -> Path:
     shipped = resource_folder() / "Models"
     name = str(model or DEFAULT_MODEL)
@@ -237,7 +250,7 @@ def _read_zip(path: Path) -> dict[str, bytes]:
                 and PurePosixPath(entry.filename).name not in IGNORED
                 and not entry.filename.startswith("__MACOSX/")
             }
-    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise InputError(f"{path}: the zip is damaged ({error}), download the model again") from error
     tops = {name.split("/", 1)[0] for name in files}
     if len(tops) == 1 and all("/" in name for name in files):  # a zip of the folder instead of its content

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.common.parsing import whole_numbers
+from DLCTPMLib.common.settings import StageSettings, setting
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
+MOST_CHANNELS, MOST_KERNEL, MOST_CONVOLUTIONS = 1024, 31, 16
+"""Far above what fits a GPU: a bundle that says more is damaged."""
 ROI_ATTENTIONS = ("literal", "soft", "hard")
 """Kinds of region-of-interest attention (``arnn.ROI_MASKS``)."""
 
@@ -29,9 +32,11 @@ class ConvolutionSettings(StageSettings):
         self.require(
             {
                 "channels must be four positive numbers": len(self.channels) == 4 and min(self.channels) > 0,
-                "kernel must be odd": self.kernel % 2 == 1 and self.kernel > 0,
+                f"channels must be at most {MOST_CHANNELS}": max(self.channels) <= MOST_CHANNELS,
+                f"kernel must be odd, from 1 to {MOST_KERNEL}": self.kernel % 2 == 1
+                and 0 < self.kernel <= MOST_KERNEL,
                 "dropout must lie in 0…1": 0 <= self.dropout < 1,
-                "input_channels must be at least 1": self.input_channels >= 1,
+                f"input_channels must be 1 to {MOST_CHANNELS}": 1 <= self.input_channels <= MOST_CHANNELS,
             }
             | self.own_rules()
         )
@@ -58,18 +63,20 @@ class ArnnSettings(ConvolutionSettings):
 
     ARCHITECTURE = "arnn"
 
-    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
+    channels: tuple[int, int, int, int] = setting(
+        (16, 32, 64, 128), "feature channels", metavar="A-B-C-D", parse=whole_numbers
+    )
     kernel: int = 5
     convolutions: int = 2
     dropout: float = 0.1
     prelu: float = 0.2
-    roi_attention: str = "literal"
+    roi_attention: str = setting("literal", "region-of-interest attention", choices=ROI_ATTENTIONS)
     input_channels: int = 1
 
     def own_rules(self) -> dict[str, bool]:
         """What the paper's network has beside the others."""
         return {
-            "convolutions must be at least 1": self.convolutions >= 1,
+            f"convolutions must be 1 to {MOST_CONVOLUTIONS}": 1 <= self.convolutions <= MOST_CONVOLUTIONS,
             'roi_attention must be "literal", "soft" or "hard"': self.roi_attention in ROI_ATTENTIONS,
         }
 
@@ -87,7 +94,9 @@ class UnetSettings(ConvolutionSettings):
 
     ARCHITECTURE = "unet"
 
-    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
+    channels: tuple[int, int, int, int] = setting(
+        (16, 32, 64, 128), "feature channels", metavar="A-B-C-D", parse=whole_numbers
+    )
     kernel: int = 5
     dropout: float = 0.1
     input_channels: int = 1
@@ -145,10 +154,12 @@ def network_settings(values: dict[str, Any]) -> NetworkSettings:
     Raises:
         InputError: for an architecture or a setting that is not known.
     """
+    if not isinstance(values, dict):
+        raise InputError("network settings: must be names with their values")
     values = dict(values)
     name = values.pop("architecture", PAPER)
-    if name not in ARCHITECTURES:
-        raise InputError(f"network settings: unknown architecture {name!r}, known are {', '.join(ARCHITECTURES)}")
+    if not isinstance(name, str) or name not in ARCHITECTURES:
+        raise InputError(f"network settings: unknown architecture, known are {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name].settings.from_dict(values)
 
 

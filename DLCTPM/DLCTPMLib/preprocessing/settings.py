@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.common.parsing import whole_numbers, words
+from DLCTPMLib.common.settings import StageSettings, setting
 
 GRID_SHAPE = (128, 64, 64)
 """The paper's matrix, (z, y, x): the long side runs from the diaphragm to the apex."""
 
+EDGES = ("zero", "masked")
+HIR_SCOPES = ("patient", "lung")
+MOST_CELLS, MOST_HU, MOST_LEVELS = 1024, 32768, 65536
+"""Far above any sensible choice: a bundle that says more is damaged."""
 INPUTS = (("enhanced",), ("enhanced", "density"))
 """Sets of images that a network may get."""
 
@@ -32,17 +37,24 @@ class PreprocessingSettings(StageSettings):
 
     WHAT = "preprocessing settings"
 
-    grid_shape: tuple[int, int, int] = GRID_SHAPE
+    grid_shape: tuple[int, int, int] = setting(
+        GRID_SHAPE, "cells of the network's grid", flag="grid", metavar="ZxYxX", parse=whole_numbers
+    )
     hu_low: int = -1000
     hu_high: int = -300
-    median_size: int = 10
-    uniform_size: int = 5
-    edges: str = "zero"
+    median_size: int = setting(10, "cells of the median of Eq. 1", metavar="N")
+    uniform_size: int = setting(5, "cells of the mean of Eq. 1", metavar="N")
+    edges: str = setting("zero", "of the filters of Eq. 1", choices=EDGES)
     hir_percentile: float = 75.0
-    hir_scope: str = "patient"
+    hir_scope: str = setting("patient", "normalise the SPECT over both lungs or each by itself", choices=HIR_SCOPES)
     clip_at: float = 1.0
     levels: int = 11
-    inputs: tuple[str, ...] = ("enhanced",)
+    inputs: tuple[str, ...] = setting(
+        ("enhanced",),
+        "images that the network gets",
+        choices=tuple(",".join(each) for each in INPUTS),
+        parse=words,
+    )
 
     def __post_init__(self):
         object.__setattr__(self, "grid_shape", tuple(int(n) for n in self.grid_shape))
@@ -51,13 +63,16 @@ class PreprocessingSettings(StageSettings):
             {
                 "grid_shape must be three multiples of 8": len(self.grid_shape) == 3
                 and all(n > 0 and n % 8 == 0 for n in self.grid_shape),
+                f"grid_shape must be at most {MOST_CELLS}": max(self.grid_shape) <= MOST_CELLS,
+                f"hu_low and hu_high must lie within ±{MOST_HU}": max(abs(self.hu_low), abs(self.hu_high)) <= MOST_HU,
                 "hu_low must lie below hu_high": self.hu_low < self.hu_high,
-                "kernel sizes must be at least 1": min(self.median_size, self.uniform_size) >= 1,
-                'edges must be "zero" or "masked"': self.edges in ("zero", "masked"),
+                f"kernel sizes must be 1 to {MOST_CELLS}": min(self.median_size, self.uniform_size) >= 1
+                and max(self.median_size, self.uniform_size) <= MOST_CELLS,
+                'edges must be "zero" or "masked"': self.edges in EDGES,
                 "hir_percentile must lie above 0 and at most at 100": 0 < self.hir_percentile <= 100,
-                'hir_scope must be "patient" or "lung"': self.hir_scope in ("patient", "lung"),
+                'hir_scope must be "patient" or "lung"': self.hir_scope in HIR_SCOPES,
                 "clip_at must be positive": self.clip_at > 0,
-                "levels must be 0 or at least 2": self.levels == 0 or self.levels >= 2,
+                f"levels must be 0 or 2 to {MOST_LEVELS}": self.levels == 0 or 2 <= self.levels <= MOST_LEVELS,
                 'inputs must be "enhanced", or "enhanced" and "density"': self.inputs in INPUTS,
             }
         )

@@ -1,0 +1,73 @@
+"""What a model bundle's ``configs/metadata.json`` must say for the engine to use it, and of what type it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.settings import of_type
+from DLCTPMLib.networks.settings import check_inputs, network_settings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+
+AGAIN = "download the model again"
+REQUIRED = ("name", "version", "intended_use", "network", "preprocessing")
+LONGEST_NAME = 200
+RANGES = ("lung_volume_ml", "lung_mean_hu")
+"""Names in ``training_ranges``, each a [lowest, highest] of the lungs trained on."""
+
+
+def check_metadata(metadata: Any) -> None:
+    """See that the engine can use every field of it that it reads.
+
+    ``training``, ``training_ranges``, ``simulated`` and ``bf16_max_error`` may be missing; fields that the engine
+    does not read may say anything.
+
+    Raises:
+        InputError: naming the field.
+    """
+    if not isinstance(metadata, dict):
+        raise InputError(f"is no list of fields with their values, {AGAIN}")
+    for name in REQUIRED:
+        if name not in metadata:
+            raise InputError(f"says nothing of {name!r}, {AGAIN}")
+    for name in ("name", "version", "intended_use"):
+        _text(name, metadata[name])
+    settings = network_settings(metadata["network"])
+    check_inputs(settings, PreprocessingSettings.from_dict(metadata["preprocessing"]))
+    _typed("bf16_max_error", metadata.get("bf16_max_error"), float | None)
+    _typed("simulated", metadata.get("simulated", False), bool)
+    training, ranges = (_fields(name, metadata.get(name, {})) for name in ("training", "training_ranges"))
+    for name in ("patients", "lungs"):
+        _typed(f"training.{name}", training.get(name), int | None)
+    if training.get("origin") is not None:
+        for name, count in _fields("training.origin", training["origin"]).items():
+            _typed(f"training.origin.{name}", count, int)
+    for name in RANGES:
+        if name in ranges:
+            _range(f"training_ranges.{name}", ranges[name])
+
+
+def _text(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{name!r} must be a text, {AGAIN}")
+    if name != "intended_use" and (len(value) > LONGEST_NAME or not value.isprintable()):
+        raise InputError(f"{name!r} must be one short line, {AGAIN}")
+
+
+def _fields(name: str, value: Any) -> dict:
+    if not isinstance(value, dict):
+        raise InputError(f"{name!r} must be names with their values, {AGAIN}")
+    return value
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    try:
+        return of_type(value, kind)
+    except TypeError as error:
+        raise InputError(f"{name!r} must be {error}, {AGAIN}") from None
+
+
+def _range(name: str, value: Any) -> None:
+    low, high = _typed(name, value, tuple[float, float])
+    if low > high:
+        raise InputError(f"{name!r} must be the lowest and then the highest value, {AGAIN}")
