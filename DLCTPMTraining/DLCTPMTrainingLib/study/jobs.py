@@ -1,8 +1,8 @@
 """Stages of a study in several processes at once: small networks use one core each better than many together.
 
-A stage is a method of ``Workbench`` with its arguments. It leaves files; the study then runs it again by itself and
-finds them, so what a worker could not do (divergence, too little memory) is met there, with its message, and the
-numbers are the same whatever the number of workers.
+A stage is a method of ``Workbench`` with its arguments; both travel to a worker by pickle. It leaves files; the
+study then runs it again by itself and finds them, so what a worker could not do (divergence, too little memory) is
+met there, with its message, and the numbers are the same whatever the number of workers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -27,12 +27,12 @@ class Stage:
     """One thing to do.
 
     Attributes:
-        method: of ``Workbench``.
-        arguments: of it.
+        do: a method of ``Workbench``, asked for on the class (``Workbench.fold``).
+        arguments: of it, without the bench.
         work: how long it takes, in training steps of one lung.
     """
 
-    method: str
+    do: Callable[..., object]
     arguments: tuple
     work: float
 
@@ -119,7 +119,7 @@ def _work(parent: Connection, plan: StudyPlan) -> None:
                 return
             bench.meter = Meter(lambda words, fraction: say("progress", (words, fraction)), stage.work)
             try:
-                getattr(bench, stage.method)(*stage.arguments)
+                stage.do(bench, *stage.arguments)
             except Exception as error:
                 say("failed", str(error))
             else:

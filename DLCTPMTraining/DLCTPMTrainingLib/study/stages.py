@@ -5,7 +5,7 @@ Without workers nothing happens here: the study comes to every stage by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from DLCTPMLib.networks.bundle import METADATA
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -22,7 +22,7 @@ class StagedWorkbench(Workbench):
 
     def prepare_in_workers(self) -> None:
         """Everybody's images, some patients a worker."""
-        self.run_in_workers(self._in_parts("make_ready", [row.patient_id for row in self.rows], PREPARE), [])
+        self.run_in_workers(self._in_parts(Workbench.make_ready, [row.patient_id for row in self.rows], PREPARE), [])
 
     def train_in_workers(self, roots: Mapping[str, Candidate], others: Sequence[FitAndTest]) -> None:
         """All that is trained with the chosen settings.
@@ -35,19 +35,19 @@ class StagedWorkbench(Workbench):
         for root, choice in roots.items():
             epochs = choice.training.epochs
             if not (self.out / root / "model" / METADATA).is_file():
-                stages.append(Stage("final", (choice, root), 2 * len(self.split.training) * epochs))
+                stages.append(Stage(Workbench.final, (choice, root), 2 * len(self.split.training) * epochs))
             for number, fold in enumerate(self.split.folds):
                 if not self.evaluated_all(fold, self.out / root / "folds" / str(number + 1) / "validation"):
                     work = 2 * len(self.split.around(number)) * epochs + 2 * EVALUATE * len(fold)
-                    stages.append(Stage("fold", (number, choice, root), work))
+                    stages.append(Stage(Workbench.fold, (number, choice, root), work))
         preprocessing = [choice.preprocessing for choice in roots.values()]
         self.run_in_workers([*stages, *self._missing(others)], preprocessing)
 
     def test_in_workers(self, roots: Mapping[str, Candidate], chosen: Candidate) -> None:
         """Every look at the test set; the models are there."""
         work = EVALUATE * len(self.split.test)
-        stages = [Stage("test", (choice, root), work) for root, choice in roots.items()]
-        stages += [Stage("test_curve", (chosen,), 3 * work), Stage("ensemble", (chosen,), 2 * work)]
+        stages = [Stage(Workbench.test, (choice, root), work) for root, choice in roots.items()]
+        stages += [Stage(Workbench.test_curve, (chosen,), 3 * work), Stage(Workbench.ensemble, (chosen,), 2 * work)]
         folders = [*(self.out / root / "test" for root in roots), self.out / "test-curve", self.out / "ensemble/test"]
         left = zip(stages, folders, strict=True)
         self.run_in_workers([stage for stage, folder in left if not self.evaluated_all(self.split.test, folder)], [])
@@ -72,7 +72,7 @@ class StagedWorkbench(Workbench):
         parts = [
             part
             for settings in dict.fromkeys(preprocessing)
-            for part in self._in_parts("make_samples", self.split.training, 1.0, settings)
+            for part in self._in_parts(Workbench.make_samples, self.split.training, 1.0, settings)
         ]
         for each in (parts, stages):
             if each:
@@ -83,7 +83,7 @@ class StagedWorkbench(Workbench):
         """The fits whose figures are not all there."""
         return [
             Stage(
-                "trained_and_tested",
+                Workbench.trained_and_tested,
                 (run, choice, learning, tested, folder),
                 2 * len(learning) * choice.training.epochs + EVALUATE * len(tested),
             )
@@ -91,8 +91,10 @@ class StagedWorkbench(Workbench):
             if not self.evaluated_all(tested, self.out / run / folder)
         ]
 
-    def _in_parts(self, method: str, patients: Sequence[str], work: float, *more: object) -> list[Stage]:
+    def _in_parts(
+        self, do: Callable[..., object], patients: Sequence[str], work: float, *more: object
+    ) -> list[Stage]:
         """One stage a worker for work that patients do not share."""
         jobs = self.plan.jobs
         parts = [list(patients[number::jobs]) for number in range(jobs)]
-        return [Stage(method, (part, *more), work * len(part)) for part in parts if part]
+        return [Stage(do, (part, *more), work * len(part)) for part in parts if part]

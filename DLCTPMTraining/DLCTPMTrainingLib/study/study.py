@@ -44,8 +44,9 @@ from DLCTPMTrainingLib.study.plan import AS_CHOSEN, Candidate, StudyPlan
 from DLCTPMTrainingLib.study.preparation import Patient
 from DLCTPMTrainingLib.study.split import Split
 from DLCTPMTrainingLib.study.stages import FitAndTest, StagedWorkbench
-from DLCTPMTrainingLib.study.workbench import DIVERGENCE, EVALUATE, PREPARE, Meter
+from DLCTPMTrainingLib.study.workbench import EVALUATE, PREPARE, Meter, Workbench
 from DLCTPMTrainingLib.training.from_cohort import TrainingPlan, write_bundle
+from DLCTPMTrainingLib.training.loop import DivergenceError
 from DLCTPMTrainingLib.training.ranks import processes_of_torchrun
 
 CONTACT_SHEET = "contact-sheet.png"
@@ -175,9 +176,7 @@ class _Study(StagedWorkbench):
         for name in self.plan.alternatives:
             try:
                 arms[name] = self._validated(name, chosen.with_network(name))
-            except InputError as error:
-                if not any(words in str(error) for words in DIVERGENCE):
-                    raise
+            except DivergenceError as error:
                 failed[name] = str(error)
         self.test_in_workers({"": chosen} | {f"alternatives/{name}": arm[0] for name, arm in arms.items()}, chosen)
         test, final = self.test(chosen), self.final_fit(chosen)
@@ -270,7 +269,7 @@ class _Study(StagedWorkbench):
             }
             cost = epochs * 2 * len(self.split.around(0))
             self.run_in_workers(
-                [Stage("trial", arguments, cost) for arguments in tried.values()],
+                [Stage(Workbench.trial, arguments, cost) for arguments in tried.values()],
                 [candidate.preprocessing for candidate in candidates],
             )
             trials = []

@@ -29,11 +29,10 @@ from DLCTPMTrainingLib.study.fits import Fit
 from DLCTPMTrainingLib.study.plan import Candidate, StudyPlan, curve_epochs
 from DLCTPMTrainingLib.study.preparation import Patient, prepare_patient
 from DLCTPMTrainingLib.study.split import Split, kept_split
+from DLCTPMTrainingLib.training.loop import DivergenceError
 
 PREPARE, EVALUATE = 3.0, 8.0
 """What a patient costs, in training steps of one lung."""
-DIVERGENCE = ("not a number", "has diverged")
-"""How training says that its settings do not work; then a setting has lost, and the others go on."""
 TIMED = 3
 """Test patients whose maps are timed."""
 
@@ -156,10 +155,8 @@ class Workbench:
         fit = self.fit(run, candidate, self.split.around(fold), self.split.folds[fold], keep=False)
         try:
             self.train(fit)
-        except InputError as error:
-            if any(words in str(error) for words in DIVERGENCE):
-                return None
-            raise
+        except DivergenceError:  # this setting has lost, and the others go on
+            return None
         return fit.history()[-1]["validation_r"]
 
     def fit(self, run: str, choice: Candidate, learning, watching, keep: bool = True) -> Fit:

@@ -34,6 +34,10 @@ DIVERGED = 2 * math.log(2)
 _ADVICE = "train again with a lower --learning-rate and another --out"
 
 
+class DivergenceError(InputError):
+    """The loss grew beyond all use or is no number any more: these settings do not work, others may."""
+
+
 @dataclass(frozen=True)
 class EpochRecord:
     """What one epoch came to.
@@ -91,7 +95,8 @@ def train(
 
     Raises:
         InputError: if there is nothing to train on, a batch has fewer lungs than there are processes, the run was
-            begun with other settings or data, or the loss has diverged or is no longer a number.
+            begun with other settings or data.
+        DivergenceError: if the loss has diverged or is no longer a number.
     """
     if not len(samples):
         raise InputError("no lungs to train on: give a cohort with at least one usable patient")
@@ -156,7 +161,7 @@ def _epoch(
     _check(losses[-1].item(), epoch, run)
     loss = float(torch.stack(losses).cpu().double().mean())
     if epoch > 1 and loss > DIVERGED:
-        raise InputError(
+        raise DivergenceError(
             f"{run}: the loss has diverged, it is {loss:.2f} in epoch {epoch} where 0.5 everywhere would give "
             f"{math.log(2):.2f}, {_ADVICE}"
         )
@@ -165,7 +170,7 @@ def _epoch(
 
 def _check(loss: float, epoch: int, run: Path) -> None:
     if not math.isfinite(loss):
-        raise InputError(f"{run}: the loss is not a number any more in epoch {epoch}, {_ADVICE}")
+        raise DivergenceError(f"{run}: the loss is not a number any more in epoch {epoch}, {_ADVICE}")
 
 
 def learning_rate(settings: TrainingSettings, steps: int, step: int) -> float:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -27,12 +28,14 @@ from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.study import workbench as study_workbench
 from DLCTPMTrainingLib.study.evaluation import MeanOfNetworks, map_patient
 from DLCTPMTrainingLib.study.fits import Fit
+from DLCTPMTrainingLib.study.jobs import Stage
 from DLCTPMTrainingLib.study.plan import Candidate
 from DLCTPMTrainingLib.study.settings import SplitSettings
 from DLCTPMTrainingLib.study.study import _Study, run_study
 from DLCTPMTrainingLib.study_report.export import export_docs, small_png
 from DLCTPMTrainingLib.study_report.numbers import values_of
 from DLCTPMTrainingLib.study_report.report import write_results
+from DLCTPMTrainingLib.training.loop import DivergenceError
 from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 a_plan = partial(small_study.a_plan, split=SplitSettings(folds=2), threads=1)
@@ -82,6 +85,11 @@ def test_two_jobs_give_the_numbers_of_one(cohort, results, tmp_path):
         assert getattr(both, name) == getattr(results, name), name
     assert both.alternatives["context"].test == results.alternatives["context"].test
     assert both.alternatives["context"].validation == results.alternatives["context"].validation
+
+
+def test_a_stage_reaches_a_worker_as_what_it_is(results):
+    stage = Stage(study_workbench.Workbench.fold, (1, results.chosen, ""), 2.0)
+    assert pickle.loads(pickle.dumps(stage)) == stage
 
 
 def test_an_alternative_is_added_to_a_finished_study_and_nothing_is_trained_again(results, monkeypatch):
@@ -213,7 +221,7 @@ def test_an_alternative_that_diverges_is_reported_and_stops_nothing(cohort, resu
 
     def diverges(self, *more):
         if "alternatives" in self.run.as_posix():
-            raise InputError(f"{self.run}: the loss is not a number any more in epoch 1")
+            raise DivergenceError(f"{self.run}: the loss is not a number any more in epoch 1")
         return network(self, *more)
 
     monkeypatch.setattr(Fit, "network", diverges)

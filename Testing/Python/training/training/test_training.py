@@ -11,7 +11,7 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMTrainingLib.samples.batches import LungBatch, LungBatches
 from DLCTPMTrainingLib.samples.lung_samples import Samples
-from DLCTPMTrainingLib.training.loop import DIVERGED, EpochRecord, on_plateau, train
+from DLCTPMTrainingLib.training.loop import DIVERGED, DivergenceError, EpochRecord, on_plateau, train
 from DLCTPMTrainingLib.training.step import TrainingStep, summed_loss
 from DLCTPMTrainingLib.training.validation import entropy, predict_samples, renew_batch_norm
 
@@ -98,13 +98,13 @@ def test_a_run_is_not_continued_with_other_settings_or_patients(tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_the_run_with_advice(tmp_path):
-    with pytest.raises(InputError, match="lower --learning-rate"):
+    with pytest.raises(DivergenceError, match="lower --learning-rate"):
         train(some_samples(), None, NETWORK, settings(learning_rate=1e30), tmp_path, CPU)
 
 
 def test_a_diverged_loss_stops_the_run_and_keeps_the_epochs_before(tmp_path, monkeypatch):
     monkeypatch.setattr("DLCTPMTrainingLib.training.loop.DIVERGED", 0.01)  # any loss is above
-    with pytest.raises(InputError, match=r"has diverged, it is 0\.\d+ in epoch 2 .* lower --learning-rate"):
+    with pytest.raises(DivergenceError, match=r"has diverged, it is 0\.\d+ in epoch 2 .* lower --learning-rate"):
         train(some_samples(), None, NETWORK, settings(), tmp_path, CPU)
     assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 1
 
