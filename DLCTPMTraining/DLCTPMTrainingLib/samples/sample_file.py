@@ -27,6 +27,11 @@ class PatientFacts:
     simulated: bool = False
     real_ct: bool = False
 
+    @classmethod
+    def of(cls, row: PatientFacts) -> PatientFacts:
+        """What a line of a cohort table, or anything else with these attributes, tells of its patient."""
+        return cls(row.patient_id, row.diagnosis, row.simulated, row.real_ct)
+
 
 @dataclass(frozen=True)
 class SampleSet:
@@ -35,7 +40,7 @@ class SampleSet:
     Attributes:
         samples: lungs of all patients.
         patients: every patient of the cohort.
-        learning, watching: ids of those that are learned from and of those that are only watched.
+        training, validation: ids of the patients trained on and of those validated with.
         preprocessing: how the lungs were made.
         settings: what else the training was asked for when the file was made, as plain JSON values by name:
             ``network``, ``training``, ``name``, ``version``; may be empty.
@@ -43,8 +48,8 @@ class SampleSet:
 
     samples: Samples
     patients: Sequence[PatientFacts]
-    learning: Sequence[str]
-    watching: Sequence[str]
+    training: Sequence[str]
+    validation: Sequence[str]
     preprocessing: PreprocessingSettings
     settings: dict
 
@@ -58,8 +63,8 @@ class SampleSet:
         about = {
             "format": FORMAT,
             "patients": [asdict(patient) for patient in self.patients],
-            "learning": list(self.learning),
-            "watching": list(self.watching),
+            "learning": list(self.training),  # these two names are as in files written before
+            "watching": list(self.validation),
             "preprocessing": self.preprocessing.to_dict(),
             "settings": self.settings,
         }

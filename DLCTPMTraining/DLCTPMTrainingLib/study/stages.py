@@ -6,6 +6,7 @@ Without workers nothing happens here: the study comes to every stage by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from DLCTPMLib.networks.bundle import METADATA
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -13,8 +14,23 @@ from DLCTPMTrainingLib.study.jobs import Stage, run_stages
 from DLCTPMTrainingLib.study.plan import Candidate
 from DLCTPMTrainingLib.study.workbench import EVALUATE, PREPARE, Workbench
 
-FitAndTest = tuple[str, Candidate, Sequence[str], Sequence[str], str]
-"""Arguments of ``Workbench.trained_and_tested``."""
+
+class FitAndTest(NamedTuple):
+    """A fit of its own and whom it is tested on: the arguments of ``Workbench.trained_and_tested``.
+
+    Attributes:
+        run: its folder inside the study.
+        choice: its settings.
+        training: patients trained on.
+        tested: patients looked at.
+        folder: of their figures, inside ``run``.
+    """
+
+    run: str
+    choice: Candidate
+    training: Sequence[str]
+    tested: Sequence[str]
+    folder: str
 
 
 class StagedWorkbench(Workbench):
@@ -57,12 +73,11 @@ class StagedWorkbench(Workbench):
 
         A fit that stands under two names is trained once.
         """
-        every = [arguments for kind in fits.values() for arguments in kind.values()]
-        once = list({run: (run, *rest) for run, *rest in every}.values())
-        self.run_in_workers(self._missing(once), [choice.preprocessing for _, choice, *_ in once])
+        every = [fit for kind in fits.values() for fit in kind.values()]
+        once = list({fit.run: fit for fit in every}.values())
+        self.run_in_workers(self._missing(once), [fit.choice.preprocessing for fit in once])
         return {
-            kind: {name: self.trained_and_tested(*arguments) for name, arguments in named.items()}
-            for kind, named in fits.items()
+            kind: {name: self.trained_and_tested(*fit) for name, fit in named.items()} for kind, named in fits.items()
         }
 
     def run_in_workers(self, stages: Sequence[Stage], preprocessing: Sequence[PreprocessingSettings]) -> None:
@@ -84,11 +99,11 @@ class StagedWorkbench(Workbench):
         return [
             Stage(
                 Workbench.trained_and_tested,
-                (run, choice, learning, tested, folder),
-                2 * len(learning) * choice.training.epochs + EVALUATE * len(tested),
+                tuple(fit),
+                2 * len(fit.training) * fit.choice.training.epochs + EVALUATE * len(fit.tested),
             )
-            for run, choice, learning, tested, folder in fits
-            if not self.evaluated_all(tested, self.out / run / folder)
+            for fit in fits
+            if not self.evaluated_all(fit.tested, self.out / fit.run / fit.folder)
         ]
 
     def _in_parts(

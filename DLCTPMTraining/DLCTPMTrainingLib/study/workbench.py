@@ -23,12 +23,15 @@ from DLCTPMLib.networks.registry import build_network
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.cohorts.table import read_cohort
 from DLCTPMTrainingLib.common.files import read_json, write_json
-from DLCTPMTrainingLib.samples.from_images import Samples, cached_samples
+from DLCTPMTrainingLib.samples.from_images import cached_samples
+from DLCTPMTrainingLib.samples.lung_samples import Samples
+from DLCTPMTrainingLib.samples.sample_file import PatientFacts
 from DLCTPMTrainingLib.study.evaluation import curve_of, evaluate_patients, seconds_a_map
 from DLCTPMTrainingLib.study.fits import Fit
 from DLCTPMTrainingLib.study.plan import Candidate, StudyPlan, curve_epochs
 from DLCTPMTrainingLib.study.preparation import Patient, prepare_patient
 from DLCTPMTrainingLib.study.split import Split, kept_split
+from DLCTPMTrainingLib.training.fitting import FittedModel
 from DLCTPMTrainingLib.training.loop import DivergenceError
 
 PREPARE, EVALUATE = 3.0, 8.0
@@ -71,6 +74,11 @@ class Workbench:
             patients[row.patient_id] = prepare_patient(row, self.plan.register, self.out / "patients")
         return patients
 
+    @property
+    def facts(self) -> list[PatientFacts]:
+        """What a model card tells of everybody in the cohort."""
+        return [PatientFacts.of(row) for row in self.rows]
+
     def make_ready(self, patients: Sequence[str]) -> None:
         """Stage: the images of some patients."""
         for row in self.rows:
@@ -90,10 +98,14 @@ class Workbench:
             choice: the settings.
             root: folder of an alternative inside the study; "" is the main network.
         """
-        watching = self.split.folds[number]
-        fit = self.fit(self.below(root, f"folds/{number + 1}"), choice, self.split.around(number), watching, not root)
-        figures = self.evaluated(lambda: [self.train(fit)], watching, choice.preprocessing, fit.run / "validation")
-        return fit, figures, [] if root else self.curve(fit, watching, fit.run / "curve")
+        validation = self.split.folds[number]
+        fit = self.fit(
+            self.below(root, f"folds/{number + 1}"), choice, self.split.around(number), validation, not root
+        )
+        figures = self.evaluated(
+            lambda: [self.train(fit).network], validation, choice.preprocessing, fit.run / "validation"
+        )
+        return fit, figures, [] if root else self.curve(fit, validation, fit.run / "curve")
 
     def final_fit(self, choice: Candidate, root: str = "") -> Fit:
         """The fit on the whole training set, trained or not."""
@@ -126,7 +138,7 @@ class Workbench:
         digest = hashlib.sha256("".join(fit.weights_sha256() for fit in fits).encode()).hexdigest()
         self.looked_once(folder / "test.json", digest)
         return self.evaluated(
-            lambda: [self.train(fit) for fit in fits], self.split.test, choice.preprocessing, folder / "test"
+            lambda: [self.train(fit).network for fit in fits], self.split.test, choice.preprocessing, folder / "test"
         )
 
     def looked_once(self, path: Path, weights_sha256: str) -> None:
@@ -144,11 +156,13 @@ class Workbench:
             )
 
     def trained_and_tested(
-        self, run: str, choice: Candidate, learning: Sequence[str], tested: Sequence[str], folder: str
+        self, run: str, choice: Candidate, training: Sequence[str], tested: Sequence[str], folder: str
     ) -> list[dict]:
         """Stage: a fit of its own on some patients, and its figures on others."""
-        fit = self.fit(run, choice, learning, [], keep=False)
-        return self.evaluated(lambda: [self.train(fit)], tested, choice.preprocessing, self.out / run / folder)
+        fit = self.fit(run, choice, training, [], keep=False)
+        return self.evaluated(
+            lambda: [self.train(fit).network], tested, choice.preprocessing, self.out / run / folder
+        )
 
     def trial(self, run: str, candidate: Candidate, fold: int) -> float | None:
         """Stage: R of one setting on one fold; None if it diverged."""
@@ -159,18 +173,19 @@ class Workbench:
             return None
         return fit.history()[-1]["validation_r"]
 
-    def fit(self, run: str, choice: Candidate, learning, watching, keep: bool = True) -> Fit:
+    def fit(self, run: str, choice: Candidate, training, validation, keep: bool = True) -> Fit:
         """A training run; the weights of some epochs are kept for the curves if ``keep``."""
         epochs = curve_epochs(choice.training.epochs, self.plan.curve_points) if keep else []
-        return Fit(self.out / run, choice, list(learning), list(watching), self.device, epochs)
+        return Fit(self.out / run, choice, list(training), list(validation), self.device, epochs)
 
-    def train(self, fit: Fit) -> PerfusionNetwork:
+    def train(self, fit: Fit) -> FittedModel:
         """Train a fit, or open a finished one."""
         samples = self.samples(fit.choice)
         name = fit.run.relative_to(self.out).as_posix()
-        progress = self.meter.part(2 * len(fit.learning) * fit.choice.training.epochs)
-        return fit.network(
+        progress = self.meter.part(2 * len(fit.training) * fit.choice.training.epochs)
+        return fit.fitted(
             samples,
+            self.facts,
             lambda record: self.emit(epoch={"run": name, **asdict(record)}),
             lambda done, steps: progress(f"Training {name}, step {done} of {steps}", done / steps),
         )

@@ -16,7 +16,7 @@ from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMTrainingLib.common.drawing import BLUE, FOLD_COLOURS, GRAY, ORANGE, PURPLE, RED, panels
 from DLCTPMTrainingLib.statistics.tests import fences
 from DLCTPMTrainingLib.study.evaluation import JOINT_TOP
-from DLCTPMTrainingLib.study.study import StudyResults
+from DLCTPMTrainingLib.study.results import StudyResults
 from DLCTPMTrainingLib.study_report.numbers import LUNG, WHOLE, Values, values_of
 from DLCTPMTrainingLib.training.evaluation import TITLES
 

@@ -15,7 +15,7 @@ from DLCTPMLib.networks.registry import build_network
 from DLCTPMLib.networks.settings import NetworkSettings
 from DLCTPMLib.networks.unet import Down, Pair, Up
 from DLCTPMTrainingLib.common.drawing import DPI
-from DLCTPMTrainingLib.study.study import StudyResults
+from DLCTPMTrainingLib.study.results import StudyResults
 
 BLUE, PURPLE, GREEN, RED, YELLOW = "#4c78b5", "#8a5fa8", "#4f9d69", "#c64b43", "#e0a02e"
 """As in the paper's Fig. 2(b): blue residual, purple strided, green transposed, red skip attention; yellow ROI."""

@@ -20,7 +20,7 @@ from DLCTPMTrainingLib.statistics.tests import (
     unpaired_test,
 )
 from DLCTPMTrainingLib.study.evaluation import CALIBRATION_BINS, THRESHOLDS
-from DLCTPMTrainingLib.study.study import StudyResults
+from DLCTPMTrainingLib.study.results import StudyResults
 from DLCTPMTrainingLib.training.evaluation import HEADLINE
 
 WHOLE, CORE = "whole", "core"

@@ -15,7 +15,7 @@ from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMLib.networks.settings import ARCHITECTURES
 from DLCTPMTrainingLib.common.drawing import GRAY, PURPLE, panels
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, holm, paired_difference, patient_means
-from DLCTPMTrainingLib.study.study import StudyResults
+from DLCTPMTrainingLib.study.results import StudyResults
 from DLCTPMTrainingLib.study_report.numbers import CORE, WHOLE, of_both, predictions_of, values_of
 from DLCTPMTrainingLib.study_report.tables import Table, difference_text, p_text
 

@@ -11,7 +11,7 @@ from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.inference import Predictor, choose_device
 from DLCTPMTrainingLib.study.contact_sheet import contact_sheet
 from DLCTPMTrainingLib.study.evaluation import Mapped, map_patient
-from DLCTPMTrainingLib.study.study import StudyResults
+from DLCTPMTrainingLib.study.results import StudyResults
 from DLCTPMTrainingLib.study_report import case_figures as study_case_figures
 from DLCTPMTrainingLib.study_report import figures as study_figures
 from DLCTPMTrainingLib.study_report import method_figures as study_method_figures

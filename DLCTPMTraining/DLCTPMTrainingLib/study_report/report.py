@@ -12,7 +12,7 @@ from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.templates import MISSING, name_text, render_html, value_text
 from DLCTPMLib.results.report import CITATION
 from DLCTPMTrainingLib.common.drawing import data_uri, styled, write_figure
-from DLCTPMTrainingLib.study.study import StudyResults
+from DLCTPMTrainingLib.study.results import StudyResults
 from DLCTPMTrainingLib.study_report.numbers import CORE, LUNG, WHOLE, numbers_of
 from DLCTPMTrainingLib.study_report.paired import TEST, VALIDATION, paired_comparisons, paired_table
 from DLCTPMTrainingLib.study_report.pictures import Picture, all_pictures

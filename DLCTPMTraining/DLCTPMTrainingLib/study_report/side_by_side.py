@@ -16,7 +16,7 @@ from DLCTPMLib.networks.settings import ARCHITECTURES, NetworkSettings
 from DLCTPMTrainingLib.common.drawing import GRAY, GREEN, PURPLE, panels
 from DLCTPMTrainingLib.common.patient_origin import Origin
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, summary
-from DLCTPMTrainingLib.study.study import StudyResults
+from DLCTPMTrainingLib.study.results import StudyResults
 from DLCTPMTrainingLib.study_report.numbers import CORE, WHOLE, is_acute_embolism, predictions_of, values_of
 from DLCTPMTrainingLib.study_report.tables import PAPER, Table, interval_text
 

@@ -14,7 +14,7 @@ from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMLib.common.templates import MISSING
 from DLCTPMTrainingLib.common.drawing import GRAY, PURPLE, panels
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, paired_difference, patient_means, summary
-from DLCTPMTrainingLib.study.study import LEARNING_CURVE, SENSITIVITY, StudyResults
+from DLCTPMTrainingLib.study.results import LEARNING_CURVE, SENSITIVITY, StudyResults
 from DLCTPMTrainingLib.study_report.figures import TITLES
 from DLCTPMTrainingLib.study_report.numbers import WHOLE, of_both, values_of
 from DLCTPMTrainingLib.study_report.paired import best_baseline

@@ -16,8 +16,8 @@ from DLCTPMTrainingLib.samples.from_images import cached_samples
 from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.samples.sample_file import PatientFacts, SampleSet
 from DLCTPMTrainingLib.training.evaluation import evaluate_cohort, write_evaluation
-from DLCTPMTrainingLib.training.from_samples import fitted, packed
-from DLCTPMTrainingLib.training.packaging import read_history, write_bundle
+from DLCTPMTrainingLib.training.from_samples import fit_plan
+from DLCTPMTrainingLib.training.packaging import Evaluation, package
 from DLCTPMTrainingLib.training.plan import TrainingPlan
 from DLCTPMTrainingLib.training.ranks import ranks_of_torchrun
 
@@ -40,17 +40,15 @@ def train_cohort(plan: TrainingPlan, progress: Progress = no_progress, emit: Eve
     """
     with ranks_of_torchrun(choose_device(plan.device)) as ranks:
         ready = ranks.from_first(lambda: prepared(plan, within(progress, 0, SAMPLES_SHARE), emit))
-        network = fitted(plan, ready, ranks, within(progress, SAMPLES_SHARE, 0.9), emit)
+        fitted = fit_plan(plan, ready, ranks, within(progress, SAMPLES_SHARE, 0.9), emit)
     if not ranks.first:
         return None
-    folder = packed(plan, ready, network)
+    folder = package(fitted, plan.out / "model", plan.name, plan.version)
     if plan.test:
         test_rows = read_cohort(plan.test)
         results = evaluate_cohort(test_rows, load_bundle(folder), plan.device, within(progress, 0.9, 0.99))
         write_evaluation(results, plan.out)
-        history = read_history(plan.out)
-        learning = list(ready.learning)
-        write_bundle(plan, ready.patients, ready.samples, learning, network, history, results, test_rows)
+        package(fitted, folder, plan.name, plan.version, Evaluation(results, test_rows))
     progress("Model written", 1.0)
     return folder
 
@@ -73,8 +71,8 @@ def prepared(plan: TrainingPlan, progress: Progress = no_progress, emit: EventSi
     rows = read_cohort(plan.cohort)
     if plan.test:
         _unseen(read_cohort(plan.test), rows, plan)
-    patients = [PatientFacts(row.patient_id, row.diagnosis, row.simulated, row.real_ct) for row in rows]
-    learning, watching = split_patients([row.patient_id for row in rows], plan.validation_share, plan.training.seed)
+    patients = [PatientFacts.of(row) for row in rows]
+    training, validation = split_patients([row.patient_id for row in rows], plan.validation_share, plan.training.seed)
     settings = {
         "name": plan.name,
         "version": plan.version,
@@ -83,7 +81,7 @@ def prepared(plan: TrainingPlan, progress: Progress = no_progress, emit: EventSi
     }
     emit(cohort={"patients": len(rows), "simulated": sum(row.simulated for row in rows)})
     samples = prepared_samples(rows, plan, progress)
-    return SampleSet(samples, patients, learning, watching, plan.preprocessing, settings)
+    return SampleSet(samples, patients, training, validation, plan.preprocessing, settings)
 
 
 def prepared_samples(rows: list[CohortRow], plan: TrainingPlan, progress: Progress) -> Samples:
@@ -97,10 +95,10 @@ def prepared_samples(rows: list[CohortRow], plan: TrainingPlan, progress: Progre
 
 
 def split_patients(patients: list[str], validation_share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Draw the patients that are only watched: whole patients, never lungs. Returns (training, validation)."""
+    """Draw the validation patients: whole patients, never lungs. Returns (training, validation)."""
     order = np.random.default_rng([seed, 1]).permutation(len(patients))
-    watched = {patients[i] for i in order[: round(validation_share * len(patients))]}
-    return [p for p in patients if p not in watched], [p for p in patients if p in watched]
+    validation = {patients[i] for i in order[: round(validation_share * len(patients))]}
+    return [p for p in patients if p not in validation], [p for p in patients if p in validation]
 
 
 def _unseen(test: list[CohortRow], rows: list[CohortRow], plan: TrainingPlan) -> None:

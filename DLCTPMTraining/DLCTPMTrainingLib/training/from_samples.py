@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,13 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from DLCTPMLib.common.atomic_output import whole_file
-from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import EventSink, Progress, no_events, no_progress, within
 from DLCTPMLib.networks.inference import choose_device
-from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMTrainingLib.samples.sample_file import SampleSet
-from DLCTPMTrainingLib.training.loop import EpochRecord, train
-from DLCTPMTrainingLib.training.packaging import read_history, write_bundle
+from DLCTPMTrainingLib.training.checkpoint import EpochRecord
+from DLCTPMTrainingLib.training.fitting import FittedModel, fit
+from DLCTPMTrainingLib.training.packaging import package
 from DLCTPMTrainingLib.training.plan import TrainingPlan
 from DLCTPMTrainingLib.training.ranks import ALONE, Ranks, ranks_of_torchrun
 from DLCTPMTrainingLib.training.tensorboard_log import TensorBoardLog
@@ -39,18 +37,18 @@ def train_samples(
     with ranks_of_torchrun(choose_device(plan.device)) as ranks:
         if ranks.first:
             emit(cohort=ready.about)
-        network = fitted(plan, ready, ranks, within(progress, 0, 0.98), emit)
-    return packed(plan, ready, network) if ranks.first else None
+        fitted = fit_plan(plan, ready, ranks, within(progress, 0, 0.98), emit)
+    return package(fitted, plan.out / "model", plan.name, plan.version) if ranks.first else None
 
 
-def fitted(
+def fit_plan(
     plan: TrainingPlan,
     ready: SampleSet,
     ranks: Ranks = ALONE,
     progress: Progress = no_progress,
     emit: EventSink = no_events,
-) -> PerfusionNetwork:
-    """Train the network of a plan; the split is kept beside it as ``split.json``."""
+) -> FittedModel:
+    """Fit the model of a plan; the split is kept beside it as ``split.json``."""
     records: list[EpochRecord] = []
 
     def tell_epoch(record: EpochRecord) -> None:
@@ -65,15 +63,14 @@ def fitted(
     with ExitStack() as open_log:
         if ranks.first:
             plan.out.mkdir(parents=True, exist_ok=True)
-            split = {"training": list(ready.learning), "validation": list(ready.watching)}
+            split = {"training": list(ready.training), "validation": list(ready.validation)}
             with whole_file(plan.out / "split.json") as partial:
                 partial.write_text(json.dumps(split, indent=1))
             if plan.tensorboard:
                 log = open_log.enter_context(TensorBoardLog(plan.out))
                 tell_epoch = _both(log, tell_epoch)
-        return train(
-            ready.samples.of_patients(ready.learning),
-            ready.samples.of_patients(ready.watching),
+        return fit(
+            ready,
             plan.network,
             plan.training,
             plan.out,
@@ -82,20 +79,6 @@ def fitted(
             on_step if ranks.first else lambda done, steps: None,
             ranks,
         )
-
-
-def packed(plan: TrainingPlan, ready: SampleSet, network: PerfusionNetwork) -> Path:
-    """Write the trained network as a bundle.
-
-    Raises:
-        InputError: if this Python has no safetensors; the training itself is done and kept.
-    """
-    if importlib.util.find_spec("safetensors") is None:
-        raise InputError(
-            f"{plan.out}: the training is done and kept, but without the package safetensors its model cannot be "
-            "written; install it, or copy this folder to where it is, and run the same command again"
-        )
-    return write_bundle(plan, ready.patients, ready.samples, list(ready.learning), network, read_history(plan.out))
 
 
 def _both(first: Callable[[EpochRecord], None], second: Callable[[EpochRecord], None]) -> Callable:

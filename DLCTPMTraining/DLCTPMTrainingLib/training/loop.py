@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.registry import build_network
@@ -22,6 +19,8 @@ from DLCTPMLib.networks.settings import NetworkSettings, network_dict
 from DLCTPMTrainingLib.samples.augmentation import draw
 from DLCTPMTrainingLib.samples.batches import LungBatches
 from DLCTPMTrainingLib.samples.lung_samples import Samples
+from DLCTPMTrainingLib.training import checkpoint
+from DLCTPMTrainingLib.training.checkpoint import EpochRecord
 from DLCTPMTrainingLib.training.ranks import ALONE, Ranks
 from DLCTPMTrainingLib.training.settings import TrainingSettings
 from DLCTPMTrainingLib.training.step import TrainingStep, convolutions_for
@@ -36,29 +35,6 @@ _ADVICE = "train again with a lower --learning-rate and another --out"
 
 class DivergenceError(InputError):
     """The loss grew beyond all use or is no number any more: these settings do not work, others may."""
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch came to.
-
-    Attributes:
-        epoch: counted from 1.
-        loss: mean training loss, masked BCE.
-        excess: the same less the entropy of the targets, below which BCE with soft labels cannot fall.
-        validation_excess, validation_r: the same, and mean Spearman R of the lungs, on the validation lungs;
-            NaN without any. On the network's grid, hence not the R of a study.
-        seconds: wall time.
-        validation_ssim: mean SSIM of the validation lungs, on the network's grid too; NaN in runs of older versions.
-    """
-
-    epoch: int
-    loss: float
-    excess: float
-    validation_excess: float
-    validation_r: float
-    seconds: float
-    validation_ssim: float = math.nan
 
 
 def train(
@@ -80,8 +56,8 @@ def train(
     differ.
 
     Args:
-        samples: lungs to learn from.
-        validation: lungs to watch, used for nothing else; None for none.
+        samples: lungs to train on.
+        validation: lungs to validate with after every epoch, used for nothing else; None for none.
         network_settings: the network.
         settings: the training.
         run: folder of ``checkpoint.pt`` and ``history.jsonl``.
@@ -109,19 +85,19 @@ def train(
     with convolutions_for(settings.precision):
         step = TrainingStep(build_network(network_settings), device, settings.precision, ranks)
         setup = _setup(samples, network_settings, settings)
-        history = _resume(ranks.from_first(lambda: _stored(run, setup)), step)
+        history = _resume(ranks.from_first(lambda: checkpoint.stored(run, setup)), step)
         batches, floor = LungBatches(samples, device), entropy(samples)
         for epoch in range(len(history) + 1, settings.epochs + 1):
             if settings.plateau and on_plateau([record.loss for record in history]):
                 break
             start = time.perf_counter()
             loss = _epoch(step, batches, settings, epoch, ranks, run, on_step)
-            watched = validate(step.network, validation, device, settings.precision, ranks)
+            seen = validate(step.network, validation, device, settings.precision, ranks)
             seconds = time.perf_counter() - start
-            record = EpochRecord(epoch, loss, loss - floor, watched.excess, watched.r, seconds, watched.ssim)
+            record = EpochRecord(epoch, loss, loss - floor, seen.excess, seen.r, seconds, seen.ssim)
             history.append(record)
             if ranks.first:
-                _save(run, setup, step, history)
+                checkpoint.save(run, setup, step.network, step.optimizer, history)
             emit(record)
         network = step.network
         if ranks.count > 1:  # as it was built, without what the processes share
@@ -196,37 +172,9 @@ def _setup(samples: Samples, network_settings: NetworkSettings, settings: Traini
     return {"network": network_dict(network_settings), "training": settings.to_dict(), "lungs": lungs}
 
 
-def _save(run: Path, setup: dict, step: TrainingStep, history: list[EpochRecord]) -> None:
-    state = {
-        "setup": json.dumps(setup),
-        "history": json.dumps([asdict(record) for record in history]),
-        "network": step.network.state_dict(),
-        "optimizer": step.optimizer.state_dict(),
-    }
-    with whole_file(run / "checkpoint.pt") as partial:
-        torch.save(state, partial)
-    lines = "".join(json.dumps(asdict(record)) + "\n" for record in history)
-    with whole_file(run / "history.jsonl") as partial:
-        partial.write_text(lines.replace("NaN", "null"), encoding="utf-8")
-
-
-def _stored(run: Path, setup: dict) -> dict | None:
-    """The checkpoint of a run that is continued; None for a new one, whose folder is made."""
-    path = run / "checkpoint.pt"
-    run.mkdir(parents=True, exist_ok=True)
-    if not path.is_file():
-        return None
-    state = torch.load(path, map_location="cpu", weights_only=True)  # opens tensors only, never code
-    if json.loads(state["setup"]) != setup:
-        raise InputError(
-            f"{path}: was begun with other settings or other patients, give another --out or the same settings"
-        )
-    return state
-
-
 def _resume(state: dict | None, step: TrainingStep) -> list[EpochRecord]:
     if state is None:
         return []
     step.network.load_state_dict(state["network"])
     step.optimizer.load_state_dict(state["optimizer"])
-    return [EpochRecord(**record) for record in json.loads(state["history"])]
+    return checkpoint.history_of(state)

@@ -1,4 +1,4 @@
-"""The trained network as a bundle: metadata and model card.
+"""A fitted model as a bundle: weights, metadata and model card.
 
 Tests of a model read images, training does not; what only a test needs is imported where it is used, so that a
 model can be trained and written where there are neither SimpleITK nor SciPy.
@@ -6,62 +6,78 @@ model can be trained and written where there are neither SimpleITK nor SciPy.
 
 from __future__ import annotations
 
-import json
+import importlib.util
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from DLCTPMLib import __version__
+from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import save_bundle
 from DLCTPMLib.networks.inference import Predictor
 from DLCTPMLib.networks.parts import PerfusionNetwork
-from DLCTPMLib.networks.settings import ARCHITECTURES, network_dict
+from DLCTPMLib.networks.settings import network_dict
 from DLCTPMTrainingLib.common.patient_origin import HasOrigin, Origin
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
-from DLCTPMTrainingLib.samples.sample_file import PatientFacts
-from DLCTPMTrainingLib.training.plan import TrainingPlan
+from DLCTPMTrainingLib.training.fitting import FittedModel
+from DLCTPMTrainingLib.training.model_card import model_card
+from DLCTPMTrainingLib.training.validation import Validation
+
+LICENSE = "The weights are licensed under Apache-2.0, as the software that made them.\n"
 
 
-def read_history(run: Path) -> list[dict]:
-    """The epochs of a run, oldest first."""
-    lines = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's test.
+
+    Attributes:
+        rows: as ``training.evaluation.rows_of`` gives them.
+        patients: among whom the tested are found.
+    """
+
+    rows: Sequence[dict]
+    patients: Sequence[HasOrigin]
 
 
-def write_bundle(
-    plan: TrainingPlan,
-    patients: Sequence[PatientFacts],
-    samples: Samples,
-    learning: list[str],
-    network: PerfusionNetwork,
-    history: list[dict],
-    test_results: list[dict] | None = None,
-    tested: Sequence[HasOrigin] | None = None,
-) -> Path:
-    """Write the trained network as a bundle with everything that tells what it is.
+def package(fitted: FittedModel, folder: Path, name: str, version: str, evaluation: Evaluation | None = None) -> Path:
+    """Write a fitted model as a bundle with everything that tells what it is.
 
     Args:
-        plan: names, settings and the folder ``out``.
-        patients: everybody in the cohort.
-        samples: their lungs.
-        learning: ids of those that were learned from.
-        network: the trained network.
-        history: its epochs, as ``read_history`` gives them.
-        test_results: rows of ``evaluate_cohort``, for the card's table.
-        tested: the patients of a test table of its own; None if they are among ``patients``.
+        fitted: the model.
+        folder: the bundle's; an older one there is replaced.
+        name, version: of the model.
+        evaluation: its test, for the card's table; None if it had none yet.
 
     Returns:
         the bundle's folder.
+
+    Raises:
+        InputError: if this Python has no safetensors; the training itself is done and kept.
     """
-    everybody = Origin.of(patients)
-    origin = Origin.of(patient for patient in patients if patient.patient_id in learning)
-    learned = samples.of_patients(learning)
-    metadata = {
-        "name": plan.name,
-        "version": plan.version,
+    if importlib.util.find_spec("safetensors") is None:
+        raise InputError(
+            f"{folder.parent}: the training is done and kept, but without the package safetensors its model cannot "
+            "be written; install it, or copy this folder to where it is, and run the same command again"
+        )
+    metadata = {"name": name, "version": version, **metadata_of(fitted)}
+    if evaluation and evaluation.rows:
+        tested = {row["patient_id"] for row in evaluation.rows}
+        origin = Origin.of(one for one in evaluation.patients if one.patient_id in tested)
+        metadata["test"] = test_summary(evaluation.rows) | {"origin": asdict(origin)}
+    card = model_card(metadata, evaluation.rows if evaluation else ())
+    return save_bundle(folder, fitted.network, metadata, card, LICENSE)
+
+
+def metadata_of(fitted: FittedModel) -> dict:
+    """What ``metadata.json`` says of a fitted model, but for name, version and test."""
+    ready, preprocessing = fitted.ready, fitted.ready.preprocessing
+    everybody = Origin.of(ready.patients)
+    trained_on = [patient for patient in ready.patients if patient.patient_id in ready.training]
+    origin, lungs = Origin.of(trained_on), ready.samples.of_patients(ready.training)
+    return {
         "task": "Relative lung perfusion from chest CT",
         "intended_use": origin.intended_use,
         "simulated": everybody.simulated > 0,
@@ -69,37 +85,30 @@ def write_bundle(
         "software": f"DL-CTPM {__version__}",
         "pytorch_version": torch.__version__.split("+")[0],
         "numpy_version": np.__version__,
-        "network": network_dict(plan.network),
-        "preprocessing": plan.preprocessing.to_dict(),
+        "network": network_dict(fitted.network.settings),
+        "preprocessing": preprocessing.to_dict(),
         "training": {
-            **plan.training.to_dict(),
-            "epochs_done": len(history),
-            "patients": len(learning),
-            "lungs": len(learned),
+            **fitted.training.to_dict(),
+            "epochs_done": fitted.epochs,
+            "patients": len(ready.training),
+            "lungs": len(lungs),
             "origin": asdict(origin),
-            "diagnoses": _counts(p.diagnosis for p in patients if p.patient_id in learning),
+            "diagnoses": _counts(patient.diagnosis for patient in trained_on),
         },
         "training_ranges": {
-            "lung_volume_ml": _range(learned.volume_ml),
-            "lung_mean_hu": _range(learned.mean_hu),
+            "lung_volume_ml": _range(lungs.volume_ml),
+            "lung_mean_hu": _range(lungs.mean_hu),
         },
-        "validation": _last_finite(history),
-        "bf16_max_error": bfloat16_error(network, samples),
+        "validation": _validated(fitted.validation),
+        "bf16_max_error": bfloat16_error(fitted.network, ready.samples),
         "network_data_format": {
-            "inputs": {"image": {"type": "image", "format": _input_words(plan.preprocessing.inputs),
-                                 "num_channels": len(plan.preprocessing.inputs),
-                                 "spatial_shape": list(plan.preprocessing.grid_shape), "value_range": [0, 1]}},
+            "inputs": {"image": {"type": "image", "format": _input_words(preprocessing.inputs),
+                                 "num_channels": len(preprocessing.inputs),
+                                 "spatial_shape": list(preprocessing.grid_shape), "value_range": [0, 1]}},
             "outputs": {"pred": {"type": "image", "format": "relative perfusion", "num_channels": 1,
-                                 "spatial_shape": list(plan.preprocessing.grid_shape), "value_range": [0, 1]}},
+                                 "spatial_shape": list(preprocessing.grid_shape), "value_range": [0, 1]}},
         },
     }  # fmt: skip
-    if test_results:
-        seen = {row["patient_id"] for row in test_results}
-        test_origin = Origin.of(one for one in tested or patients if one.patient_id in seen)
-        metadata["test"] = test_summary(test_results) | {"origin": asdict(test_origin)}
-    card = model_card(metadata, test_results)
-    license_text = "The weights are licensed under Apache-2.0, as the software that made them.\n"
-    return save_bundle(plan.out / "model", network, metadata, card, license_text)
 
 
 def bfloat16_error(network: PerfusionNetwork, samples: Samples, lungs: int = 6) -> float:
@@ -113,7 +122,7 @@ def bfloat16_error(network: PerfusionNetwork, samples: Samples, lungs: int = 6) 
     return round(max(errors), 6)
 
 
-def test_summary(results: list[dict]) -> dict:
+def test_summary(results: Sequence[dict]) -> dict:
     """The headline figures of a test for ``metadata.json``: means over patients, by part and prediction."""
     from DLCTPMTrainingLib.training.evaluation import HEADLINE, mean_of
 
@@ -134,65 +143,8 @@ def test_summary(results: list[dict]) -> dict:
     }
 
 
-def model_card(metadata: dict, test_results: list[dict] | None = None) -> str:
-    """The model card in Markdown: what the model is, what it learned from, how good it was, what it is not for."""
-    training, preprocessing = metadata["training"], metadata["preprocessing"]
-    origin = Origin(**training["origin"]).kind("**simulated**")
-    validation = metadata["validation"]
-    diagnoses = ", ".join(f"{name} {count}" for name, count in training["diagnoses"].items())
-    watched = (
-        f"Mean Spearman R of the validation lungs on the network's grid after the last epoch: {validation['r']:.3f}."
-        if validation
-        else "No patients were kept for validation."
-    )
-    test = "Not tested on patients of its own yet."
-    if test_results:
-        from DLCTPMTrainingLib.training.evaluation import as_markdown, by_diagnosis
-
-        tested = Origin(**metadata["test"]["origin"]).kind("**simulated**")
-        test = (
-            f"{metadata['test']['patients']} {tested} whom training never saw; both lungs together, on the SPECT's "
-            f"own grid, mean ± SD over patients. The core is each lung eroded by two SPECT voxels.\n\n"
-            f"{as_markdown(test_results)}\n\n{by_diagnosis(test_results)}"
-        )
-    return f"""# {metadata["name"]}, version {metadata["version"]}
-
-**{metadata["intended_use"]}**
-
-Maps *relative* lung perfusion from a chest CT: 1 is the patient's own {preprocessing["hir_percentile"]:g}th
-percentile. It is not blood flow in absolute units. Method: Ren et al., *Deep Learning-Based Computed Tomography
-Perfusion Mapping (DL-CTPM) for Pulmonary CT-to-Perfusion Translation*; {_title(metadata["network"])},
-channels {"-".join(map(str, metadata["network"]["channels"]))}.
-
-## Training
-{training["patients"]} {origin} ({training["lungs"]} lungs): {diagnoses}.
-{training["epochs_done"]} epochs, batch size {training["batch_size"]}, Adam, learning rate
-{training["learning_rate"]:g}, seed {training["seed"]}, {metadata["software"]}, PyTorch {metadata["pytorch_version"]}.
-{watched}
-
-## Test
-{test}
-
-## Limits
-- It sees anatomy and density. Perfusion defects that leave no trace in the CT, such as acute pulmonary embolism,
-  cannot be seen by it or by any other method that has only the CT.
-- Values are clipped at the {preprocessing["hir_percentile"]:g}th percentile, so shares of total perfusion computed
-  from the map are compressed towards shares of volume.
-- Trained lungs had {_words(metadata["training_ranges"]["lung_volume_ml"], "ml")} of volume and a mean density of
-  {_words(metadata["training_ranges"]["lung_mean_hu"], "HU")}; outside of that it has learned nothing.
-"""
-
-
 def _input_words(inputs: tuple[str, ...]) -> str:
     return "enhanced CT of one lung (Eq. 1)" + ", then its density (−1000…0 HU)" * ("density" in inputs)
-
-
-def _title(network: dict) -> str:
-    return ARCHITECTURES[network["architecture"]].title
-
-
-def _words(bounds: list[float], unit: str) -> str:
-    return f"{bounds[0]:g} to {bounds[1]:g} {unit}"
 
 
 def _range(values: np.ndarray) -> list[float]:
@@ -204,8 +156,7 @@ def _counts(names) -> dict[str, int]:
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
-def _last_finite(history: list[dict]) -> dict | None:
-    last = history[-1]
-    if last["validation_r"] is None:
+def _validated(found: Validation) -> dict | None:
+    if found.r != found.r:
         return None
-    return {"r": round(last["validation_r"], 4), "bce_above_entropy": round(last["validation_excess"], 5)}
+    return {"r": round(found.r, 4), "bce_above_entropy": round(found.excess, 5)}

@@ -20,7 +20,7 @@ class TrainingPlan:
         out: the run's folder: samples, checkpoint, history and, in ``model``, the bundle.
         name, version: of the model.
         network, training, preprocessing: settings of the three stages.
-        validation_share: part of the patients that is only watched; whole patients, drawn by the seed.
+        validation_share: part of the patients kept for validation; whole patients, drawn by the seed.
         test: CSV file of a cohort that training never sees, for the model card's table; None for none.
         device: auto, cpu, cuda or mps.
         tensorboard: also write the epochs for TensorBoard, into ``tensorboard`` in the run's folder.

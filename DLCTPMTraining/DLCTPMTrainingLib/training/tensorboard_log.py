@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMTrainingLib.training.loop import EpochRecord
+from DLCTPMTrainingLib.training.checkpoint import EpochRecord
 
 FOLDER = "tensorboard"
 TAGS = {

@@ -19,9 +19,11 @@ from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.table import read_cohort
 from DLCTPMTrainingLib.common.drawing import write_figure
 from DLCTPMTrainingLib.common.patient_origin import REAL_PEOPLE, RESEARCH_USE, Origin
-from DLCTPMTrainingLib.samples.sample_file import PatientFacts
-from DLCTPMTrainingLib.training.packaging import write_bundle
-from DLCTPMTrainingLib.training.plan import TrainingPlan
+from DLCTPMTrainingLib.samples.sample_file import PatientFacts, SampleSet
+from DLCTPMTrainingLib.training.fitting import FittedModel
+from DLCTPMTrainingLib.training.packaging import package
+from DLCTPMTrainingLib.training.settings import TrainingSettings
+from DLCTPMTrainingLib.training.validation import Validation
 
 VIRTUAL, REAL, MEASURED = ("yes", ""), ("yes", "real"), ("", "")
 NOBODY = r"of no person|not persons|virtual patients|patients, images and every number"
@@ -100,11 +102,10 @@ def test_measured_patients_are_not_called_simulated_and_are_people(tmp_path):
 
 
 def bundle_of(out, patients):
-    plan = TrainingPlan(
-        None, out, "m", "1", NETWORK, preprocessing=PreprocessingSettings(grid_shape=(16, 8, 8)), validation_share=0.0
-    )
-    history = [{"epoch": 1, "loss": 1.0, "excess": 0.5, "validation_r": None, "validation_excess": None}]
-    return load_bundle(write_bundle(plan, patients, some_samples(6), ["P0", "P1"], build_network(NETWORK), history))
+    preprocessing = PreprocessingSettings(grid_shape=(16, 8, 8))
+    ready = SampleSet(some_samples(6), patients, ["P0", "P1"], [], preprocessing, {})
+    fitted = FittedModel(build_network(NETWORK), ready, TrainingSettings(), 1, Validation())
+    return load_bundle(package(fitted, out / "model", "m", "1"))
 
 
 def test_the_card_says_what_was_learned_from(tmp_path):

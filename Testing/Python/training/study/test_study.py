@@ -223,7 +223,7 @@ def test_a_finished_study_trains_nothing_and_ends_with_the_same_numbers(results,
     def never(*arguments, **more):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(Fit, "network", never)
+    monkeypatch.setattr(Fit, "fitted", never)
     again = run_study(results.plan)
     assert again.test == results.test
     assert again.validation == results.validation
@@ -305,7 +305,7 @@ def test_a_death_between_checkpoint_and_copy_loses_no_epoch(tmp_path, monkeypatc
     )
     samples = some_samples()
     runs = {name: Fit(tmp_path / name, choice, ["P0", "P1"], [], torch.device("cpu"), (1, 2, 3)) for name in "ab"}
-    runs["a"].network(samples)
+    runs["a"].fitted(samples)
     with monkeypatch.context() as patch:
 
         def die(self, epoch):
@@ -313,8 +313,8 @@ def test_a_death_between_checkpoint_and_copy_loses_no_epoch(tmp_path, monkeypatc
 
         patch.setattr(Fit, "_keep", die)
         with pytest.raises(CutOff):
-            runs["b"].network(samples)
-    runs["b"].network(samples)
+            runs["b"].fitted(samples)
+    runs["b"].fitted(samples)
     whole, cut = runs["a"].epochs(samples), runs["b"].epochs(samples)
     assert list(whole) == list(cut) == [1, 2, 3]
     for epoch in whole:
@@ -388,7 +388,7 @@ def test_a_check_leaves_a_contact_sheet_and_trains_nothing(cohort, tmp_path, cap
     def never(*arguments, **more):
         raise AssertionError("trained")
 
-    monkeypatch.setattr(Fit, "network", never)
+    monkeypatch.setattr(Fit, "fitted", never)
     options = ["--register", "none", "--folds", "2", "--check", "--progress", "none"]
     assert main(["study", str(five_patients(cohort)), "--out", str(tmp_path / "study"), *options]) == DONE
     assert "Nothing was trained" in capsys.readouterr().out

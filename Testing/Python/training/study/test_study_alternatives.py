@@ -94,8 +94,8 @@ def test_a_stage_reaches_a_worker_as_what_it_is(results):
 
 def test_an_alternative_is_added_to_a_finished_study_and_nothing_is_trained_again(results, monkeypatch):
     trained = []
-    network = Fit.network
-    monkeypatch.setattr(Fit, "network", lambda self, *more: trained.append(self.run) or network(self, *more))
+    fitted = Fit.fitted
+    monkeypatch.setattr(Fit, "fitted", lambda self, *more: trained.append(self.run) or fitted(self, *more))
     more = run_study(replace(results.plan, alternatives=("unet",)))
     assert trained
     assert all("alternatives/unet" in run.as_posix() for run in trained)
@@ -122,7 +122,8 @@ def test_the_ensemble_is_the_mean_of_the_folds_maps(results):
     """By hand: the two folds' networks one by one, then the mean on the SPECT's grid."""
     patient = results.patients[results.split.test[0]]
     bench = study_workbench.Workbench(results.plan)
-    networks = [bench.fold(number, results.chosen)[0].network(bench.samples(results.chosen)) for number in (0, 1)]
+    folds = [bench.fold(number, results.chosen)[0] for number in (0, 1)]
+    networks = [fold.fitted(bench.samples(results.chosen)).network for fold in folds]
     maps = [
         map_patient(patient, MeanOfNetworks([network], bench.device), results.chosen.preprocessing)
         for network in networks
@@ -217,14 +218,14 @@ def test_a_refused_study_leaves_the_options_of_its_run(cohort, results, tmp_path
 
 
 def test_an_alternative_that_diverges_is_reported_and_stops_nothing(cohort, results, tmp_path, monkeypatch):
-    network = Fit.network
+    fitted = Fit.fitted
 
     def diverges(self, *more):
         if "alternatives" in self.run.as_posix():
             raise DivergenceError(f"{self.run}: the loss is not a number any more in epoch 1")
-        return network(self, *more)
+        return fitted(self, *more)
 
-    monkeypatch.setattr(Fit, "network", diverges)
+    monkeypatch.setattr(Fit, "fitted", diverges)
     found = run_study(a_plan(cohort, tmp_path, alternatives=("unet",)))
     assert found.test == results.test
     assert "not a number" in found.failed["unet"]

@@ -13,9 +13,9 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.samples.sample_file import SampleSet
-from DLCTPMTrainingLib.training import from_samples as sample_training
+from DLCTPMTrainingLib.training import packaging
+from DLCTPMTrainingLib.training.checkpoint import EpochRecord
 from DLCTPMTrainingLib.training.from_samples import train_samples
-from DLCTPMTrainingLib.training.loop import EpochRecord
 from DLCTPMTrainingLib.training.plan import TrainingPlan
 from DLCTPMTrainingLib.training.tensorboard_log import TAGS, TensorBoardLog
 
@@ -69,7 +69,7 @@ def test_a_model_is_trained_where_nothing_reads_an_image(file, tmp_path):
 
 def test_without_safetensors_the_training_is_kept_and_packed_later(file, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as bare:
-        bare.setattr(sample_training.importlib.util, "find_spec", lambda name: None)
+        bare.setattr(packaging.importlib.util, "find_spec", lambda name: None)
         assert run(file, tmp_path, "--epochs", 1) == 2
     assert "the training is done and kept" in capsys.readouterr().err
     trained = (tmp_path / "checkpoint.pt").read_bytes()

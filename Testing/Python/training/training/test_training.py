@@ -11,7 +11,8 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMTrainingLib.samples.batches import LungBatch, LungBatches
 from DLCTPMTrainingLib.samples.lung_samples import Samples
-from DLCTPMTrainingLib.training.loop import DIVERGED, DivergenceError, EpochRecord, on_plateau, train
+from DLCTPMTrainingLib.training.checkpoint import EpochRecord
+from DLCTPMTrainingLib.training.loop import DIVERGED, DivergenceError, on_plateau, train
 from DLCTPMTrainingLib.training.step import TrainingStep, summed_loss
 from DLCTPMTrainingLib.training.validation import entropy, predict_samples, renew_batch_norm
 
