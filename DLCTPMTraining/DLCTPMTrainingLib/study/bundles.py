@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from DLCTPMLib.networks.bundle import METADATA, load_bundle
+from DLCTPMTrainingLib.statistics.table import TidyTable
 from DLCTPMTrainingLib.study.plan import Candidate
 from DLCTPMTrainingLib.study.workbench import Workbench
 from DLCTPMTrainingLib.training.fitting import FittedModel
@@ -29,13 +30,13 @@ def bundle_of(bench: Workbench, choice: Candidate, root: str) -> Path:
     return folder
 
 
-def finish_card(bench: Workbench, choice: Candidate, root: str, rows: list[dict]) -> None:
+def finish_card(bench: Workbench, choice: Candidate, root: str, test: TidyTable) -> None:
     """Write the test's table into the model card; the weights stay as they are."""
     bundle = load_bundle(bench.out / root / "model")
     if "test" not in bundle.metadata:
         fit = bench.final_fit(choice, root)
         fitted = fit.fitted_with(bundle.network(), bench.samples(choice), bench.facts)
-        _package(bench, choice, root, fitted, Evaluation(rows, bench.rows))
+        _package(bench, choice, root, fitted, Evaluation(test, bench.rows))
 
 
 def _package(

@@ -6,7 +6,7 @@ Each patient's figures are one small JSON file, written once: a study that is cu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,12 +30,19 @@ from DLCTPMLib.preprocessing.enhancement import network_inputs
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMTrainingLib.common.files import read_json, write_json
+from DLCTPMTrainingLib.statistics.numbers import (
+    CALIBRATION_BINS,
+    HEADLINE,
+    OTHER_HIR,
+    SHARE,
+    SPECT,
+    THRESHOLDS,
+    at_threshold,
+)
+from DLCTPMTrainingLib.statistics.table import WHOLE, TidyTable
 from DLCTPMTrainingLib.study.preparation import Patient, PatientImages
-from DLCTPMTrainingLib.training.evaluation import rows_of
+from DLCTPMTrainingLib.training.evaluation import rows_of, table_of
 
-THRESHOLDS = tuple(round(0.30 + 0.03 * step, 2) for step in range(21))
-"""Thresholds between low- and high-functional lung at which DSC is drawn; 0.66 is one of them."""
-CALIBRATION_BINS = 20
 JOINT_BINS, JOINT_TOP = 60, 1.5
 MapLung = Callable[[np.ndarray], np.ndarray]
 """From the images of one lung to its relative perfusion."""
@@ -50,6 +57,48 @@ class Mapped:
     comparison: SpectComparison
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """Some patients against their SPECT.
+
+    Attributes:
+        table: the metrics of ``agreement_of`` lung by lung and of both together; for the model also those under the
+            other HIR scope (``OTHER_HIR``), DSC by threshold (``at_threshold``) and the ``SHARE`` of each region.
+        joint: histogram of all voxels, rows the map and columns the SPECT, ``JOINT_BINS`` from 0 to ``JOINT_TOP``.
+        calibration: ``voxels``, sum of the ``map`` and of the ``spect`` over them, by bins of the map.
+    """
+
+    table: TidyTable
+    joint: list[list[int]]
+    calibration: dict[str, list[float]]
+
+    @classmethod
+    def of(cls, figures: Sequence[dict]) -> Evaluated:
+        """What ``figures_of`` gave of each patient."""
+        sums = {
+            name: np.sum([one["calibration"][name] for one in figures], axis=0).tolist()
+            for name in (figures[0]["calibration"] if figures else ())
+        }
+        joint = np.sum([one["joint"] for one in figures], axis=0).tolist() if figures else []
+        lines = (line for one in figures for line in _lines_of(one))
+        return cls(
+            TidyTable.joined([table_of(r for one in figures for r in one["rows"]), TidyTable.of(lines)]), joint, sums
+        )
+
+
+def _lines_of(figures: dict) -> Iterator[tuple]:
+    """What stands beside the rows of one patient's figures, as lines of a ``TidyTable``."""
+    who = figures["patient_id"], figures["diagnosis"]
+    for lung in figures["other_hir"]:
+        yield from ((*who, lung["scope"], WHOLE, MODEL, OTHER_HIR + metric, lung[metric]) for metric in HEADLINE)
+    for name, curve in figures["thresholds"].items():
+        for threshold, value in zip(THRESHOLDS, curve, strict=True):
+            yield *who, "lungs", WHOLE, MODEL, at_threshold(name, threshold), value
+    for region, shares in figures["shares"].items():
+        yield *who, region, WHOLE, SPECT, SHARE, shares["spect"]
+        yield *who, region, WHOLE, MODEL, SHARE, shares["map"]
+
+
 def evaluate_patients(
     patients: Iterable[Patient],
     networks: Sequence[PerfusionNetwork],
@@ -57,21 +106,21 @@ def evaluate_patients(
     device: torch.device,
     folder: Path,
     progress: Progress = no_progress,
-) -> list[dict]:
-    """Every patient's figures, computed or read back from ``folder``; see ``figures_of``.
+) -> Evaluated:
+    """Every patient's figures, computed or read back from ``folder``, where ``figures_of`` says what they are.
 
     Several ``networks`` are an ensemble; there may be none where nothing is left to compute.
     """
     patients = list(patients)
     predictor = MeanOfNetworks(networks, device)
-    results = []
+    figures = []
     for number, patient in enumerate(patients):
         path = folder / f"{patient.row.patient_id}.json"
         if not path.is_file():
             progress(f"Comparing patient {patient.row.patient_id} with the SPECT", number / len(patients))
             write_json(path, figures_of(patient, map_patient(patient, predictor, preprocessing)))
-        results.append(read_json(path))
-    return results
+        figures.append(read_json(path))
+    return Evaluated.of(figures)
 
 
 class MeanOfNetworks:

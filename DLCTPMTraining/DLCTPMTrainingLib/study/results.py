@@ -7,7 +7,9 @@ from pathlib import Path
 
 from DLCTPMTrainingLib.cohorts.table import CohortRow
 from DLCTPMTrainingLib.common.patient_origin import Origin
+from DLCTPMTrainingLib.statistics.table import TidyTable
 from DLCTPMTrainingLib.study.check import CohortCheck
+from DLCTPMTrainingLib.study.evaluation import Evaluated
 from DLCTPMTrainingLib.study.plan import Candidate, StudyPlan
 from DLCTPMTrainingLib.study.preparation import Patient
 from DLCTPMTrainingLib.study.split import Split
@@ -21,27 +23,32 @@ class Alternative:
 
     Attributes:
         choice: its settings.
-        validation: by fold, every patient's figures.
+        validation: of each fold.
         test: of the test set.
         model: folder of the bundle.
     """
 
     choice: Candidate
-    validation: list[list[dict]]
-    test: list[dict]
+    validation: list[Evaluated]
+    test: Evaluated
     model: Path
+
+    @property
+    def all_validation(self) -> TidyTable:
+        """The lines of every fold."""
+        return TidyTable.joined(fold.table for fold in self.validation)
 
 
 @dataclass(frozen=True)
 class StudyResults:
-    """Everything that tables, figures and report are made of; ``figures_of`` says what is kept of a patient.
+    """Everything that tables, figures and report are made of.
 
     Attributes:
         plan, rows, check, split: what was asked for, who took part, what was noticed, how they were divided.
         patients: images on disk by id.
         trials: of the search: ``label``, ``settings``, ``r`` of every fold, ``mean``.
         chosen: the settings of folds and final fit.
-        validation: by fold, every patient's figures; ``validation_curves`` the same through the epochs.
+        validation: of each fold; ``validation_curves`` R and SSIM through the epochs.
         histories: losses by epoch, of each fold ("fold 1" …) and of "final fit".
         test, test_curve: of the test set.
         without: figures of the test patients without a diagnosis by the model trained without it; None if not asked.
@@ -59,19 +66,24 @@ class StudyResults:
     patients: dict[str, Patient]
     trials: list[dict]
     chosen: Candidate
-    validation: list[list[dict]]
+    validation: list[Evaluated]
     validation_curves: list[list[dict]]
     histories: dict[str, list[dict]]
-    test: list[dict]
+    test: Evaluated
     test_curve: list[dict]
-    without: list[dict] | None
-    sensitivity: dict[str, list[dict]] | None
-    learning_curve: dict[str, list[dict]] | None
+    without: Evaluated | None
+    sensitivity: dict[str, Evaluated] | None
+    learning_curve: dict[str, Evaluated] | None
     model: Path
     alternatives: dict[str, Alternative]
     failed: dict[str, str]
-    ensemble: list[dict]
+    ensemble: Evaluated
     seconds: dict[str, float]
+
+    @property
+    def all_validation(self) -> TidyTable:
+        """The lines of every fold."""
+        return TidyTable.joined(fold.table for fold in self.validation)
 
     @property
     def simulated(self) -> bool:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from DLCTPMLib.networks.bundle import METADATA
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMTrainingLib.study.evaluation import Evaluated
 from DLCTPMTrainingLib.study.jobs import Stage, run_stages
 from DLCTPMTrainingLib.study.plan import Candidate
 from DLCTPMTrainingLib.study.workbench import EVALUATE, PREPARE, Workbench
@@ -68,7 +69,7 @@ class StagedWorkbench(Workbench):
         left = zip(stages, folders, strict=True)
         self.run_in_workers([stage for stage, folder in left if not self.evaluated_all(self.split.test, folder)], [])
 
-    def trained_and_read(self, fits: Mapping[str, Mapping[str, FitAndTest]]) -> dict[str, dict[str, list[dict]]]:
+    def trained_and_read(self, fits: Mapping[str, Mapping[str, FitAndTest]]) -> dict[str, dict[str, Evaluated]]:
         """Figures of fits that stand for themselves, by kind and name; trained where they are missing.
 
         A fit that stands under two names is trained once.

@@ -35,6 +35,7 @@ from DLCTPMTrainingLib.common.patient_origin import Origin
 from DLCTPMTrainingLib.study.bundles import bundle_of, finish_card
 from DLCTPMTrainingLib.study.check import CohortCheck, check_cohort
 from DLCTPMTrainingLib.study.contact_sheet import contact_sheet
+from DLCTPMTrainingLib.study.evaluation import Evaluated
 from DLCTPMTrainingLib.study.further_fits import LEARNING_SHARES, variants_of, without_diagnosis
 from DLCTPMTrainingLib.study.jobs import threads_of
 from DLCTPMTrainingLib.study.plan import Candidate, StudyPlan
@@ -102,11 +103,11 @@ class _Study(StagedWorkbench):
                 failed[name] = str(error)
         self.test_in_workers({"": chosen} | {f"alternatives/{name}": arm[0] for name, arm in arms.items()}, chosen)
         test, final = self.test(chosen), self.final_fit(chosen)
-        finish_card(self, chosen, "", rows_of(test))
+        finish_card(self, chosen, "", test.table)
         alternatives = {}
         for name, (choice, validation, bundle) in arms.items():
             tested = self.test(choice, f"alternatives/{name}")
-            finish_card(self, choice, f"alternatives/{name}", rows_of(tested))
+            finish_card(self, choice, f"alternatives/{name}", tested.table)
             alternatives[name] = Alternative(choice, validation, tested, bundle)
         ensemble = self.ensemble(chosen)
         folders = {"": chosen} | {f"alternatives/{name}": arm.choice for name, arm in alternatives.items()}
@@ -177,7 +178,7 @@ class _Study(StagedWorkbench):
         if not path.is_file() or begun.get("alternatives", []) != alternatives:
             write_json(path, begun | {"alternatives": alternatives})
 
-    def _validated(self, name: str, choice: Candidate) -> tuple[Candidate, list[list[dict]], Path]:
+    def _validated(self, name: str, choice: Candidate) -> tuple[Candidate, list[Evaluated], Path]:
         """Folds and bundle of an alternative; the test set is not touched."""
         root = f"alternatives/{name}"
         validation = [self.fold(number, choice, root)[1] for number in range(len(self.split.folds))]
@@ -199,8 +200,3 @@ class _Study(StagedWorkbench):
         if plan.learning_curve:
             work += len(LEARNING_SHARES) * plan.search_epochs() * part
         return work
-
-
-def rows_of(figures: list[dict]) -> list[dict]:
-    """The rows of every patient's figures."""
-    return [row for patient in figures for row in patient["rows"]]

@@ -26,7 +26,7 @@ from DLCTPMTrainingLib.common.files import read_json, write_json
 from DLCTPMTrainingLib.samples.from_images import cached_samples
 from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.samples.sample_file import PatientFacts
-from DLCTPMTrainingLib.study.evaluation import curve_of, evaluate_patients, seconds_a_map
+from DLCTPMTrainingLib.study.evaluation import Evaluated, curve_of, evaluate_patients, seconds_a_map
 from DLCTPMTrainingLib.study.fits import Fit
 from DLCTPMTrainingLib.study.plan import Candidate, StudyPlan, curve_epochs
 from DLCTPMTrainingLib.study.preparation import Patient, prepare_patient
@@ -90,7 +90,7 @@ class Workbench:
         for patient in patients:
             cached_samples(patient, self.patients[patient].files, preprocessing, self.out / "samples")
 
-    def fold(self, number: int, choice: Candidate, root: str = "") -> tuple[Fit, list[dict], list[dict]]:
+    def fold(self, number: int, choice: Candidate, root: str = "") -> tuple[Fit, Evaluated, list[dict]]:
         """Stage: the fit without one fold, its validation and, for the main network, that through the epochs.
 
         Args:
@@ -116,7 +116,7 @@ class Workbench:
         if not (self.out / root / "model" / METADATA).is_file():
             self.train(self.final_fit(choice, root))
 
-    def test(self, choice: Candidate, root: str = "") -> list[dict]:
+    def test(self, choice: Candidate, root: str = "") -> Evaluated:
         """Stage: the one look at the test set, with one model only."""
         model = self.out / root / "model"
         self.looked_once(self.out / root / "test.json", hashlib.sha256((model / WEIGHTS).read_bytes()).hexdigest())
@@ -128,7 +128,7 @@ class Workbench:
         """Stage: the test set through the kept epochs of the final fit, used for nothing."""
         return self.curve(self.final_fit(choice), self.split.test, self.out / "test-curve")
 
-    def ensemble(self, choice: Candidate) -> list[dict]:
+    def ensemble(self, choice: Candidate) -> Evaluated:
         """Stage: the mean of the maps of the main network's folds on the test set; nothing is trained for it."""
         fits = [
             self.fit(f"folds/{number + 1}", choice, self.split.around(number), fold)
@@ -157,7 +157,7 @@ class Workbench:
 
     def trained_and_tested(
         self, run: str, choice: Candidate, training: Sequence[str], tested: Sequence[str], folder: str
-    ) -> list[dict]:
+    ) -> Evaluated:
         """Stage: a fit of its own on some patients, and its figures on others."""
         fit = self.fit(run, choice, training, [], keep=False)
         return self.evaluated(
@@ -206,7 +206,7 @@ class Workbench:
         who: Sequence[str],
         preprocessing: PreprocessingSettings,
         folder: Path,
-    ) -> list[dict]:
+    ) -> Evaluated:
         """Figures of some patients; the networks are only made where one of them is missing."""
         made = [] if self.evaluated_all(who, folder) else networks()
         progress = self.meter.part(EVALUATE * len(who))

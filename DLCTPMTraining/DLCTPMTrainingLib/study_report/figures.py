@@ -14,10 +14,11 @@ from matplotlib.ticker import MaxNLocator
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMTrainingLib.common.drawing import BLUE, FOLD_COLOURS, GRAY, ORANGE, PURPLE, RED, panels
+from DLCTPMTrainingLib.statistics.numbers import LUNG, case, values_of
+from DLCTPMTrainingLib.statistics.table import WHOLE, TidyTable
 from DLCTPMTrainingLib.statistics.tests import fences
 from DLCTPMTrainingLib.study.evaluation import JOINT_TOP
 from DLCTPMTrainingLib.study.results import StudyResults
-from DLCTPMTrainingLib.study_report.numbers import LUNG, WHOLE, Values, values_of
 from DLCTPMTrainingLib.training.evaluation import TITLES
 
 METRICS = ("r_spearman", "ssim")
@@ -51,32 +52,33 @@ def epoch_means(rows: list[dict], metric: str) -> tuple[list[int], list[float]]:
 def boxes(results: StudyResults) -> Figure:
     """Fig. 4 (c) and (d): box plots of every fold and the test set, outliers named."""
     figure, axes = panels(2, width=4.8, height=3.8)
-    groups = [(f"fold {k + 1}", figures) for k, figures in enumerate(results.validation)] + [("test", results.test)]
+    groups = [(f"fold {k + 1}", fold.table) for k, fold in enumerate(results.validation)]
+    groups.append(("test", results.test.table))
     for axis, metric, letter in zip(axes, METRICS, "cd", strict=True):
-        found = [(name, values_of(figures, metric)) for name, figures in groups]
+        found = [(name, values_of(table, metric)) for name, table in groups]
         for place, (name, values) in enumerate(found):
             _box(axis, place, values, "black" if name == "test" else FOLD_COLOURS[place % 8])
-        axis.set_xticks(range(len(found)), [f"{name}\n{len(v.values)} lungs" for name, v in found], fontsize=7)
+        axis.set_xticks(range(len(found)), [f"{name}\n{len(v)} lungs" for name, v in found], fontsize=7)
         axis.set(ylabel=TITLES[metric], title=f"({letter}) {TITLES[metric]}", xlim=(-0.6, len(found) - 0.1))
     return figure
 
 
-def _box(axis: Axes, place: int, found: Values, colour: str) -> None:
-    if not len(found.values):
+def _box(axis: Axes, place: int, found: TidyTable, colour: str) -> None:
+    if not len(found):
         return
-    box = fences(found.values)
-    inside = found.values[(found.values >= box.low) & (found.values <= box.high)]
+    box = fences(found.value)
+    inside = found.value[(found.value >= box.low) & (found.value <= box.high)]
     stats = {"med": box.median, "q1": box.lower_quartile, "q3": box.upper_quartile, "fliers": []}
     stats |= {"whislo": min(inside.min(), box.lower_quartile), "whishi": max(inside.max(), box.upper_quartile)}
     line = {"color": colour, "linewidth": 1.1}
     axis.bxp([stats], positions=[place], widths=0.5, showfliers=False, boxprops=line, whiskerprops=line,
              capprops=line, medianprops={"color": colour, "linewidth": 2})  # fmt: skip
-    spread = np.random.default_rng(0).uniform(-0.13, 0.13, len(found.values))
-    axis.plot(place + spread, found.values, ".", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
+    spread = np.random.default_rng(0).uniform(-0.13, 0.13, len(found))
+    axis.plot(place + spread, found.value, ".", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
     for index in box.outliers:
-        case = found.named(index)
-        axis.plot([place], [case["value"]], "o", color=RED, markersize=4, markerfacecolor="none")
-        axis.annotate(f"{case['patient_id']} {case['scope'][0].upper()}", (place, case["value"]), (4, 0),
+        outlier = case(found, index)
+        axis.plot([place], [outlier["value"]], "o", color=RED, markersize=4, markerfacecolor="none")
+        axis.annotate(f"{outlier['patient_id']} {outlier['scope'][0].upper()}", (place, outlier["value"]), (4, 0),
                       textcoords="offset points", fontsize=5.5, va="center", color=RED)  # fmt: skip
 
 
@@ -88,7 +90,7 @@ def dice_histograms(results: StudyResults, numbers: dict) -> Figure:
         (axes[0], "dsc_high", ORANGE, "high-functional lung"),
         (axes[1], "dsc_low", BLUE, "low-functional lung"),
     ):
-        axis.hist(values_of(results.test, metric).values, edges, color=colour, alpha=0.75, edgecolor="white")
+        axis.hist(values_of(results.test.table, metric).value, edges, color=colour, alpha=0.75, edgecolor="white")
         for name, figures in numbers["test"][LUNG].items():
             mean = figures[WHOLE][metric]["mean"]
             if mean is not None:
@@ -108,9 +110,9 @@ def losses(results: StudyResults) -> Figure:
         colour = "black" if name == "final fit" else FOLD_COLOURS[place % 8]
         epochs = [record["epoch"] for record in history]
         axis.plot(epochs, [record["excess"] for record in history], color=colour, label=name, linewidth=1.2)
-        watched = [record["validation_excess"] for record in history]
-        if None not in watched:
-            axis.plot(epochs, watched, color=colour, linestyle="--", linewidth=0.9)
+        validation = [record["validation_excess"] for record in history]
+        if None not in validation:
+            axis.plot(epochs, validation, color=colour, linestyle="--", linewidth=0.9)
     axis.set(xlabel="epoch", ylabel="BCE above its floor", title="Loss: training (lines), validation (dashes)")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(ncols=2)
@@ -120,7 +122,7 @@ def losses(results: StudyResults) -> Figure:
 def joint_histogram(results: StudyResults) -> Figure:
     """SPECT against map over all voxels of the test lungs."""
     figure, (axis,) = panels(1, width=4.8, height=4.0)
-    counts = np.sum([patient["joint"] for patient in results.test], axis=0)
+    counts = np.array(results.test.joint)
     image = axis.imshow(
         np.ma.masked_equal(counts, 0), origin="lower", extent=(0, JOINT_TOP, 0, JOINT_TOP), cmap="viridis",
         norm=LogNorm(1, max(int(counts.max()), 2)),

@@ -1,126 +1,13 @@
-"""Whether one network is better than another: the same patients under both, difference by difference.
-
-The two lungs of a patient are not independent, so a patient is one value: the mean of the lungs. Validation and test
-are kept apart: a network is chosen on the validation folds, and the test set's differences only tell what came of it.
-"""
+"""Paired differences between networks as tables, words and a figure; the numbers are ``statistics.paired``'s."""
 
 from __future__ import annotations
-
-from itertools import combinations
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from DLCTPMLib.agreement.scores import BASELINE_NAMES
-from DLCTPMLib.networks.settings import ARCHITECTURES
 from DLCTPMTrainingLib.common.drawing import GRAY, PURPLE, panels
-from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, holm, paired_difference, patient_means
-from DLCTPMTrainingLib.study.results import StudyResults
-from DLCTPMTrainingLib.study_report.numbers import CORE, WHOLE, of_both, predictions_of, values_of
-from DLCTPMTrainingLib.study_report.tables import Table, difference_text, p_text
-
-VALIDATION, TEST = "validation", "test"
-COMPARED = {
-    "r": ("R", "r_spearman", WHOLE),
-    "core": ("R, core", "r_spearman", CORE),
-    "ssim": ("SSIM", "ssim", WHOLE),
-    "dsc_low": ("DSC low", "dsc_low", WHOLE),
-}
-"""What networks are compared by: title, metric, part of the lung. Of each, more is better."""
-SIGNIFICANT = 0.05
-SHOWN, NOT_SHOWN, UNDECIDED = ("better", "worse"), "not shown to differ", "not decided"
-
-
-def paired_comparisons(results: StudyResults) -> dict:
-    """Every two networks, and each network with the best baseline, on the same patients.
-
-    The best baseline of a metric is the one with the highest mean over the validation patients.
-
-    Returns:
-        for "validation" and "test", by the names of ``COMPARED``, a list of comparisons: ``first`` and ``second``
-        (titles), ``baseline`` (whether the second is one), what ``paired_difference`` gives, ``p_holm`` (corrected
-        over the comparisons of this metric on this set), ``verdict`` (what the first is, in words), and ``shown``,
-        whether a difference is.
-    """
-    settings = results.plan.statistics
-    validation = [patient for fold in results.validation for patient in fold]
-    networks = {_title(results.chosen): {VALIDATION: validation, TEST: results.test}}
-    for arm in results.alternatives.values():
-        watched = [patient for fold in arm.validation for patient in fold]
-        networks[_title(arm.choice)] = {VALIDATION: watched, TEST: arm.test}
-    ensemble = {f"mean of the {len(results.split.folds)} folds' networks": {TEST: results.ensemble}}
-    return {
-        VALIDATION: {
-            name: _comparisons(name, networks, validation, results.test, VALIDATION, settings) for name in COMPARED
-        },
-        TEST: {
-            name: _comparisons(name, networks | ensemble, validation, results.test, TEST, settings)
-            for name in COMPARED
-        },
-    }
-
-
-def _title(choice) -> str:
-    return ARCHITECTURES[choice.network.ARCHITECTURE].title
-
-
-def _comparisons(
-    name: str,
-    networks: dict[str, dict[str, list[dict]]],
-    validation: list[dict],
-    test: list[dict],
-    which: str,
-    settings: StatisticsSettings,
-) -> list[dict]:
-    """The comparisons of one metric on one set."""
-    _, metric, part = COMPARED[name]
-    values = {title: values_of(figures[which], metric, part=part) for title, figures in networks.items()}
-    pairs = [(*titles, False, *(values[title] for title in titles)) for titles in combinations(values, 2)]
-    baseline = best_baseline(validation, metric, part)
-    if baseline is not None:
-        title = BASELINE_NAMES.get(baseline, baseline)
-        other = values_of(validation if which == VALIDATION else test, metric, baseline, part=part)
-        pairs += [(network, title, True, found, other) for network, found in values.items()]
-    comparisons = []
-    for first, second, is_baseline, a, b in pairs:
-        a, b, patients = of_both(a, b)
-        found = paired_difference(patient_means(a, patients), patient_means(b, patients), settings)
-        comparisons.append({"first": first, "second": second, "baseline": is_baseline, **found})
-    for comparison, p in zip(comparisons, holm([each["p"] for each in comparisons]), strict=True):
-        comparison["p_holm"] = p
-        comparison["verdict"] = verdict(comparison)
-        comparison["shown"] = comparison["verdict"] in SHOWN
-    return comparisons
-
-
-def best_baseline(validation: list[dict], metric: str, part: str) -> str | None:
-    """The baseline with the highest mean of a metric over the validation patients; None where none has a value."""
-    means = {}
-    for name in predictions_of(validation)[1:]:
-        found = values_of(validation, metric, name, part=part)
-        if len(found.values):
-            means[name] = patient_means(found.values, found.patients).mean()
-    return max(means, key=means.get) if means else None
-
-
-def verdict(comparison: dict) -> str:
-    """What the first is beside the second, in words.
-
-    A difference is shown where the mean's interval lies to one side of 0, and the ranks, corrected, say the same: a
-    mean may be carried by a few patients, and a rank test knows nothing of how much.
-    """
-    if comparison["interval"] is None:
-        return UNDECIDED
-    low, high = comparison["interval"]
-    if low <= 0 <= high:
-        return NOT_SHOWN
-    higher, p, p_holm = low > 0, comparison["p"], comparison["p_holm"]
-    direction = "higher" if higher else "lower"
-    if p is None or p >= SIGNIFICANT or (comparison["shift"] > 0) != higher:
-        return f"{direction} mean, not confirmed by the ranks"
-    if p_holm >= SIGNIFICANT:
-        return f"{direction}, not shown after Holm"
-    return SHOWN[not higher]
+from DLCTPMTrainingLib.statistics.paired import COMPARED, TEST, VALIDATION, verdict
+from DLCTPMTrainingLib.study_report.table import Table, difference_text, p_text
 
 
 def paired_table(numbers: dict, which: str) -> Table:

@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.inference import Predictor, choose_device
+from DLCTPMTrainingLib.statistics.numbers import PATIENT, values_of
 from DLCTPMTrainingLib.study.contact_sheet import contact_sheet
 from DLCTPMTrainingLib.study.evaluation import Mapped, map_patient
-from DLCTPMTrainingLib.study.results import StudyResults
+from DLCTPMTrainingLib.study.results import LEARNING_CURVE, SENSITIVITY, StudyResults
 from DLCTPMTrainingLib.study_report import case_figures as study_case_figures
 from DLCTPMTrainingLib.study_report import figures as study_figures
 from DLCTPMTrainingLib.study_report import method_figures as study_method_figures
-from DLCTPMTrainingLib.study_report.numbers import PATIENT, values_of
 from DLCTPMTrainingLib.study_report.paired import paired_figure
 from DLCTPMTrainingLib.study_report.side_by_side import side_by_side_figure
-from DLCTPMTrainingLib.study_report.variants import LEARNING_CURVE, SENSITIVITY, learning_figure, sensitivity_figure
+from DLCTPMTrainingLib.study_report.variants import learning_figure, sensitivity_figure
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def all_pictures(results: StudyResults, numbers: dict) -> list[Picture]:
 
 def _shown_cases(results: StudyResults) -> list[tuple[str, str, float]]:
     """Worst, median and best test patient: words, id, R of both lungs. Fewer patients give fewer cases."""
-    found = values_of(results.test, "r_spearman", unit=PATIENT)
-    order = sorted(zip(found.values.tolist(), found.patients.tolist(), strict=True))
+    found = values_of(results.test.table, "r_spearman", unit=PATIENT)
+    order = sorted(zip(found.value.tolist(), found.patient.tolist(), strict=True))
     if not order:
         return [("test patient", results.split.test[0], float("nan"))]
     places = {0: "worst", (len(order) - 1) // 2: "median", len(order) - 1: "best"}

@@ -12,13 +12,17 @@ from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.templates import MISSING, name_text, render_html, value_text
 from DLCTPMLib.results.report import CITATION
 from DLCTPMTrainingLib.common.drawing import data_uri, styled, write_figure
+from DLCTPMTrainingLib.statistics.numbers import LUNG
+from DLCTPMTrainingLib.statistics.paired import TEST, VALIDATION
+from DLCTPMTrainingLib.statistics.table import CORE, WHOLE
 from DLCTPMTrainingLib.study.results import StudyResults
-from DLCTPMTrainingLib.study_report.numbers import CORE, LUNG, WHOLE, numbers_of
-from DLCTPMTrainingLib.study_report.paired import TEST, VALIDATION, paired_comparisons, paired_table
+from DLCTPMTrainingLib.study_report.numbers import numbers_of
+from DLCTPMTrainingLib.study_report.paired import paired_table
 from DLCTPMTrainingLib.study_report.pictures import Picture, all_pictures
-from DLCTPMTrainingLib.study_report.side_by_side import as_markdown, side_by_side, side_by_side_table
-from DLCTPMTrainingLib.study_report.tables import Table, all_tables
-from DLCTPMTrainingLib.study_report.variants import variants, variants_tables
+from DLCTPMTrainingLib.study_report.side_by_side import as_markdown, side_by_side_table
+from DLCTPMTrainingLib.study_report.table import Table
+from DLCTPMTrainingLib.study_report.tables import all_tables
+from DLCTPMTrainingLib.study_report.variants import variants_tables
 from DLCTPMTrainingLib.study_report.words import methods, reduced, verdicts
 from DLCTPMTrainingLib.training.evaluation import as_csv
 
@@ -34,7 +38,6 @@ def write_results(results: StudyResults, progress: Progress = no_progress) -> Pa
     """
     folder, origin = results.plan.out / "results", results.origin
     numbers = numbers_of(results)
-    numbers |= {"side_by_side": side_by_side(results), "paired": paired_comparisons(results), **variants(results)}
     headline = side_by_side_table(numbers, results.seconds)
     paired = [paired_table(numbers, which) for which in (VALIDATION, TEST)]
     tables = {table.name: table for table in [*all_tables(numbers), headline, *paired, *variants_tables(numbers)]}
@@ -48,9 +51,8 @@ def write_results(results: StudyResults, progress: Progress = no_progress) -> Pa
             pngs[name] = write_figure(figure, out.work, name, origin, picture.vector)
         for name, table in tables.items():
             (out.work / f"{name}.csv").write_text(_stamped(table.as_csv(), origin.tag), encoding="utf-8")
-        for name, figures in (("test", [results.test]), ("validation", results.validation)):
-            rows = [row for fold in figures for patient in fold for row in patient["rows"]]
-            (out.work / f"{name}-rows.csv").write_text(_stamped(as_csv(rows), origin.tag), encoding="utf-8")
+        for name, table in (("test", results.test.table), ("validation", results.all_validation)):
+            (out.work / f"{name}-rows.csv").write_text(_stamped(as_csv(table), origin.tag), encoding="utf-8")
         (out.work / "side-by-side.md").write_text(as_markdown(headline, origin), encoding="utf-8")
         text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
         (out.work / "numbers.json").write_text(text + "\n", encoding="utf-8")

@@ -15,10 +15,12 @@ from DLCTPMLib.networks.registry import build_network
 from DLCTPMLib.networks.settings import ARCHITECTURES, NetworkSettings
 from DLCTPMTrainingLib.common.drawing import GRAY, GREEN, PURPLE, panels
 from DLCTPMTrainingLib.common.patient_origin import Origin
-from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, summary
+from DLCTPMTrainingLib.statistics.numbers import predictions_of, summary_of, with_acute_embolism
+from DLCTPMTrainingLib.statistics.table import CORE, WHOLE, TidyTable
+from DLCTPMTrainingLib.statistics.tests import StatisticsSettings
 from DLCTPMTrainingLib.study.results import StudyResults
-from DLCTPMTrainingLib.study_report.numbers import CORE, WHOLE, is_acute_embolism, predictions_of, values_of
-from DLCTPMTrainingLib.study_report.tables import PAPER, Table, interval_text
+from DLCTPMTrainingLib.study_report.paper import PAPER
+from DLCTPMTrainingLib.study_report.table import Table, interval_text
 
 NETWORK, ENSEMBLE, BASELINE = "network", "ensemble", "baseline"
 COLUMNS = {
@@ -47,25 +49,24 @@ def side_by_side(results: StudyResults) -> dict:
         diverged.
     """
     settings = results.plan.statistics
-    validation = [patient for fold in results.validation for patient in fold]
+    validation, test = results.all_validation, results.test.table
     main = results.chosen.network
-    rows = {"main": _row(main, validation, results.test, settings)}
+    rows = {"main": _row(main, validation, test, settings)}
     for name, arm in results.alternatives.items():
-        watched = [patient for fold in arm.validation for patient in fold]
-        rows[name] = _row(arm.choice.network, watched, arm.test, settings)
+        rows[name] = _row(arm.choice.network, arm.all_validation, arm.test.table, settings)
     folds = len(results.split.folds)
     rows["ensemble"] = {
         "title": f"mean of the {folds} folds' networks",
         "kind": ENSEMBLE,
         "parameters": folds * parameters_of(main),
-        **_figures([], results.ensemble, MODEL, settings),
+        **_figures(TidyTable.of([]), results.ensemble.table, MODEL, settings),
     }
-    for name in predictions_of(results.test)[1:]:
+    for name in predictions_of(test)[1:]:
         rows[name] = {
             "title": BASELINE_NAMES.get(name, name),
             "kind": BASELINE,
             "parameters": None,
-            **_figures(validation, results.test, name, settings),
+            **_figures(validation, test, name, settings),
         }
     networks = {
         name: row["validation"]["mean"]
@@ -86,7 +87,7 @@ def parameters_of(settings: NetworkSettings) -> int:
         return sum(weights.numel() for weights in build_network(settings).parameters())
 
 
-def _row(network: NetworkSettings, validation: list[dict], test: list[dict], settings: StatisticsSettings) -> dict:
+def _row(network: NetworkSettings, validation: TidyTable, test: TidyTable, settings: StatisticsSettings) -> dict:
     return {
         "title": ARCHITECTURES[network.ARCHITECTURE].title,
         "kind": NETWORK,
@@ -95,15 +96,14 @@ def _row(network: NetworkSettings, validation: list[dict], test: list[dict], set
     }
 
 
-def _figures(validation: list[dict], test: list[dict], prediction: str, settings: StatisticsSettings) -> dict:
+def _figures(validation: TidyTable, test: TidyTable, prediction: str, settings: StatisticsSettings) -> dict:
     acute = {"acute": test, "acute_validation": validation}
     figures = {}
     for name, (_, metric, part) in COLUMNS.items():
-        patients = validation if name == "validation" else test
+        table = validation if name == "validation" else test
         if name in acute:
-            patients = [p for p in acute[name] if is_acute_embolism(p["diagnosis"])]
-        found = values_of(patients, metric, prediction, part=part)
-        figures[name] = summary(found.values, found.patients, settings)
+            table = with_acute_embolism(acute[name])
+        figures[name] = summary_of(table, metric, settings, prediction=prediction, part=part)
     return figures
 
 

@@ -2,74 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from dataclasses import dataclass, field
-
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.agreement.metrics import SSIM_CONVENTION
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMLib.common.templates import MISSING
 from DLCTPMTrainingLib.cohorts.table import TABLE_1, WOMEN_OF_73
-from DLCTPMTrainingLib.study_report.numbers import CORE, LUNG, PATIENT, WHOLE
-from DLCTPMTrainingLib.training.evaluation import HEADLINE, TITLES
-
-PAPER = {
-    "test": {
-        "r_spearman": "0.673 ± 0.173",
-        "ssim": "0.764 ± 0.070",
-        "dsc_high": "0.818 ± 0.075",
-        "dsc_low": "0.650 ± 0.106",
-    },
-    "validation": {"r_spearman": "0.691 ± 0.143", "ssim": "0.770 ± 0.070"},
-    "without": {"r_spearman": "0.698 ± 0.139", "ssim": "0.746 ± 0.071"},
-}
-"""The paper's figures (Ren et al. 2021): 62 test lungs of 31 patients, four validation folds, without PH."""
-
-ABOVE_PAPER = {
-    ("r_spearman", "0.5"): "85 %",
-    ("r_spearman", "0.7"): "56 %",
-    ("dsc_high", "0.6"): "98 %",
-    ("dsc_high", "0.7"): "94 %",
-    ("dsc_low", "0.6"): "71 %",
-    ("dsc_low", "0.7"): "35 %",
-}
-RANGE_PAPER = {"dsc_high": "0.582 to 0.926", "dsc_low": "0.241 to 0.821"}
-TESTS_PAPER = {
-    ("validation", "r_spearman"): "p = 0.2212",
-    ("validation", "ssim"): "p = 0.5037",
-    ("sides", "r_spearman"): "p = 0.876",
-    ("sides", "ssim"): "p = 0.4047",
-}
-OUTLIERS_PAPER = {"r_spearman": "3 of 62", "ssim": "1 of 62"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as it is shown.
-
-    Attributes:
-        name: file name without ending.
-        title: above it.
-        columns, rows: the cells, texts.
-        emphasis: indices of rows that stand out.
-        note: below it.
-    """
-
-    name: str
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
-    emphasis: tuple[int, ...] = field(default=())
-    note: str = ""
-
-    def as_csv(self) -> str:
-        """Comma-separated text with the title in no line of it."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
-        return text.getvalue()
+from DLCTPMTrainingLib.statistics.numbers import HEADLINE, LUNG, PATIENT
+from DLCTPMTrainingLib.statistics.table import CORE, WHOLE
+from DLCTPMTrainingLib.study_report.paper import ABOVE_PAPER, OUTLIERS_PAPER, PAPER, RANGE_PAPER, TESTS_PAPER
+from DLCTPMTrainingLib.study_report.table import Table, number_text, p_text, signed_text, summary_text
+from DLCTPMTrainingLib.training.evaluation import TITLES
 
 
 def all_tables(numbers: dict) -> list[Table]:
@@ -203,11 +145,11 @@ def tests(numbers: dict) -> Table:
     for metric, figures in numbers["validation_against_test"].items():
         for unit, words in (("lungs", "Student's t, lungs (as the paper)"), ("patients", "Welch's t, patient means")):
             figure = figures[unit]
-            rows.append([f"{TITLES[metric]}: validation against test", words, _signed(figure["difference"]),
+            rows.append([f"{TITLES[metric]}: validation against test", words, signed_text(figure["difference"]),
                          _t(figure), p_text(figure["p"])])  # fmt: skip
     for metric, figure in numbers["right_against_left"].items():
         rows.append([f"{TITLES[metric]}: right against left", f"paired t, {figure['pairs']} patients",
-                     _signed(figure["difference"]), _t(figure), p_text(figure["p"])])  # fmt: skip
+                     signed_text(figure["difference"]), _t(figure), p_text(figure["p"])])  # fmt: skip
         words = "not decided" if figure["equivalent"] is None else (
             "equivalent" if figure["equivalent"] else "equivalence not shown")  # fmt: skip
         interval = figure["interval_90"]
@@ -230,9 +172,9 @@ def outliers(numbers: dict) -> Table:
     rows = []
     for part, metrics in numbers["outliers"].items():
         for metric, found in metrics.items():
-            limits = f"{_number(found['low'])} to {_number(found['high'])}"
+            limits = f"{number_text(found['low'])} to {number_text(found['high'])}"
             rows += [
-                [part, TITLES[metric], case["patient_id"], case["scope"], _number(case["value"]), limits]
+                [part, TITLES[metric], case["patient_id"], case["scope"], number_text(case["value"]), limits]
                 for case in found["cases"]
             ]
     columns = ["set", "metric", "patient", "lung", "value", "fences"]
@@ -262,7 +204,7 @@ def percentages(numbers: dict) -> Table:
     for region, found in numbers["bland_altman"].items():
         limits = found["limits"]
         shown = MISSING if limits is None else f"{limits[0]:+.1f} to {limits[1]:+.1f}".replace("-", "−")
-        rows.append([region, str(found["n"]), _signed(found["bias"], 1), shown, _signed(found["slope"], 2)])
+        rows.append([region, str(found["n"]), signed_text(found["bias"], 1), shown, signed_text(found["slope"], 2)])
     columns = ["region", "patients", "bias (points)", "95 % limits of agreement", "slope"]
     note = (
         "Map less SPECT, in percentage points of the perfusion of both lungs. The map stops at 1, so its shares are "
@@ -287,7 +229,8 @@ def search(numbers: dict) -> Table:
     """The settings that were tried."""
     trials = numbers["search"]
     rows = [
-        [trial["label"], str(trial["epochs"]), *map(_number, trial["r"]), _number(trial["mean"])] for trial in trials
+        [trial["label"], str(trial["epochs"]), *map(number_text, trial["r"]), number_text(trial["mean"])]
+        for trial in trials
     ]
     columns = ["setting", "epochs", *(f"fold {k + 1}" for k in range(len(trials[0]["r"]))), "mean"]
     note = (
@@ -318,18 +261,6 @@ def _row(name: str, figures: dict) -> list[str]:
     return [str(name), str(figures["ssim"]["n"]), *(summary_text(figures[m]) for m in HEADLINE)]
 
 
-def summary_text(found: dict, interval: bool = True, signed: bool = False) -> str:
-    """Mean ± SD [95 % interval] of what ``summary`` gives."""
-    if found["mean"] is None:
-        return MISSING
-    form = "+.3f" if signed else ".3f"
-    text = f"{found['mean']:{form}}" + ("" if found["sd"] is None else f" ± {found['sd']:.3f}")
-    if interval and found["interval"]:
-        low, high = found["interval"]
-        text += f" [{low:{form}}, {high:{form}}]"
-    return text.replace("-", "−")
-
-
 def _range(found: dict) -> str:
     return MISSING if found["mean"] is None else f"{found['minimum']:.3f} to {found['maximum']:.3f}"
 
@@ -344,35 +275,7 @@ def _count(count: int, n: int) -> list[str]:
     return [str(count), f"{100 * count / n:.1f} %"]
 
 
-def _number(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.3f}".replace("-", "−")
-
-
-def _signed(value: float | None, digits: int = 3) -> str:
-    return MISSING if value is None else f"{value:+.{digits}f}".replace("-", "−")
-
-
 def _t(figure: dict) -> str:
     if figure["t"] is None:
         return MISSING
     return f"{figure['t']:.2f} ({figure['degrees']:.1f})".replace("-", "−")
-
-
-def p_text(value: float | None) -> str:
-    """A p-value as it is shown."""
-    if value is None:
-        return MISSING
-    return "p < 0.0001" if value < 1e-4 else f"p = {value:.4f}"
-
-
-def difference_text(found: dict) -> str:
-    """Mean [95 % interval] of what ``paired_difference`` gives, signed."""
-    return interval_text(found["difference"], found["interval"], "+.3f")
-
-
-def interval_text(value: float | None, interval: list[float] | None, form: str = ".3f") -> str:
-    """A figure and, where there is one, its interval in brackets."""
-    if value is None:
-        return MISSING
-    text = f"{value:{form}}" + (f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else "")
-    return text.replace("-", "−")

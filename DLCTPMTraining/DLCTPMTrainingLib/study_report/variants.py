@@ -1,8 +1,7 @@
 """Trainings that change one thing: the sensitivity to the preprocessing, and the learning curve.
 
 All are trained on the first fold's training patients, or on a part of them, and looked at on its validation patients;
-the test set takes no part. The same patients are seen under every variant, so what counts is the difference patient
-by patient from one reference; the patients themselves differ far more than the variants.
+the test set takes no part. The numbers are ``statistics.variants``'s; here they become tables, figures and words.
 """
 
 from __future__ import annotations
@@ -10,61 +9,12 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMLib.common.templates import MISSING
 from DLCTPMTrainingLib.common.drawing import GRAY, PURPLE, panels
-from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, paired_difference, patient_means, summary
-from DLCTPMTrainingLib.study.results import LEARNING_CURVE, SENSITIVITY, StudyResults
-from DLCTPMTrainingLib.study_report.figures import TITLES
-from DLCTPMTrainingLib.study_report.numbers import WHOLE, of_both, values_of
-from DLCTPMTrainingLib.study_report.paired import best_baseline
-from DLCTPMTrainingLib.study_report.tables import Table, difference_text, summary_text
-
-METRICS = ("r_spearman", "ssim", "dsc_high", "dsc_low")
-
-
-def variants(results: StudyResults) -> dict:
-    """Figures of both kinds of variants; None for one that was not asked for.
-
-    Returns:
-        by ``SENSITIVITY`` and ``LEARNING_CURVE``: ``reference``, the name of the variant that the others are compared
-        with (the chosen settings; all patients); ``variants``, by name and metric the ``summary`` over the lungs,
-        ``patients_mean`` over the patients and, as ``less_reference``, the ``paired_difference``; ``baselines``, by
-        metric the ``name`` and ``patients_mean`` of the best one.
-    """
-    settings = results.plan.statistics
-    found = {SENSITIVITY: results.sensitivity, LEARNING_CURVE: results.learning_curve}
-    return {
-        name: None if figures is None else _compared(figures, 0 if name == SENSITIVITY else -1, settings)
-        for name, figures in found.items()
-    }
-
-
-def _compared(figures: dict[str, list[dict]], reference: int, settings: StatisticsSettings) -> dict:
-    chosen = list(figures)[reference]
-    baselines = {}
-    for metric in METRICS:
-        name = best_baseline(figures[chosen], metric, WHOLE)
-        if name is not None:
-            found = values_of(figures[chosen], metric, name)
-            mean = float(patient_means(found.values, found.patients).mean())
-            baselines[metric] = {"name": BASELINE_NAMES.get(name, name), "patients_mean": mean}
-    return {
-        "reference": chosen,
-        "variants": {
-            name: {metric: _figures(of, figures[chosen], metric, settings) for metric in METRICS}
-            for name, of in figures.items()
-        },
-        "baselines": baselines,
-    }
-
-
-def _figures(of: list[dict], reference: list[dict], metric: str, settings: StatisticsSettings) -> dict:
-    own = values_of(of, metric)
-    a, b, patients = of_both(own, values_of(reference, metric))
-    less = paired_difference(patient_means(a, patients), patient_means(b, patients), settings)
-    mean = float(patient_means(own.values, own.patients).mean()) if len(own.values) else None
-    return {**summary(own.values, own.patients, settings), "patients_mean": mean, "less_reference": less}
+from DLCTPMTrainingLib.statistics.variants import METRICS
+from DLCTPMTrainingLib.study.results import LEARNING_CURVE, SENSITIVITY
+from DLCTPMTrainingLib.study_report.table import Table, difference_text, summary_text
+from DLCTPMTrainingLib.training.evaluation import TITLES
 
 
 def variants_tables(numbers: dict) -> list[Table]:

@@ -9,8 +9,9 @@ from DLCTPMLib.networks.settings import ARCHITECTURES, ArnnSettings, network_dic
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.methods import mapping_sentences, training_sentence
 from DLCTPMTrainingLib.common.patient_origin import Origin
+from DLCTPMTrainingLib.statistics.numbers import LUNG
+from DLCTPMTrainingLib.statistics.table import CORE, WHOLE
 from DLCTPMTrainingLib.study.results import StudyResults
-from DLCTPMTrainingLib.study_report.numbers import CORE, LUNG, WHOLE
 from DLCTPMTrainingLib.study_report.paired import paired_words
 from DLCTPMTrainingLib.study_report.side_by_side import side_by_side_words
 from DLCTPMTrainingLib.study_report.variants import variants_words

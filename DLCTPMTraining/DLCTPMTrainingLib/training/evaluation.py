@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.mapping.mapping import map_perfusion
 from DLCTPMLib.networks.bundle import ModelBundle
 from DLCTPMTrainingLib.cohorts.table import CohortRow
+from DLCTPMTrainingLib.statistics.numbers import HEADLINE, predictions_of
+from DLCTPMTrainingLib.statistics.table import CORE, WHOLE, TidyTable
 
-HEADLINE = ("r_spearman", "ssim", "dsc_high", "dsc_low", "kappa")
 TITLES = {
     "r_spearman": "Spearman R",
     "ssim": "SSIM",
@@ -33,12 +35,12 @@ FIELDS = ("patient_id", "diagnosis", "scope", "part", "prediction", *METRICS)
 
 def evaluate_cohort(
     rows: list[CohortRow], bundle: ModelBundle, device: str = "auto", progress: Progress = no_progress
-) -> list[dict]:
+) -> TidyTable:
     """Map every patient of a cohort and compare with the SPECT.
 
     Returns:
-        one row for each patient, scope ("lungs", "right lung", "left lung"), part ("whole", "core") and
-        prediction ("model" or a baseline), with every metric; keys as ``FIELDS``.
+        every metric of each patient, scope ("lungs", "right lung", "left lung"), part ("whole", "core") and
+        prediction ("model" or a baseline).
 
     Raises:
         InputError: naming the patient whose images cannot be used.
@@ -57,14 +59,14 @@ def evaluate_cohort(
         except InputError as error:
             raise InputError(f"patient {row.patient_id}: {error}") from error
         results += rows_of(row, agreement)
-    return results
+    return table_of(results)
 
 
 def rows_of(row: CohortRow, agreement: dict) -> list[dict]:
     """One patient's agreement (``agreement_of``) as rows; keys as ``FIELDS``."""
     rows = []
     for scope, whole in agreement.items():
-        for part, figures in (("whole", whole), ("core", whole["core"])):
+        for part, figures in ((WHOLE, whole), (CORE, whole["core"])):
             for prediction, metrics in {MODEL: figures, **figures["baselines"]}.items():
                 values = {name: metrics[name] for name in METRICS}
                 rows.append(dict(zip(FIELDS, (row.patient_id, row.diagnosis, scope, part, prediction), strict=False)))
@@ -72,66 +74,74 @@ def rows_of(row: CohortRow, agreement: dict) -> list[dict]:
     return rows
 
 
+def table_of(rows: Iterable[dict]) -> TidyTable:
+    """Rows as ``rows_of`` gives them, one line a metric."""
+    return TidyTable.of(
+        (*(row[name] for name in FIELDS[:5]), metric, row[metric]) for row in rows for metric in METRICS
+    )
+
+
 def mean_of(
-    rows: list[dict], metric: str, prediction: str = MODEL, scope: str = "lungs", part: str = "whole"
+    table: TidyTable, metric: str, prediction: str = MODEL, scope: str = "lungs", part: str = WHOLE
 ) -> float | None:
     """Mean of a metric over the patients; those without a value are left out, None if nobody has one."""
-    values = _values(rows, metric, prediction, scope, part)
-    return float(np.mean(values)) if values else None
+    values = _values(table, metric, prediction, scope, part)
+    return float(np.mean(values)) if len(values) else None
 
 
-def as_csv(rows: list[dict]) -> str:
-    """All rows as comma-separated text."""
+def as_csv(table: TidyTable) -> str:
+    """Every metric of a patient, scope, part and prediction on one line of comma-separated text."""
+    found = table.select(metric=METRICS)
+    who = zip(found.patient, found.diagnosis, found.scope, found.part, found.prediction, strict=True)
+    rows: dict[tuple, dict] = {}
+    for key, metric, value in zip(who, found.metric, found.value.tolist(), strict=True):
+        row = rows.setdefault(key, dict(zip(FIELDS, key, strict=False)))
+        row[str(metric)] = None if value != value else value
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(rows.values())
     return text.getvalue()
 
 
-def as_markdown(rows: list[dict]) -> str:
+def as_markdown(table: TidyTable) -> str:
     """The headline table: mean ± SD over the patients, whole lung and core, model beside every baseline."""
-    predictions = [MODEL, *dict.fromkeys(row["prediction"] for row in rows if row["prediction"] != MODEL)]
+    predictions = predictions_of(table)
     lines = [
         "| | " + " | ".join([*(TITLES[m] for m in HEADLINE), "R in the core", "DSC low in the core"]) + " |",
         "|---" * (len(HEADLINE) + 3) + "|",
     ]
     for prediction in predictions:
-        columns = [(metric, "whole") for metric in HEADLINE] + [("r_spearman", "core"), ("dsc_low", "core")]
-        cells = [_mean_and_sd(_values(rows, metric, prediction, "lungs", part)) for metric, part in columns]
+        columns = [(metric, WHOLE) for metric in HEADLINE] + [("r_spearman", CORE), ("dsc_low", CORE)]
+        cells = [_mean_and_sd(_values(table, metric, prediction, "lungs", part)) for metric, part in columns]
         lines.append(f"| {prediction.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def by_diagnosis(rows: list[dict]) -> str:
+def by_diagnosis(table: TidyTable) -> str:
     """Mean R of the model and of geometry for every diagnosis, Markdown."""
-    diagnoses = sorted({row["diagnosis"] for row in rows})
     lines = ["| diagnosis | patients | model R | geometry R |", "|---|---|---|---|"]
-    for diagnosis in diagnoses:
-        of_it = [row for row in rows if row["diagnosis"] == diagnosis]
-        count = len({row["patient_id"] for row in of_it})
-        r = " | ".join(_mean_and_sd(_values(of_it, "r_spearman", p, "lungs", "whole")) for p in (MODEL, "geometry"))
+    for diagnosis in sorted(table.names("diagnosis")):
+        of_it = table.select(diagnosis=diagnosis)
+        count = len(of_it.names("patient"))
+        r = " | ".join(_mean_and_sd(_values(of_it, "r_spearman", p, "lungs", WHOLE)) for p in (MODEL, "geometry"))
         lines.append(f"| {diagnosis} | {count} | {r} |")
     return "\n".join(lines)
 
 
-def write_evaluation(rows: list[dict], out: Path) -> None:
+def write_evaluation(table: TidyTable, out: Path) -> None:
     """Write ``test.csv`` and ``test.md`` into a folder."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "test.csv").write_text(as_csv(rows), encoding="utf-8")
-    (out / "test.md").write_text(f"{as_markdown(rows)}\n\n{by_diagnosis(rows)}\n", encoding="utf-8")
+    (out / "test.csv").write_text(as_csv(table), encoding="utf-8")
+    (out / "test.md").write_text(f"{as_markdown(table)}\n\n{by_diagnosis(table)}\n", encoding="utf-8")
 
 
-def _values(rows: list[dict], metric: str, prediction: str, scope: str, part: str) -> list[float]:
-    return [
-        row[metric]
-        for row in rows
-        if (row["prediction"], row["scope"], row["part"]) == (prediction, scope, part) and row[metric] is not None
-    ]
+def _values(table: TidyTable, metric: str, prediction: str, scope: str, part: str) -> np.ndarray:
+    return table.select(metric=metric, prediction=prediction, scope=scope, part=part).known().value
 
 
-def _mean_and_sd(values: list[float]) -> str:
-    if not values:
+def _mean_and_sd(values: np.ndarray) -> str:
+    if not len(values):
         return "–"
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread}"

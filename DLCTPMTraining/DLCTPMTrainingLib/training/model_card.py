@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from DLCTPMLib.networks.settings import ARCHITECTURES
 from DLCTPMTrainingLib.common.patient_origin import Origin
+from DLCTPMTrainingLib.statistics.table import TidyTable
 
 
-def model_card(metadata: dict, test_results: Sequence[dict] = ()) -> str:
-    """The model card in Markdown: of its metadata, and of the rows of its test if it had one."""
+def model_card(metadata: dict, tested: TidyTable | None = None) -> str:
+    """The model card in Markdown: of its metadata, and of its test if it had one."""
     training, preprocessing = metadata["training"], metadata["preprocessing"]
     origin = Origin(**training["origin"]).kind("**simulated**")
     validation = metadata["validation"]
@@ -20,14 +19,14 @@ def model_card(metadata: dict, test_results: Sequence[dict] = ()) -> str:
         else "No patients were kept for validation."
     )
     test = "Not tested on patients of its own yet."
-    if test_results:
+    if tested is not None:
         from DLCTPMTrainingLib.training.evaluation import as_markdown, by_diagnosis
 
-        tested = Origin(**metadata["test"]["origin"]).kind("**simulated**")
+        whom = Origin(**metadata["test"]["origin"]).kind("**simulated**")
         test = (
-            f"{metadata['test']['patients']} {tested} whom training never saw; both lungs together, on the SPECT's "
+            f"{metadata['test']['patients']} {whom} whom training never saw; both lungs together, on the SPECT's "
             f"own grid, mean ± SD over patients. The core is each lung eroded by two SPECT voxels.\n\n"
-            f"{as_markdown(test_results)}\n\n{by_diagnosis(test_results)}"
+            f"{as_markdown(tested)}\n\n{by_diagnosis(tested)}"
         )
     return f"""# {metadata["name"]}, version {metadata["version"]}
 

@@ -22,6 +22,7 @@ from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.settings import network_dict
 from DLCTPMTrainingLib.common.patient_origin import HasOrigin, Origin
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
+from DLCTPMTrainingLib.statistics.table import TidyTable
 from DLCTPMTrainingLib.training.fitting import FittedModel
 from DLCTPMTrainingLib.training.model_card import model_card
 from DLCTPMTrainingLib.training.validation import Validation
@@ -34,11 +35,11 @@ class Evaluation:
     """A model's test.
 
     Attributes:
-        rows: as ``training.evaluation.rows_of`` gives them.
+        table: as ``training.evaluation.evaluate_cohort`` gives it.
         patients: among whom the tested are found.
     """
 
-    rows: Sequence[dict]
+    table: TidyTable
     patients: Sequence[HasOrigin]
 
 
@@ -63,11 +64,11 @@ def package(fitted: FittedModel, folder: Path, name: str, version: str, evaluati
             "be written; install it, or copy this folder to where it is, and run the same command again"
         )
     metadata = {"name": name, "version": version, **metadata_of(fitted)}
-    if evaluation and evaluation.rows:
-        tested = {row["patient_id"] for row in evaluation.rows}
+    if evaluation:
+        tested = evaluation.table.names("patient")
         origin = Origin.of(one for one in evaluation.patients if one.patient_id in tested)
-        metadata["test"] = test_summary(evaluation.rows) | {"origin": asdict(origin)}
-    card = model_card(metadata, evaluation.rows if evaluation else ())
+        metadata["test"] = test_summary(evaluation.table) | {"origin": asdict(origin)}
+    card = model_card(metadata, evaluation.table if evaluation else None)
     return save_bundle(folder, fitted.network, metadata, card, LICENSE)
 
 
@@ -122,21 +123,22 @@ def bfloat16_error(network: PerfusionNetwork, samples: Samples, lungs: int = 6) 
     return round(max(errors), 6)
 
 
-def test_summary(results: Sequence[dict]) -> dict:
+def test_summary(table: TidyTable) -> dict:
     """The headline figures of a test for ``metadata.json``: means over patients, by part and prediction."""
-    from DLCTPMTrainingLib.training.evaluation import HEADLINE, mean_of
+    from DLCTPMTrainingLib.statistics.numbers import HEADLINE
+    from DLCTPMTrainingLib.training.evaluation import mean_of
 
     return {
-        "patients": len({row["patient_id"] for row in results}),
+        "patients": len(table.names("patient")),
         **{
             part: {
                 prediction: {
                     metric: None
-                    if (mean := mean_of(results, metric, prediction, part=part)) is None
+                    if (mean := mean_of(table, metric, prediction, part=part)) is None
                     else round(mean, 4)
                     for metric in HEADLINE
                 }
-                for prediction in dict.fromkeys(row["prediction"] for row in results)
+                for prediction in table.select(metric=HEADLINE).names("prediction")
             }
             for part in ("whole", "core")
         },

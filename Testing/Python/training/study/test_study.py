@@ -18,6 +18,7 @@ from small_training import some_samples
 
 from DLCTPMLib.cli.main import BAD_INPUT, DONE
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.masks import side_masks
 from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMLib.networks.bundle import WEIGHTS, load_bundle
@@ -27,13 +28,14 @@ from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts.simulate import plan_cohort, simulate_cohort
 from DLCTPMTrainingLib.cohorts.table import TABLE_1, CohortRow, read_cohort
+from DLCTPMTrainingLib.statistics.numbers import SHARE, at_threshold, values_of
 from DLCTPMTrainingLib.study.fits import Fit
 from DLCTPMTrainingLib.study.plan import Candidate
 from DLCTPMTrainingLib.study.preparation import prepare_patient
 from DLCTPMTrainingLib.study.settings import SearchSettings, SplitSettings
 from DLCTPMTrainingLib.study.study import run_study
 from DLCTPMTrainingLib.study_report.method_figures import network_blocks
-from DLCTPMTrainingLib.study_report.numbers import characteristics, values_of
+from DLCTPMTrainingLib.study_report.numbers import characteristics
 from DLCTPMTrainingLib.study_report.report import write_results
 from DLCTPMTrainingLib.study_report.words import verdicts
 from DLCTPMTrainingLib.training.settings import TrainingSettings
@@ -103,11 +105,11 @@ def test_no_test_patient_was_trained_on(results):
 def test_without_a_diagnosis_nobody_with_it_is_trained_or_tested_on(results, numbers):
     excluded = {row.patient_id for row in results.rows if row.diagnosis == "pulmonary hypertension"}
     assert excluded & set(results.split.training)
-    tested = {patient["patient_id"] for patient in results.without}
+    tested = set(results.without.table.names("patient"))
     assert tested == set(results.split.test) - excluded
     subgroup = numbers["without"]["same patients"]["r_spearman"]
-    model = values_of(results.test, "r_spearman")
-    by_hand = model.values[[patient in tested for patient in model.patients]]
+    model = values_of(results.test.table, "r_spearman")
+    by_hand = model.value[[patient in tested for patient in model.patient]]
     assert subgroup["mean"] == pytest.approx(by_hand.mean())
 
 
@@ -134,12 +136,12 @@ def test_the_search_kept_the_setting_with_the_highest_validation_r(results):
 
 def test_the_last_point_of_every_curve_is_the_final_evaluation(results):
     sets = [*zip(results.validation_curves, results.validation, strict=True), (results.test_curve, results.test)]
-    for curve, figures in sets:
+    for curve, found in sets:
         last = max(row["epoch"] for row in curve)
         assert last == 2
         for metric in ("r_spearman", "ssim"):
-            model = values_of(figures, metric)
-            expected = dict(zip(zip(model.patients, model.scopes, strict=True), model.values, strict=True))
+            model = values_of(found.table, metric)
+            expected = dict(zip(zip(model.patient, model.scope, strict=True), model.value, strict=True))
             for row in curve:
                 if row["epoch"] == last:
                     # the bundle of the final fit holds half-precision weights
@@ -148,8 +150,8 @@ def test_the_last_point_of_every_curve_is_the_final_evaluation(results):
 
 def test_shares_and_thresholds_are_those_of_the_images(results):
     """The right lung's share of the counts and DSC at 0.66, by nearest voxels, without the library's grids."""
-    figures = results.test[0]
-    patient = results.patients[figures["patient_id"]]
+    table = results.test.table.select(patient=results.split.test[0], part="whole")
+    patient = results.patients[results.split.test[0]]
     images = patient.load()
     right, left = side_masks(images.lungs)
     spect, axes = PatientAxes.of(images.spect), PatientAxes.of(images.lungs)
@@ -159,23 +161,24 @@ def test_shares_and_thresholds_are_those_of_the_images(results):
         index = np.rint(spect.continuous_index(axes.points_mm(np.argwhere(mask)))).astype(int)
         sums.append(counts[tuple(index.T)].sum())
     by_hand = 100 * sums[0] / sum(sums)
-    assert figures["shares"]["right lung"]["spect"] == pytest.approx(by_hand, abs=1.0)
-    shares = figures["shares"]
-    for kind in ("spect", "map"):
-        assert shares["right lung"][kind] + shares["left lung"][kind] == pytest.approx(100)
-        lobes = [value[kind] for name, value in shares.items() if "lobe" in name]
+    shares = table.select(metric=SHARE)
+    assert shares.select(scope="right lung", prediction="spect").value == pytest.approx(by_hand, abs=1.0)
+    for kind in ("spect", "model"):
+        of_kind = shares.select(prediction=kind)
+        assert of_kind.select(scope=SIDES).value.sum() == pytest.approx(100)
+        lobes = of_kind.select(scope=[name for name in of_kind.names("scope") if "lobe" in name])
         assert len(lobes) == 5
-        assert sum(lobes) == pytest.approx(100)
-    whole = next(
-        r for r in figures["rows"] if (r["scope"], r["part"], r["prediction"]) == ("lungs", "whole", "model")
-    )
-    assert figures["thresholds"]["high"][12] == pytest.approx(whole["dsc_high"])
-    assert figures["thresholds"]["low"][12] == pytest.approx(whole["dsc_low"])
+        assert lobes.value.sum() == pytest.approx(100)
+    both = table.select(scope="lungs", prediction="model")
+    for name in ("high", "low"):
+        at_066, headline = (both.select(metric=m).value for m in (at_threshold(name, 0.66), f"dsc_{name}"))
+        assert len(at_066) == 1
+        assert at_066 == pytest.approx(headline)
 
 
 def test_the_calibration_adds_up(results, numbers):
     found = numbers["calibration"]
-    assert sum(found["voxels"]) == sum(np.sum(patient["joint"]) for patient in results.test)
+    assert sum(found["voxels"]) == np.sum(results.test.joint)
     for number, value in enumerate(found["map"]):
         if value is not None:
             assert number / 20 - 1e-6 <= value <= (number + 1) / 20 + 1e-6

@@ -25,6 +25,8 @@ from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.settings import ArnnSettings, ContextSettings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.cli.main import main
+from DLCTPMTrainingLib.statistics.numbers import values_of
+from DLCTPMTrainingLib.statistics.table import TidyTable
 from DLCTPMTrainingLib.study import workbench as study_workbench
 from DLCTPMTrainingLib.study.evaluation import MeanOfNetworks, map_patient
 from DLCTPMTrainingLib.study.fits import Fit
@@ -33,7 +35,6 @@ from DLCTPMTrainingLib.study.plan import Candidate
 from DLCTPMTrainingLib.study.settings import SplitSettings
 from DLCTPMTrainingLib.study.study import _Study, run_study
 from DLCTPMTrainingLib.study_report.export import export_docs, small_png
-from DLCTPMTrainingLib.study_report.numbers import values_of
 from DLCTPMTrainingLib.study_report.report import write_results
 from DLCTPMTrainingLib.training.loop import DivergenceError
 from DLCTPMTrainingLib.training.settings import TrainingSettings
@@ -132,11 +133,8 @@ def test_the_ensemble_is_the_mean_of_the_folds_maps(results):
     comparison = maps[0].comparison
     lung = comparison.masks["right lung"]
     by_hand = np.corrcoef(*(np.argsort(np.argsort(v[lung])) for v in (prediction, comparison.reference())))[0, 1]
-    found = next(p for p in results.ensemble if p["patient_id"] == patient.row.patient_id)
-    row = next(
-        r for r in found["rows"] if (r["scope"], r["part"], r["prediction"]) == ("right lung", "whole", "model")
-    )
-    assert row["r_spearman"] == pytest.approx(by_hand, abs=1e-4)
+    found = values_of(results.ensemble.table, "r_spearman").select(patient=patient.row.patient_id, scope="right lung")
+    assert found.value.tolist() == pytest.approx([by_hand], abs=1e-4)
 
 
 def test_every_network_and_baseline_is_a_row(results, rows, out):
@@ -146,8 +144,8 @@ def test_every_network_and_baseline_is_a_row(results, rows, out):
     assert rows["main"]["parameters"] == sum(p.numel() for p in Arnn(NETWORK).parameters())
     assert rows["ensemble"]["parameters"] == 2 * rows["main"]["parameters"]
     assert rows["ensemble"]["validation"]["mean"] is None
-    test = values_of(results.alternatives["context"].test, "r_spearman", part="core")
-    assert rows["context"]["core"]["mean"] == pytest.approx(test.values.mean())
+    test = values_of(results.alternatives["context"].test.table, "r_spearman", part="core")
+    assert rows["context"]["core"]["mean"] == pytest.approx(test.value.mean())
     table = list(csv.reader((out / "side-by-side.csv").read_text(encoding="utf-8").splitlines()))
     assert len(table) == 1 + len(rows) + 1  # the paper's
     assert table[-1][4:8] == ["0.673 ± 0.173", "0.764 ± 0.070", "0.650 ± 0.106", "0.818 ± 0.075"]
@@ -156,7 +154,7 @@ def test_every_network_and_baseline_is_a_row(results, rows, out):
 def test_the_best_is_chosen_by_validation_and_named(results, rows, out):
     validation = {"main": results.validation, "context": results.alternatives["context"].validation}
     r = {
-        name: values_of([p for fold in folds for p in fold], "r_spearman").values.mean()
+        name: values_of(TidyTable.joined(fold.table for fold in folds), "r_spearman").value.mean()
         for name, folds in validation.items()
     }
     best = rows[max(r, key=r.get)]["title"]
@@ -171,15 +169,16 @@ def test_the_best_is_chosen_by_validation_and_named(results, rows, out):
 
 
 def test_paired_differences_are_those_of_the_patients(results, out):
-    """By hand, from the evaluations' rows."""
+    """By hand, from the evaluations' files."""
     table = rows_of_table(out / "paired-test.csv")
     assert len(table) == 4 * (3 + 3)  # two networks and the ensemble: each pair, each against a baseline
     by_patient = {}
-    for name, figures in (("main", results.test), ("context", results.alternatives["context"].test)):
-        for patient in figures:
-            r = [row["r_spearman"] for row in patient["rows"]
+    for name, study in (("main", results.plan.out), ("context", results.plan.out / "alternatives" / "context")):
+        for patient in results.split.test:
+            kept = json.loads((study / "test" / f"{patient}.json").read_text())
+            r = [row["r_spearman"] for row in kept["rows"]
                  if (row["prediction"], row["part"]) == ("model", "whole") and row["scope"] != "lungs"]  # fmt: skip
-            by_patient.setdefault(patient["patient_id"], {})[name] = np.mean(r)
+            by_patient.setdefault(patient, {})[name] = np.mean(r)
     differences = [each["main"] - each["context"] for each in by_patient.values()]
     assert table[0]["patients"] == str(len(differences))
     found = float(table[0]["mean [95 % interval]"].split()[0].replace("−", "-"))
@@ -188,9 +187,9 @@ def test_paired_differences_are_those_of_the_patients(results, out):
 
 def test_acute_embolism_has_a_column_of_its_own(results, rows, out):
     where, column = ("test", "acute") if "P0" in results.split.test else ("validation", "acute_validation")
-    patients = results.test if where == "test" else [p for fold in results.validation for p in fold]
-    found = values_of([p for p in patients if p["patient_id"] == "P0"], "r_spearman")
-    assert rows["main"][column]["mean"] == pytest.approx(found.values.mean())
+    table = results.test.table if where == "test" else results.all_validation
+    found = values_of(table, "r_spearman").select(patient="P0")
+    assert rows["main"][column]["mean"] == pytest.approx(found.value.mean())
     assert "R, acute embolism" in (out / "side-by-side.md").read_text(encoding="utf-8")
 
 

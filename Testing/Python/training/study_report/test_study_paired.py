@@ -1,21 +1,16 @@
 """Paired differences between networks: against enumeration, hand computation and made-up patients."""
 
 import itertools
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from DLCTPMLib.networks.settings import ArnnSettings, UnetSettings
+from DLCTPMTrainingLib.statistics.paired import paired_comparisons, verdict
+from DLCTPMTrainingLib.statistics.table import TidyTable
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, holm, paired_difference
-from DLCTPMTrainingLib.study_report.paired import (
-    paired_comparisons,
-    paired_figure,
-    paired_table,
-    paired_words,
-    verdict,
-)
+from DLCTPMTrainingLib.study_report.paired import paired_figure, paired_table, paired_words
 
 SETTINGS = StatisticsSettings()
 ARNN, UNET, FOLDS = "attention residual network", "plain 3D U-Net", "mean of the 2 folds' networks"
@@ -93,63 +88,60 @@ def test_the_shift_is_hodges_and_lehmanns():
     assert paired_difference([1.0, 2.0, 6.0], [0.0, 0.0, 0.0], SETTINGS)["shift"] == pytest.approx(2.75)
 
 
-def some_patients(names, model, **baselines) -> list[dict]:
-    """Figures of patients; values are R by patient of the model and of baselines, the lungs ± 0.05 of it."""
-    patients = []
-    for number, name in enumerate(names):
-        rows = []
-        for prediction, values in {"model": model, **baselines}.items():
-            for side, step in (("right lung", 0.05), ("left lung", -0.05)):
-                value = values[number] + step
-                metrics = {"r_spearman": value, "ssim": value, "dsc_low": value}
-                rows += [{"patient_id": name, "scope": side, "part": part, "prediction": prediction, **metrics}
-                         for part in ("whole", "core")]  # fmt: skip
-        patients.append({"patient_id": name, "diagnosis": "", "rows": rows})
-    return patients
+def some_patients(names, model, **baselines) -> TidyTable:
+    """Values are R by patient of the model and of baselines, the lungs ± 0.05 of it; the other metrics are as R."""
+    return TidyTable.of(
+        (name, "", side, part, prediction, metric, values[number] + step)
+        for number, name in enumerate(names)
+        for prediction, values in {"model": model, **baselines}.items()
+        for side, step in (("right lung", 0.05), ("left lung", -0.05))
+        for part in ("whole", "core")
+        for metric in ("r_spearman", "ssim", "dsc_low")
+    )
+
+
+class Compared(NamedTuple):
+    """Arguments of ``paired_comparisons``, and by how much the U-Net is better, patient by patient."""
+
+    networks: dict
+    baselines: dict
+    better: np.ndarray
+
+    def found(self) -> dict:
+        return paired_comparisons(self.networks, self.baselines, SETTINGS)
 
 
 @pytest.fixture
-def results():
+def compared():
     """Twelve validation and ten test patients; the U-Net is better by 0.01 to 0.021 on validation, worse on test."""
     rng = np.random.default_rng(7)
     v, t = rng.uniform(0.5, 0.8, 12), rng.uniform(0.5, 0.8, 10)
     better = 0.010 + 0.001 * rng.permutation(12)
     weak, strong = {"geometry": v - 0.3, "enhanced_ct": v - 0.1}, {"geometry": t + 0.1, "enhanced_ct": t - 0.1}
-    main = some_patients([f"V{n}" for n in range(12)], v, **weak)
-    unet = some_patients([f"V{n}" for n in range(12)], v + better)
-    names = [f"T{n}" for n in range(10)]
-    return SimpleNamespace(
-        plan=SimpleNamespace(statistics=SETTINGS),
-        chosen=SimpleNamespace(network=ArnnSettings()),
-        split=SimpleNamespace(folds=[0, 1]),
-        validation=[main[:6], main[6:]],
-        test=some_patients(names, t, **strong),
-        alternatives={
-            "unet": SimpleNamespace(
-                choice=SimpleNamespace(network=UnetSettings()),
-                validation=[unet[6:], unet[:6]],  # in another order
-                test=some_patients(names, t - 0.02 * np.arange(1, 11)),
-            )
-        },
-        ensemble=some_patients(names, t + rng.normal(0, 0.01, 10)),
-        better=better,
-    )
+    validation, test = [f"V{n}" for n in range(12)], [f"T{n}" for n in range(10)]
+    main = {"validation": some_patients(validation, v, **weak), "test": some_patients(test, t, **strong)}
+    unet = {
+        "validation": some_patients(validation[::-1], (v + better)[::-1]),  # in another order
+        "test": some_patients(test, t - 0.02 * np.arange(1, 11)),
+    }
+    ensemble = {"test": some_patients(test, t + rng.normal(0, 0.01, 10))}
+    return Compared({ARNN: main, UNET: unet, FOLDS: ensemble}, main, better)
 
 
 def find(comparisons: list[dict], first: str, second: str) -> dict:
     return next(c for c in comparisons if (c["first"], c["second"]) == (first, second))
 
 
-def test_a_patient_is_the_unit_and_counts_once(results):
-    found = find(paired_comparisons(results)["validation"]["r"], ARNN, UNET)
+def test_a_patient_is_the_unit_and_counts_once(compared):
+    found = find(compared.found()["validation"]["r"], ARNN, UNET)
     assert found["pairs"] == 12  # of 24 lungs
-    assert found["difference"] == pytest.approx(-results.better.mean())
+    assert found["difference"] == pytest.approx(-compared.better.mean())
     assert found["p"] == pytest.approx(2 / 2**12)  # all twelve differences have one sign
     assert found["verdict"] == "worse"
 
 
-def test_the_ensemble_has_no_validation_and_holm_counts_each_set_by_itself(results):
-    found = paired_comparisons(results)
+def test_the_ensemble_has_no_validation_and_holm_counts_each_set_by_itself(compared):
+    found = compared.found()
     assert {c["first"] for c in found["validation"]["r"]} | {c["second"] for c in found["validation"]["r"]} == {
         ARNN, UNET, "baseline: enhanced CT (Eq. 1)",
     }  # fmt: skip
@@ -159,25 +151,25 @@ def test_the_ensemble_has_no_validation_and_holm_counts_each_set_by_itself(resul
     assert found["test"]["core"][smallest]["p_holm"] == pytest.approx(6 * p[smallest])
 
 
-def test_the_best_baseline_is_chosen_on_validation(results):
+def test_the_best_baseline_is_chosen_on_validation(compared):
     """On the test set geometry is better than the model; it must not become the best baseline by that."""
-    found = find(paired_comparisons(results)["test"]["ssim"], ARNN, "baseline: enhanced CT (Eq. 1)")
+    found = find(compared.found()["test"]["ssim"], ARNN, "baseline: enhanced CT (Eq. 1)")
     assert found["baseline"]
     assert found["difference"] == pytest.approx(0.1)
 
 
-def test_a_lung_without_a_value_is_left_out_on_both_sides(results):
-    rows = results.alternatives["unet"].test[3]["rows"]
-    gone = next(r for r in rows if (r["scope"], r["part"]) == ("left lung", "whole"))
-    gone["r_spearman"] = None
-    found = find(paired_comparisons(results)["test"]["r"], ARNN, UNET)
+def test_a_lung_without_a_value_is_left_out_on_both_sides(compared):
+    test = compared.networks[UNET]["test"]
+    gone = (test.patient == "T3") & (test.scope == "left lung") & (test.part == "whole")
+    test.value[gone & (test.metric == "r_spearman")] = np.nan
+    found = find(compared.found()["test"]["r"], ARNN, UNET)
     assert found["pairs"] == 10
     assert found["difference"] == pytest.approx(0.02 * np.mean(np.arange(1, 11)))
 
 
-def test_the_words_follow_validation_and_say_so(results):
+def test_the_words_follow_validation_and_say_so(compared):
     numbers = {
-        "paired": paired_comparisons(results),
+        "paired": compared.found(),
         "side_by_side": {"best": "unet", "rows": {"main": {"title": ARNN}, "unet": {"title": UNET}}},
     }
     sentences = " ".join(paired_words(numbers))

@@ -1,18 +1,15 @@
 """Sensitivity and learning curve: differences by hand, on made-up patients."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
+from DLCTPMTrainingLib.statistics.table import TidyTable
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings
+from DLCTPMTrainingLib.statistics.variants import METRICS, compared
+from DLCTPMTrainingLib.study.results import LEARNING_CURVE, SENSITIVITY
 from DLCTPMTrainingLib.study_report.variants import (
-    LEARNING_CURVE,
-    METRICS,
-    SENSITIVITY,
     learning_figure,
     sensitivity_figure,
-    variants,
     variants_tables,
     variants_words,
 )
@@ -21,29 +18,26 @@ PATIENTS = ("a", "b", "c", "d")
 CHOSEN = np.array([0.5, 0.6, 0.7, 0.8])
 
 
-def figures(values, sides: float = 0.05) -> list[dict]:
+def table(values, sides: float = 0.05) -> TidyTable:
     """One patient a value, its lungs a step to either side of it; geometry has 0.4 and all high 0.3 everywhere."""
-    patients = []
-    for name, value in zip(PATIENTS, values, strict=False):
-        rows = [
-            {"patient_id": name, "scope": side, "part": "whole", "prediction": prediction,
-             **dict.fromkeys(METRICS, of)}
-            for side, step in (("right lung", sides), ("left lung", -sides))
-            for prediction, of in (("model", value + step), ("geometry", 0.4), ("all_high", 0.3))
-        ]  # fmt: skip
-        patients.append({"patient_id": name, "diagnosis": "", "rows": rows})
-    return patients
+    return TidyTable.of(
+        (name, "", side, "whole", prediction, metric, of)
+        for name, value in zip(PATIENTS, values, strict=False)
+        for side, step in (("right lung", sides), ("left lung", -sides))
+        for prediction, of in (("model", value + step), ("geometry", 0.4), ("all_high", 0.3))
+        for metric in METRICS
+    )
 
 
 @pytest.fixture
 def found() -> dict:
     less = np.array([0.01, 0.03, 0.02, 0.02])
-    results = SimpleNamespace(
-        plan=SimpleNamespace(statistics=StatisticsSettings()),
-        sensitivity={"as chosen": figures(CHOSEN), "6 levels": figures(CHOSEN + less)},
-        learning_curve={"8": figures(CHOSEN - less), "31": figures(CHOSEN)},
-    )
-    return variants(results)
+    sensitivity = {"as chosen": table(CHOSEN), "6 levels": table(CHOSEN + less)}
+    learning = {"8": table(CHOSEN - less), "31": table(CHOSEN)}
+    return {
+        SENSITIVITY: compared(sensitivity, "as chosen", StatisticsSettings()),
+        LEARNING_CURVE: compared(learning, "31", StatisticsSettings()),
+    }
 
 
 def test_differences_are_those_of_each_patient_from_the_chosen_settings_and_from_all_patients(found):
@@ -92,12 +86,8 @@ def test_the_sensitivity_figure_shows_changes_and_not_the_reference(found):
     assert dots == pytest.approx([0.02])
 
 
-def test_what_was_not_asked_for_is_none_and_nowhere():
-    results = SimpleNamespace(
-        plan=SimpleNamespace(statistics=StatisticsSettings()), sensitivity=None, learning_curve=None
-    )
-    numbers = variants(results)
-    assert numbers == {SENSITIVITY: None, LEARNING_CURVE: None}
+def test_what_was_not_asked_for_is_nowhere():
+    numbers = {SENSITIVITY: None, LEARNING_CURVE: None}
     assert variants_tables(numbers) == variants_words(numbers) == []
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from DLCTPMLib.agreement.scores import METRICS
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.settings import ArnnSettings, ContextSettings
@@ -90,8 +91,8 @@ def test_a_network_is_trained_by_its_name_and_maps_the_cohort(cohort, tmp_path):
     assert bundle.preprocessing == replace(PREPROCESSING, inputs=("enhanced", "density"))
     assert bundle.metadata["network_data_format"]["inputs"]["image"]["num_channels"] == 2
     assert "attention residual network with place and density" in bundle.card
-    rows = evaluate_cohort(read_cohort(cohort)[:1], bundle, device="cpu")
-    assert len(rows) == 3 * 2 * 5
+    table = evaluate_cohort(read_cohort(cohort)[:1], bundle, device="cpu")
+    assert len(table) == 3 * 2 * 5 * len(METRICS)
 
 
 def test_options_that_the_network_cannot_have_are_refused(cohort, tmp_path, capsys):
@@ -106,17 +107,19 @@ def test_a_plan_whose_network_takes_other_images_is_refused(cohort, tmp_path):
 
 
 def test_the_table_has_every_patient_scope_part_and_prediction(cohort, bundle, tmp_path):
-    rows = evaluate_cohort(read_cohort(cohort)[:2], bundle, device="cpu")
+    table = evaluate_cohort(read_cohort(cohort)[:2], bundle, device="cpu")
+    rows = list(csv.DictReader(io.StringIO(as_csv(table))))
     assert len(rows) == 2 * 3 * 2 * 5
-    table = list(csv.DictReader(io.StringIO(as_csv(rows))))
-    assert {row["prediction"] for row in table} == {"model", "all_high", "geometry", "density_median", "enhanced_ct"}
+    assert {row["prediction"] for row in rows} == {"model", "all_high", "geometry", "density_median", "enhanced_ct"}
     by_hand = [
-        r["r_spearman"] for r in rows if (r["prediction"], r["scope"], r["part"]) == ("model", "lungs", "whole")
+        float(r["r_spearman"])
+        for r in rows
+        if (r["prediction"], r["scope"], r["part"]) == ("model", "lungs", "whole")
     ]
-    assert mean_of(rows, "r_spearman") == pytest.approx(np.mean(by_hand))
-    assert f"{np.mean(by_hand):.3f} ± {np.std(by_hand, ddof=1):.3f}" in as_markdown(rows)
-    write_evaluation(rows, tmp_path)
-    assert (tmp_path / "test.csv").read_text() == as_csv(rows)
+    assert mean_of(table, "r_spearman") == pytest.approx(np.mean(by_hand))
+    assert f"{np.mean(by_hand):.3f} ± {np.std(by_hand, ddof=1):.3f}" in as_markdown(table)
+    write_evaluation(table, tmp_path)
+    assert (tmp_path / "test.csv").read_text() == as_csv(table)
 
 
 def test_a_test_cohort_fills_the_card_and_must_be_unseen(cohort, tmp_path):
@@ -136,11 +139,11 @@ def test_a_test_cohort_fills_the_card_and_must_be_unseen(cohort, tmp_path):
 
 def test_patients_and_never_lungs_are_split():
     patients = [f"P{i}" for i in range(20)]
-    learning, watching = split_patients(patients, 0.25, seed=1)
-    assert len(watching) == 5
-    assert sorted(learning + watching) == sorted(patients)
-    assert split_patients(patients, 0.25, seed=1) == (learning, watching)
-    assert split_patients(patients, 0.25, seed=2) != (learning, watching)
+    training, validation = split_patients(patients, 0.25, seed=1)
+    assert len(validation) == 5
+    assert sorted(training + validation) == sorted(patients)
+    assert split_patients(patients, 0.25, seed=1) == (training, validation)
+    assert split_patients(patients, 0.25, seed=2) != (training, validation)
 
 
 def test_targets_are_the_standardised_spect_of_each_lung(cohort):
