@@ -80,12 +80,13 @@ def check(options: argparse.Namespace, progress: Progress) -> None:
     Raises:
         InputError: after everything has been told, if anything is wrong.
     """
+    from DLCTPMTrainingLib.cohorts.check import check_cohort
     from DLCTPMTrainingLib.cohorts.table import read_rows
-    from DLCTPMTrainingLib.study.check import check_cohort
     from DLCTPMTrainingLib.study.settings import SplitSettings
+    from DLCTPMTrainingLib.study.split import too_few
 
     rows, faults = read_rows(options.cohort)
-    found = check_cohort(rows, SplitSettings() if options.study and rows else None, progress)
+    found = check_cohort(rows, too_few(rows, SplitSettings()) if options.study and rows else "", progress)
     table = [str(fault).removeprefix(f"{options.cohort}, ") for fault in faults]
     report = {
         **_description(rows),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from DLCTPMTrainingLib.cohorts.check import CohortCheck
 from DLCTPMTrainingLib.cohorts.table import CohortRow
 from DLCTPMTrainingLib.common.patient_origin import Origin
 from DLCTPMTrainingLib.statistics.table import TidyTable
-from DLCTPMTrainingLib.study.check import CohortCheck
 from DLCTPMTrainingLib.study.evaluation import Evaluated
 from DLCTPMTrainingLib.study.plan import Candidate, StudyPlan
 from DLCTPMTrainingLib.study.preparation import Patient

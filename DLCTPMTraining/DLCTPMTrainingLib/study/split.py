@@ -67,6 +67,16 @@ def fewest_patients(settings: SplitSettings) -> int:
     return number
 
 
+def too_few(rows: list[CohortRow], settings: SplitSettings) -> str:
+    """What is wrong with a table that has not enough patients to be split; "" if it has."""
+    if len(rows) >= fewest_patients(settings):
+        return ""
+    return (
+        f"line {rows[-1].line}: the table ends with {len(rows)} patient{'s' * (len(rows) != 1)}, a study with "
+        f"{settings.folds} folds needs at least {fewest_patients(settings)}"
+    )
+
+
 def split_of(rows: list[CohortRow], settings: SplitSettings, cohort: Path) -> Split:
     """The split that the table's own column gives, or a drawn one.
 

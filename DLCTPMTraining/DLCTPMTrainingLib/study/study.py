@@ -29,11 +29,11 @@ from pathlib import Path
 from DLCTPMLib import __version__
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import EventSink, Progress, no_events, no_progress
+from DLCTPMTrainingLib.cohorts.check import CohortCheck, check_cohort
 from DLCTPMTrainingLib.common.drawing import styled, write_figure
 from DLCTPMTrainingLib.common.files import read_json, write_json
 from DLCTPMTrainingLib.common.patient_origin import Origin
 from DLCTPMTrainingLib.study.bundles import bundle_of, finish_card
-from DLCTPMTrainingLib.study.check import CohortCheck, check_cohort
 from DLCTPMTrainingLib.study.contact_sheet import contact_sheet
 from DLCTPMTrainingLib.study.evaluation import Evaluated
 from DLCTPMTrainingLib.study.further_fits import LEARNING_SHARES, variants_of, without_diagnosis
@@ -41,6 +41,7 @@ from DLCTPMTrainingLib.study.jobs import threads_of
 from DLCTPMTrainingLib.study.plan import Candidate, StudyPlan
 from DLCTPMTrainingLib.study.results import LEARNING_CURVE, SENSITIVITY, Alternative, StudyResults
 from DLCTPMTrainingLib.study.search import searched
+from DLCTPMTrainingLib.study.split import too_few
 from DLCTPMTrainingLib.study.stages import StagedWorkbench
 from DLCTPMTrainingLib.study.workbench import EVALUATE, PREPARE, Meter
 from DLCTPMTrainingLib.training.loop import DivergenceError
@@ -143,7 +144,7 @@ class _Study(StagedWorkbench):
 
     def prepare(self) -> CohortCheck:
         """Everything before the first training."""
-        check = check_cohort(self.rows, self.plan.split, self.meter.part(len(self.rows)))
+        check = check_cohort(self.rows, too_few(self.rows, self.plan.split), self.meter.part(len(self.rows)))
         check.refuse(self.plan.cohort)
         self._begin()
         self.emit(cohort={"patients": len(self.rows), "simulated": sum(row.simulated for row in self.rows)})

@@ -12,13 +12,13 @@ from small_chest import ORIGIN, SPACING, chest_ct, lung_labels, perfusion_spect
 from DLCTPMLib.cli.main import BAD_INPUT
 from DLCTPMLib.common.errors import InputError
 from DLCTPMTrainingLib.cli.main import main
+from DLCTPMTrainingLib.cohorts.check import check_cohort
 from DLCTPMTrainingLib.cohorts.table import CohortRow, read_cohort
 from DLCTPMTrainingLib.study import preparation as study_preparation
-from DLCTPMTrainingLib.study.check import check_cohort
 from DLCTPMTrainingLib.study.plan import curve_epochs
 from DLCTPMTrainingLib.study.preparation import prepare_patient, thumbnails
 from DLCTPMTrainingLib.study.settings import SplitSettings
-from DLCTPMTrainingLib.study.split import draw_split, fewest_patients, kept_split, split_of
+from DLCTPMTrainingLib.study.split import draw_split, fewest_patients, kept_split, split_of, too_few
 
 SPLIT = SplitSettings(folds=2)
 HEADER = "patient_id,ct,spect,lungs,diagnosis"
@@ -50,7 +50,8 @@ def table(images, tmp_path):
         rows = {n: f"P{n},ct{n}.nrrd,spect{n}.nrrd,lungs.nrrd,gesund" for n in range(1, 5)} | (lines or {})
         text = "\n".join([HEADER, *(row for row in rows.values() if row)]).replace(",", separator)
         (folder / "cohort.csv").write_bytes(text.encode(encoding))
-        return check_cohort(read_cohort(folder / "cohort.csv"), SPLIT)
+        rows = read_cohort(folder / "cohort.csv")
+        return check_cohort(rows, too_few(rows, SPLIT))
 
     return check
 

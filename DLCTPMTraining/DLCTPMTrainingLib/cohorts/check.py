@@ -16,8 +16,6 @@ from DLCTPMLib.lungs.masks import read_lungs, side_masks
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 from DLCTPMLib.volumes.reading import read_ct, read_spect
 from DLCTPMTrainingLib.cohorts.table import CohortRow
-from DLCTPMTrainingLib.study.settings import SplitSettings
-from DLCTPMTrainingLib.study.split import fewest_patients
 
 SEEN = 0.5
 """A SPECT that covers less of the lungs than this does not overlap; below ``CUT`` it is told."""
@@ -56,20 +54,17 @@ class CohortCheck:
         raise InputError(f"{cohort} has {count} problem{'s' * (count > 1)}, nothing was trained: {shown}{more}")
 
 
-def check_cohort(rows: list[CohortRow], split: SplitSettings | None, progress: Progress = no_progress) -> CohortCheck:
+def check_cohort(rows: list[CohortRow], too_few: str = "", progress: Progress = no_progress) -> CohortCheck:
     """Look at every patient's images: are they there, are they what they should be, do they lie on each other?
 
     Args:
         rows: as ``read_cohort`` gives them.
-        split: too few patients for it are a problem; None if there will be no split.
+        too_few: a problem of the table as a whole, where it has too few patients for what is planned.
         progress: told after every patient.
     """
     check = CohortCheck()
-    if split is not None and len(rows) < fewest_patients(split):
-        check.problems.append(
-            f"line {rows[-1].line}: the table ends with {len(rows)} patient{'s' * (len(rows) != 1)}, a study with "
-            f"{split.folds} folds needs at least {fewest_patients(split)}"
-        )
+    if too_few:
+        check.problems.append(too_few)
     for row in rows:
         if any(character in row.patient_id for character in '/\\:*?"<>|') or row.patient_id.strip(". ") == "":
             check.problems.append(
