@@ -134,7 +134,7 @@ class DLCTPMTrainingParameterNode:
     epochs - passes over all lungs; an upper bound where plateau stops earlier.
     network, width, grid - which network, its channels, its cells.
     learningRate, batchSize, seed, plateau - of the training.
-    validationShare - part of the patients that is only watched.
+    validationShare - part of the patients kept for validation.
     registration - of the SPECT in a study.
     """
 

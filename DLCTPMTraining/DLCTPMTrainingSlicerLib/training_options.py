@@ -33,7 +33,7 @@ class TrainingOptions:
         grid: a key of ``GRIDS``.
         seed: of split, weights, order and dropout.
         plateau: stop by the paper's rule.
-        validationShare: part of the patients that is only watched; a study divides by folds.
+        validationShare: part of the patients kept for validation; a study divides by folds.
         registration: none, rigid or affine: how a study brings the SPECT to the CT.
 
     Raises:

@@ -52,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--edges", choices=("zero", "masked"), help="of the filters of Eq. 1 (default zero)")
     parser.add_argument("--hir-scope", choices=("patient", "lung"), help="of the SPECT (default patient)")
     parser.add_argument("--movement", type=float, metavar="M", help="SD of the lungs' small movements (default 0)")
-    parser.add_argument("--validation-share", type=float, metavar="S", help="patients only watched (default 0.2)")
+    parser.add_argument(
+        "--validation-share", type=float, metavar="S", help="patients kept for validation (default 0.2)"
+    )
     parser.add_argument("--test", metavar="TEST.csv", help="cohort that training never sees, for the model card")
     parser.add_argument("--plateau", action="store_true", help="stop early by the paper's rule")
     parser.add_argument("--tensorboard", action="store_true", help="also log the epochs for TensorBoard")

@@ -35,7 +35,9 @@ from DLCTPMTrainingLib.study.plan import Candidate
 from DLCTPMTrainingLib.study.settings import SplitSettings
 from DLCTPMTrainingLib.study.study import _Study, run_study
 from DLCTPMTrainingLib.study_report.export import export_docs, small_png
+from DLCTPMTrainingLib.study_report.numbers import numbers_of
 from DLCTPMTrainingLib.study_report.report import write_results
+from DLCTPMTrainingLib.study_report.side_by_side import side_by_side_table
 from DLCTPMTrainingLib.training.loop import DivergenceError
 from DLCTPMTrainingLib.training.settings import TrainingSettings
 
@@ -216,20 +218,22 @@ def test_a_refused_study_leaves_the_options_of_its_run(cohort, results, tmp_path
     assert (tmp_path / "study" / "run.json").read_text() == kept
 
 
-def test_an_alternative_that_diverges_is_reported_and_stops_nothing(cohort, results, tmp_path, monkeypatch):
+def test_an_alternative_that_diverges_is_reported_and_stops_nothing(results, tmp_path, monkeypatch):
+    shutil.copytree(results.plan.out, tmp_path / "study", ignore=shutil.ignore_patterns("results", "unet"))
     fitted = Fit.fitted
 
     def diverges(self, *more):
-        if "alternatives" in self.run.as_posix():
+        if "unet" in self.run.as_posix():
             raise DivergenceError(f"{self.run}: the loss is not a number any more in epoch 1")
         return fitted(self, *more)
 
     monkeypatch.setattr(Fit, "fitted", diverges)
-    found = run_study(a_plan(cohort, tmp_path, alternatives=("unet",)))
+    found = run_study(replace(results.plan, out=tmp_path / "study", alternatives=("context", "unet")))
     assert found.test == results.test
+    assert found.alternatives["context"].test == results.alternatives["context"].test
     assert "not a number" in found.failed["unet"]
-    report = write_results(found).read_text(encoding="utf-8")
-    assert "unet (diverged)" in report
+    table = side_by_side_table(numbers_of(found), found.seconds)
+    assert "unet (diverged)" in [row[0] for row in table.rows]
 
 
 def test_unknown_and_repeated_alternatives_are_refused(cohort, tmp_path):
