@@ -133,7 +133,7 @@ def _check(path: Path, split: Split, rows: list[CohortRow], cohort: Path) -> Non
         if times > 1:
             raise InputError(
                 f"{path}: patient {patient} ({cohort}, line {lines[patient]}) is in {times} sets; "
-                "a patient may be in one only, mend the split or delete the study's folder"
+                "a patient may be in one only, correct the split or delete the study's folder"
             )
     for patient, line in lines.items():
         if patient not in counts:

@@ -31,16 +31,16 @@ NAMES = {
 def flow_chart(results: StudyResults) -> Figure:
     """Fig. 1: who was divided how."""
     split, n = results.split, len(results.rows)
-    learning = len(split.training)
+    training = len(split.training)
     figure = Figure(figsize=(7.6, 4.4), dpi=DPI)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set(xlim=(0, 10), ylim=(-0.3, 6.2))
     axis.set_axis_off()
     what = results.origin.kind() if results.simulated else "patients with SPECT/CT"
     _text_box(axis, 5, 5.5, f"{n} {what}\n{2 * n} lungs", max(3.4, 0.1 * len(what)))
-    _text_box(axis, 3.2, 3.9, f"training set: {learning} patients ({100 * learning / n:.0f} %)\nin folds of "
+    _text_box(axis, 3.2, 3.9, f"training set: {training} patients ({100 * training / n:.0f} %)\nin folds of "
               f"{', '.join(str(len(fold)) for fold in split.folds)}", 3.6)  # fmt: skip
-    _text_box(axis, 8.0, 3.9, f"test set: {n - learning} patients\n({100 - 100 * learning / n:.0f} %)", 2.8)
+    _text_box(axis, 8.0, 3.9, f"test set: {n - training} patients\n({100 - 100 * training / n:.0f} %)", 2.8)
     trials = f"{len(results.trials)} settings tried on validation" if results.trials else "one setting, no search"
     _text_box(axis, 3.2, 2.3, f"cross-validation: {len(split.folds)} fits\n{trials}", 3.6)
     _text_box(axis, 3.2, 0.7, "final fit on the whole training set", 3.6)

@@ -21,7 +21,7 @@ class Validation(NamedTuple):
     """Means over the validation lungs, on the network's grid; NaN where there are none.
 
     Attributes:
-        excess: BCE less the entropy of the targets.
+        excess: BCE minus the entropy of the targets.
         r: Spearman's R.
         ssim: structural similarity.
     """

@@ -79,6 +79,16 @@ def test_without_safetensors_the_training_is_kept_and_packed_later(file, tmp_pat
     assert (bundle.name, bundle.metadata["training"]["epochs_done"]) == ("packed", 1)
 
 
+def test_a_death_between_checkpoint_and_history_loses_no_epoch_of_the_bundle(tmp_path):
+    plan = TrainingPlan(None, tmp_path, "cut", "1", NETWORK, TRAINING, READY.preprocessing, device="cpu")
+    whole = load_bundle(train_samples(plan, READY)).metadata
+    history = tmp_path / "history.jsonl"
+    history.write_text(history.read_text().splitlines()[0] + "\n")
+    again = load_bundle(train_samples(plan, READY)).metadata
+    assert again["training"]["epochs_done"] == TRAINING.epochs
+    assert again == whole
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
