@@ -34,7 +34,7 @@ def add_lungs(parser: argparse.ArgumentParser, required: bool = False) -> None:
     parser.add_argument("--lungs", required=required, metavar="LABELS", help=text)
     parser.add_argument(
         "--lungs-values",
-        choices=("auto", "cip", "lungmask", "lobes", "totalsegmentator", "mask"),
+        choices=("auto", "cip", "lungmask", "lobes", "totalsegmentator", "totalsegmentator-v1", "mask"),
         default="auto",
         help="what the values of a label map mean, where that cannot be told from them",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import tempfile
@@ -25,8 +26,12 @@ def unpacked(archive: Path) -> Iterator[Path]:
     try:
         try:
             _extract(archive, folder)
-        except (zipfile.BadZipFile, EOFError, zipfile.LargeZipFile, NotImplementedError) as error:
-            raise InputError(f"{archive}: this zip is damaged ({error}); make or download it again") from error
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # a damaged zip makes zipfile raise whatever its parts raise
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EDQUOT):
+                raise
+            raise InputError(f"{archive}: this zip is damaged; make or download it again") from error
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

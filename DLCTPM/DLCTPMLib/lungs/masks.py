@@ -27,9 +27,10 @@ from DLCTPMLib.labels.chest_regions import (
     ChestRegion,
     is_region,
 )
-from DLCTPMLib.labels.conventions import to_cip
+from DLCTPMLib.labels.conventions import check_convention, possible_conventions, present_values, to_cip
 from DLCTPMLib.labels.seg_nrrd import is_segmentation, segments_of
 from DLCTPMLib.labels.segments import cip_labels
+from DLCTPMLib.lungs.mask_checks import MOST_UNCOVERED, AirOfCt, contradiction
 from DLCTPMLib.lungs.sides import lateral_mm, split_sides
 from DLCTPMLib.lungs.upright import LEFT_SIDE, RIGHT_SIDE, Box, UprightLungs, looked_up, lung_regions
 from DLCTPMLib.volumes.boxes import bounding_box
@@ -81,8 +82,9 @@ def read_lungs(path: str | Path, ct: sitk.Image, values: str = "auto", *, orient
         orientation: where the array's axes run to (LPS, RAS, …), for a file that does not say.
 
     Raises:
-        InputError: the file is missing or not a label map, empty, ambiguous, contradicts the patient's sides, or
-            less than 90 % of it lies inside the CT.
+        InputError: the file is missing or not a label map, empty, ambiguous, contradicts the patient's sides or the
+            numbering that its values follow, fits the CT better mirrored or turned, or less than 90 % of it lies
+            inside the CT.
     """
     path = Path(path)
     if not path.is_file():
@@ -98,19 +100,59 @@ def lungs_from_labels(image: sitk.Image, ct: sitk.Image, source: str = "", value
     """Lungs from a label image in memory; see ``read_lungs``."""
     name = source or "the lung mask"
     image = _as_labels(image, name)
-    array, _ = to_cip(sitk.GetArrayViewFromImage(image), name, values)
-    box = bounding_box(array)
-    if box is None or not lung_regions(array[box]).any():
+    cip = _read_by_its_convention(image, name, values)
+    box = bounding_box(sitk.GetArrayViewFromImage(cip))
+    if box is None or not lung_regions(sitk.GetArrayViewFromImage(cip)[box]).any():
         raise InputError(f"{name} is empty: no voxel is labelled as lung; give another lung mask, or none.")
-    cip = sitk.GetImageFromArray(array)
-    cip.CopyInformation(image)
     warnings: list[str] = []
     cip = _on_ct_grid(cip, ct, name, warnings)
     axes, labels = PatientAxes.of(ct), patient_array(cip)
     box = bounding_box(labels) or (slice(0, 0),) * 3
     regions = _with_sides(lung_regions(labels[box]), box, axes, ct)
-    lungs = UprightLungs.of_regions(axes, box, regions)
-    return Lungs(_of_the_patient(lungs, ct, name, warnings), ct, warnings, source)
+    lungs = _of_the_patient(UprightLungs.of_regions(axes, box, regions), ct, name, warnings)
+    _check_against_air(lungs, ct, name, warnings)
+    return Lungs(lungs, ct, warnings, source)
+
+
+def _read_by_its_convention(image: sitk.Image, name: str, values: str) -> sitk.Image:
+    """The labels as CIP values, by a numbering that nothing in their shape contradicts."""
+    check_convention(values)
+    array = sitk.GetArrayViewFromImage(image)
+    present = present_values(array)
+    if present.size == 0:
+        raise InputError(f"{name} is empty: no voxel is labelled; give another lung mask, or none.")
+    axes, reasons = PatientAxes.of(image), {}
+    for convention in possible_conventions(present, name) if values == "auto" else [values]:
+        cip = to_cip(array, name, convention)
+        reason = contradiction(axes.view(cip), axes)
+        if reason is None:
+            translated = sitk.GetImageFromArray(cip)
+            translated.CopyInformation(image)
+            return translated
+        reasons[convention] = reason
+    told = "; ".join(f"read as '{convention}', {reason}" for convention, reason in reasons.items())
+    raise InputError(
+        f"{name} is not what its label values say: {told}; keep lung labels only, say what the values mean with "
+        "--lungs-values (mask: every value is lung), or give a .seg.nrrd with named segments."
+    )
+
+
+def _check_against_air(lungs: UprightLungs, ct: sitk.Image, name: str, warnings: list[str]) -> None:
+    """Refuse a mask that lies on the CT the wrong way round; say where it leaves lung out."""
+    air = AirOfCt(ct)
+    lung = np.zeros(lungs.axes.shape, bool)
+    lung[lungs.box] = lungs.sides > 0
+    turn = air.better_turn(lung)
+    if turn is not None:
+        raise InputError(
+            f"{name} fits the air of the CT better {turn}: the mask or the direction of its axes is wrong; give a "
+            "mask made on this CT, in its orientation."
+        )
+    share, ml = air.uncovered(lung)
+    if share > MOST_UNCOVERED:
+        warnings.append(
+            f"{name} covers part of the lungs only: {ml:.0f} ml of aerated lung ({share:.0%}) lie beside it."
+        )
 
 
 def _in_box(array: np.ndarray, function) -> np.ndarray:

@@ -234,6 +234,8 @@ def _geometry(header: _Header, size: list[int], path: Path, orientation: str | N
 
 def _one_of(qform: np.ndarray, sform: np.ndarray, header: _Header, path: Path, orientation: str | None):
     """The geometry that counts of two that contradict each other."""
+    if not (np.isfinite(qform).all() and np.isfinite(sform).all()):
+        raise InputError(f"{path}: its axes are not finite numbers; convert the original DICOM again")
     codes = {name: _code(form) for name, form in (("sform", sform), ("qform", qform))}
     both = f"its two geometries contradict each other (qform: {codes['qform']}, sform: {codes['sform']})"
     if orientation is not None:
@@ -251,7 +253,7 @@ def _one_of(qform: np.ndarray, sform: np.ndarray, header: _Header, path: Path, o
 
 
 def _code(form: np.ndarray) -> str:
-    if not np.isfinite(form).all() or abs(np.linalg.det(form[:, :3])) < 1e-12:
+    if abs(np.linalg.det(form[:, :3])) < 1e-12:
         return "no axes"
     return orientation_code(form[:, :3] / np.linalg.norm(form[:, :3], axis=0))
 

@@ -124,24 +124,25 @@ def check_grid(spacing: np.ndarray, directions: np.ndarray, origin: np.ndarray, 
     """
     if not (np.isfinite(spacing).all() and np.isfinite(directions).all() and np.isfinite(origin).all()):
         raise InputError(f"{path}: its spacing, axes or origin are not finite numbers; write the file again")
-    lengths = np.linalg.norm(directions, axis=0)
     if min(spacing) <= 0 or max(spacing) > MAX_SPACING_MM or np.abs(origin).max() > MAX_AWAY_MM:
         raise InputError(
             f"{path}: its voxel spacing ({'×'.join(f'{s:.4g}' for s in spacing)} mm) or place "
             f"({', '.join(f'{o:.4g}' for o in origin)} mm) makes no sense; write the file again"
         )
-    if np.abs(lengths - 1).max() > 0.01:
-        raise InputError(f"{path}: its axes are no unit directions; write the file again")
+    lengths = np.linalg.norm(directions, axis=0)
     extent = np.asarray(size, float) * spacing
-    cosines = directions.T @ directions / np.outer(lengths, lengths) - np.eye(3)
+    unit = directions / np.where(lengths > 0, lengths, 1)
+    cosines = unit.T @ unit - np.eye(3)
     sideways = np.abs(cosines) * np.maximum.outer(extent, extent)
-    if sideways.max() > SIDEWAYS_MM or abs(np.linalg.det(directions)) < 0.5:
+    if sideways.max() > SIDEWAYS_MM or abs(np.linalg.det(unit)) < 0.5:
         degrees = math.degrees(math.asin(min(1.0, float(np.abs(cosines - np.diag(np.diag(cosines))).max()))))
         raise InputError(
             f"{path}: its axes are not at right angles (sheared by {degrees:.1f}°, as a gantry tilt saved without "
             "regularisation is), which no upright grid can hold; load the original in 3D Slicer with 'Acquisition "
             "geometry regularization', harden the transform and give the saved volume"
         )
+    if np.abs(lengths - 1).max() > 0.01:
+        raise InputError(f"{path}: its axes are no unit directions; write the file again")
 
 
 def check_size(size, bytes_a_voxel: int, path: Path) -> int:
