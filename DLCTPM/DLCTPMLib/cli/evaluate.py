@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 
-from DLCTPMLib.cli.arguments import add_agreement, add_lungs, add_model, add_spect_series
+from DLCTPMLib.cli.arguments import add_agreement, add_ct_choice, add_lungs, add_model, add_spect_series
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.cli.printed import agreement_table
 from DLCTPMLib.common.console import say
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_lungs(parser, required=True)
     parser.add_argument("--transform", metavar="T", help="maps CT points to SPECT points (default: identity)")
     parser.add_argument("--ct", metavar="CT", help="the CT, for the two baselines that look at its HU")
-    parser.add_argument("--series", metavar="S", help="series number or UID of the CT")
+    add_ct_choice(parser)
     add_model(parser, "take the SPECT's standardisation from this model")
     add_agreement(parser)
     parser.add_argument(

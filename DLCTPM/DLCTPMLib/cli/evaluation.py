@@ -24,7 +24,7 @@ from DLCTPMLib.registration.search import read_transform
 from DLCTPMLib.results.report import ReportImages, write_report
 from DLCTPMLib.results.result_json import header, json_ready, notes_for
 from DLCTPMLib.volumes.patient_axes import same_grid
-from DLCTPMLib.volumes.reading import Scan, describe, read_ct, read_image, read_spect
+from DLCTPMLib.volumes.reading import Scan, describe, read_ct, read_map, read_spect
 
 EVALUATION_FILES = ("result.json", "report.html", *COMPARISON_FILES)
 """What an evaluation may write; ``report.html`` only with the prediction's own result."""
@@ -44,12 +44,20 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     stopwatch, warnings = Stopwatch(), []
     progress("Reading the images", 0.0)
     with stopwatch("reading"):
-        prediction = read_image(options.prediction)
-        spect = read_spect(options.spect, options.spect_series)
-        ct = read_ct(options.ct, options.series) if options.ct else None
+        prediction = read_map(options.prediction, options.orientation)
+        spect = read_spect(options.spect, options.spect_series, orientation=options.orientation)
+        ct = None
+        if options.ct:
+            ct = read_ct(options.ct, options.series, acquisition=options.acquisition, orientation=options.orientation)
         transform = read_transform(options.transform) if options.transform else None
         grid = prediction if ct is None else _on_grid(ct, prediction, warnings)
-        lungs = read_lungs(options.lungs, grid, options.lungs_values)
+        lungs = read_lungs(
+            options.lungs,
+            grid,
+            options.lungs_values,
+            orientation=options.orientation,
+            frame_of_reference="" if ct is None else ct.frame_of_reference,
+        )
     warnings += [*spect.warnings, *lungs.warnings]
     bundle = load_bundle(options.model) if options.model else None
     preprocessing = bundle.preprocessing if bundle else PreprocessingSettings()

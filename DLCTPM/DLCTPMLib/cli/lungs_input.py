@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from DLCTPMLib.volumes.reading import Scan
 
 
-def lungs_of(ct: Scan, path: str | None, progress: Progress, values: str = "auto") -> Lungs:
+def lungs_of(
+    ct: Scan, path: str | None, progress: Progress, values: str = "auto", orientation: str | None = None
+) -> Lungs:
     """The lungs from a mask file, or found in the CT where there is none.
 
-    ``values`` says what the values of a label map mean, as for ``read_lungs``.
+    ``values`` says what the values of a label map mean and ``orientation`` how it lies, as for ``read_lungs``.
     """
     from DLCTPMLib.lungs.masks import read_lungs
     from DLCTPMLib.lungs.segmentation import segment_lungs
@@ -24,4 +26,4 @@ def lungs_of(ct: Scan, path: str | None, progress: Progress, values: str = "auto
         with naming(ct.description["path"]):
             return segment_lungs(ct.image, progress=lambda _, fraction: progress("Finding the lungs", fraction))
     progress("Reading the lungs", 0.0)
-    return read_lungs(path, ct.image, values)
+    return read_lungs(path, ct.image, values, orientation=orientation, frame_of_reference=ct.frame_of_reference)

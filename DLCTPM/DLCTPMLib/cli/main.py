@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from DLCTPMLib.cli import evaluate, predict, register, segment
 from DLCTPMLib.cli.command import Command, build_parser, installed_commands
 from DLCTPMLib.cli.parent_process import INTERRUPTED, clear_up_after_parent, exit_with_parent
+from DLCTPMLib.common.console import plain_line
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import JsonLines, TerminalBar, no_progress
 
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None, more: Sequence[Command] = ()) -> int:
             traceback.print_exc()
             return DEFECT
         if not _first_process_tells(error):
-            _print_error(f"error: {' '.join(sentence.split())}")
+            _print_error(plain_line(f"error: {sentence}"))
         return BAD_INPUT
     return DONE
 

@@ -59,10 +59,14 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         preload("DLCTPMLib.networks.inference")  # PyTorch, while the CT is read
         progress("Reading the CT", 0.0)
         with stopwatch("reading"):
-            ct = read_ct(options.ct, options.series)
-            spect = read_spect(options.spect, options.spect_series) if options.spect else None
+            ct = read_ct(options.ct, options.series, acquisition=options.acquisition, orientation=options.orientation)
+            spect = None
+            if options.spect:
+                spect = read_spect(options.spect, options.spect_series, orientation=options.orientation)
         with stopwatch("lungs"):
-            lungs = lungs_of(ct, options.lungs, within(progress, 0.05, 0.2), options.lungs_values)
+            lungs = lungs_of(
+                ct, options.lungs, within(progress, 0.05, 0.2), options.lungs_values, options.orientation
+            )
         images = PatientImages(ct, lungs, spect)
         result = predict_to_folder(images, bundle, settings, folder.work, stopwatch, within(progress, 0.2, 1.0))
     progress("Done", 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import add_lungs, add_registration, add_spect_series
+from DLCTPMLib.cli.arguments import add_ct_choice, add_lungs, add_registration, add_spect_series
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.common.console import say
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The two images, how one is moved, and where the transform goes."""
     parser.add_argument("--fixed", required=True, metavar="CT", help="an image file, a DICOM folder or a zip")
     parser.add_argument("--moving", required=True, metavar="SPECT", help="an image file, a DICOM folder or a zip")
-    parser.add_argument("--series", metavar="S", help="series number or UID of the CT")
+    add_ct_choice(parser)
     add_spect_series(parser)
     add_lungs(parser)
     add_registration(parser, "--kind", ("rigid", "affine"))
@@ -35,9 +35,9 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     out = Path(options.out)
     with whole_file(out) as partial:
         progress("Reading the images", 0.0)
-        ct = read_ct(options.fixed, options.series)
-        spect = read_spect(options.moving, options.spect_series)
-        lungs = lungs_of(ct, options.lungs, within(progress, 0.1, 0.3), options.lungs_values)
+        ct = read_ct(options.fixed, options.series, acquisition=options.acquisition, orientation=options.orientation)
+        spect = read_spect(options.moving, options.spect_series, orientation=options.orientation)
+        lungs = lungs_of(ct, options.lungs, within(progress, 0.1, 0.3), options.lungs_values, options.orientation)
         with naming(options.moving):
             found = register(
                 ct.image, spect.image, options.kind, lungs=lungs.upright, progress=within(progress, 0.3, 1.0)

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     out = Path(options.out)
     with whole_file(out) as partial:
         progress("Reading the CT", 0.0)
-        scan = read_ct(options.ct, options.series)
+        scan = read_ct(options.ct, options.series, acquisition=options.acquisition, orientation=options.orientation)
         lungs = lungs_of(scan, None, within(progress, 0.2, 0.9))
         if out.name.endswith(".seg.nrrd"):
             write_segments(partial, lungs.labels, _segments(lungs.labels))

@@ -30,6 +30,7 @@ from DLCTPMLib.labels.chest_regions import (
 from DLCTPMLib.labels.conventions import check_convention, possible_conventions, present_values, to_cip
 from DLCTPMLib.labels.seg_nrrd import is_segmentation, segments_of
 from DLCTPMLib.labels.segments import cip_labels
+from DLCTPMLib.lungs.dicom_masks import dicom_lungs, dicom_mask_file
 from DLCTPMLib.lungs.mask_checks import MOST_UNCOVERED, AirOfCt, contradiction
 from DLCTPMLib.lungs.sides import lateral_mm, split_sides
 from DLCTPMLib.lungs.upright import LEFT_SIDE, RIGHT_SIDE, Box, UprightLungs, looked_up, lung_regions
@@ -72,14 +73,22 @@ def side_masks(labels: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
     return tuple(_in_box(array, lambda part, regions=regions: is_region(part, regions)) for regions in (RIGHT, LEFT))
 
 
-def read_lungs(path: str | Path, ct: sitk.Image, values: str = "auto", *, orientation: str | None = None) -> Lungs:
-    """Read a lung mask file of any kind: CIP or plain label map, or a Slicer ``.seg.nrrd`` segmentation.
+def read_lungs(
+    path: str | Path,
+    ct: sitk.Image,
+    values: str = "auto",
+    *,
+    orientation: str | None = None,
+    frame_of_reference: str = "",
+) -> Lungs:
+    """Read a lung mask file of any kind: label map, Slicer's ``.seg.nrrd``, DICOM RT structure set or segmentation.
 
     Args:
-        path: any image file SimpleITK reads.
+        path: any image file that SimpleITK reads, or a DICOM file (also alone in a folder).
         ct: the CT the mask belongs to; another grid is brought over with a warning.
         values: what plain label values mean, one of ``labels.conventions.CONVENTIONS``; "auto" tells from the values.
         orientation: where the array's axes run to (LPS, RAS, …), for a file that does not say.
+        frame_of_reference: DICOM Frame of Reference UID of the CT, which structures and segmentations must share.
 
     Raises:
         InputError: the file is missing or not a label map, empty, ambiguous, contradicts the patient's sides or the
@@ -87,11 +96,16 @@ def read_lungs(path: str | Path, ct: sitk.Image, values: str = "auto", *, orient
             inside the CT.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file; give the lung mask as one image file.")
-    image, notes = read_file(path, orientation)
-    if is_segmentation(image):
-        image, values = cip_labels(segments_of(image, str(path)), str(path)), "cip"
+    drawn = dicom_mask_file(path)
+    if drawn is not None:
+        image, notes = dicom_lungs(drawn, ct, frame_of_reference)
+        values = "cip"
+    else:
+        image, notes = read_file(path, orientation)
+        if is_segmentation(image):
+            image, values = cip_labels(segments_of(image, str(path)), str(path)), "cip"
     lungs = lungs_from_labels(image, ct, source=str(path), values=values)
     return replace(lungs, warnings=notes + lungs.warnings)
 

@@ -133,6 +133,13 @@ def read_image(path: str | os.PathLike, orientation: str | None = None) -> sitk.
     return _read_image_file(Path(path), orientation)[0]
 
 
+def read_map(path: str | os.PathLike, orientation: str | None = None) -> sitk.Image:
+    """Read a map of figures, such as a perfusion map; as ``read_image``, and every voxel must be a finite number."""
+    image = read_image(path, orientation)
+    _lowest_and_highest(image, str(path), "write the map again")
+    return image
+
+
 def _read_image_file(path: Path, orientation: str | None) -> tuple[sitk.Image, list[str]]:
     image, notes = read_file(path, orientation)
     if image.GetNumberOfComponentsPerPixel() != 1:
@@ -260,13 +267,13 @@ def describe(image: sitk.Image, path: Path, file_format: str) -> dict:
     }
 
 
-def _lowest_and_highest(image: sitk.Image, name: str) -> tuple[float, float]:
+def _lowest_and_highest(
+    image: sitk.Image, name: str, remedy: str = "replace them (air is −1000 HU) and try again"
+) -> tuple[float, float]:
     """The range of the voxels; not-a-number and infinity are refused."""
     values = sitk.GetArrayViewFromImage(image)
     lowest, highest = float(values.min()), float(values.max())  # not-a-number passes through both
     if not (math.isfinite(lowest) and math.isfinite(highest)):
         bad = int(np.count_nonzero(~np.isfinite(values)))
-        raise InputError(
-            f"{name}: {bad} voxels are not numbers (NaN or infinite); replace them (air is −1000 HU) and try again"
-        )
+        raise InputError(f"{name}: {bad} voxels are not numbers (NaN or infinite); {remedy}")
     return lowest, highest

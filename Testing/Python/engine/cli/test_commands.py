@@ -92,7 +92,7 @@ def test_predict_writes_every_output_on_the_cts_grid(prediction, files):
 
 
 def test_functional_segments_divide_the_lungs_at_the_threshold(prediction):
-    segments = segments_of(read_image(prediction / "function.seg.nrrd"), "function.seg.nrrd")
+    segments = segments_of(sitk.ReadImage(str(prediction / "function.seg.nrrd")), "function.seg.nrrd")
     masks = {segment.name: segments.mask(segment) for segment in segments.segments}
     values = sitk.GetArrayFromImage(read_image(prediction / "perfusion.nrrd"))
     inside = sitk.GetArrayFromImage(lung_labels()) > 0
@@ -224,7 +224,8 @@ def test_segment_writes_labels_and_segmentations(files, tmp_path, capsys):
             overlap = 2 * ((found == side) & (truth == side)).sum() / ((found == side).sum() + (truth == side).sum())
             assert overlap > 0.95
     assert {
-        segment.name for segment in segments_of(read_image(tmp_path / "lungs.seg.nrrd"), "lungs.seg.nrrd").segments
+        segment.name
+        for segment in segments_of(sitk.ReadImage(str(tmp_path / "lungs.seg.nrrd")), "lungs.seg.nrrd").segments
     } == {
         "right lung",
         "left lung",

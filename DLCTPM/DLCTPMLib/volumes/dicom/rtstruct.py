@@ -1,0 +1,155 @@
+"""DICOM RT structure sets: closed planar contours, and the masks that they make on a CT's slices.
+
+DICOM PS3.3 C.8.8.6: contours of one structure in one plane are combined by exclusive or, so a hole is a contour
+within a contour; a keyhole (one contour that runs in to the hole and out again) comes out the same by the even-odd
+rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.dicom.header import dicom_dataset
+from DLCTPMLib.volumes.dicom.named_masks import NamedMask, NamedMasks
+
+STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
+"""SOP class of RT structure sets."""
+
+FLAT_WITHIN = 0.25
+"""A contour that leaves its plane by more than this share of a slice does not lie on the CT's slices."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One structure: its name, its closed contours ((n, 3), LPS mm), the frame of reference it was drawn in."""
+
+    name: str
+    contours: list[np.ndarray]
+    frame_of_reference: str
+
+
+def is_structure_set(path: Path) -> bool:
+    """Whether the file is a DICOM RT structure set."""
+    dataset = dicom_dataset(path, ("SOPClassUID",))
+    return dataset is not None and str(dataset.get("SOPClassUID", "")) == STRUCTURE_SET
+
+
+def read_structures(path: Path) -> list[Structure]:
+    """The structures of a file that have closed contours, in the order of the file.
+
+    Raises:
+        InputError: no structure set, damaged, or without contours.
+    """
+    dataset = dicom_dataset(path)
+    if dataset is None or str(dataset.get("SOPClassUID", "")) != STRUCTURE_SET:
+        raise InputError(f"{path}: is no DICOM RT structure set, or is damaged; export it again")
+    rois = {_number(one, "ROINumber", path): one for one in dataset.get("StructureSetROISequence", None) or []}
+    structures = []
+    for item in dataset.get("ROIContourSequence", None) or []:
+        roi = rois.get(_number(item, "ReferencedROINumber", path))
+        contours = [_points(one, path) for one in item.get("ContourSequence", None) or [] if _is_closed(one)]
+        if roi is not None and contours:
+            frame = str(roi.get("ReferencedFrameOfReferenceUID", "") or dataset.get("FrameOfReferenceUID", "") or "")
+            structures.append(Structure(str(roi.get("ROIName", "") or ""), contours, frame))
+    if not structures:
+        raise InputError(f"{path}: holds no closed contours; export the structures that are drawn")
+    return structures
+
+
+def structure_masks(path: Path, image: sitk.Image) -> NamedMasks:
+    """The structures of a file as masks on the slices of the image that they were drawn on.
+
+    Raises:
+        InputError: as ``read_structures``; contours that do not lie on the image's slices, structures of several
+            frames of reference.
+    """
+    structures = read_structures(path)
+    frames = {structure.frame_of_reference for structure in structures}
+    if len(frames) > 1:
+        raise InputError(f"{path}: its structures lie in {len(frames)} frames of reference; export those of one CT")
+    masks = [NamedMask(one.name, contour_mask(one.contours, image, str(path))) for one in structures]
+    return NamedMasks(image, masks, frames.pop())
+
+
+def contour_mask(contours: list[np.ndarray], image: sitk.Image, name: str) -> np.ndarray:
+    """The voxels whose centres closed planar contours hold, by the even-odd rule.
+
+    A slice takes the contours of the plane nearest to it, if that is no further than half the distance between
+    planes: contours drawn on every other slice fill the slices between them too.
+
+    Args:
+        contours: (n, 3) each, LPS mm.
+        image: gives the grid.
+        name: the file, for messages.
+
+    Returns:
+        boolean (z, y, x), file order.
+
+    Raises:
+        InputError: a contour that does not lie along the image's slices.
+    """
+    matrix = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    origin, inverse = np.array(image.GetOrigin()), np.linalg.inv(matrix)
+    size = image.GetSize()
+    planes: dict[float, list[np.ndarray]] = {}
+    for contour in contours:
+        index = (contour - origin) @ inverse.T
+        if np.ptp(index[:, 2]) > 2 * FLAT_WITHIN:
+            raise InputError(
+                f"{name}: its contours do not lie on the slices of this CT; give the one they are drawn on"
+            )
+        planes.setdefault(round(float(index[:, 2].mean()), 2), []).append(index[:, :2])
+    heights = np.array(sorted(planes))
+    gaps = np.diff(heights)
+    reach = max(0.5, float(np.median(gaps)) / 2 if gaps.size else 0.5)
+    mask = np.zeros(size[::-1], bool)
+    for z in range(size[2]):
+        nearest = heights[np.abs(heights - z).argmin()]
+        if -reach + 1e-6 < z - nearest <= reach + 1e-6:  # a slice midway belongs to one plane only
+            mask[z] = _inside(planes[nearest], size[1], size[0])
+    return mask
+
+
+def _inside(polygons: list[np.ndarray], rows: int, columns: int) -> np.ndarray:
+    """Pixels (row, column) whose centres lie within an odd number of turns of the polygons, (n, 2) x and y each."""
+    turns = np.zeros((rows, columns + 1), np.int32)
+    for polygon in polygons:
+        start, end = polygon, np.roll(polygon, -1, axis=0)
+        down = start[:, 1] > end[:, 1]
+        start, end = np.where(down[:, None], end, start), np.where(down[:, None], start, end)
+        first, last = np.ceil(start[:, 1]).clip(0, rows), np.ceil(end[:, 1]).clip(0, rows)
+        crossed = (last - first).astype(int)
+        edge = np.repeat(np.arange(len(polygon)), crossed)
+        row = first[edge].astype(int) + np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed)
+        slope = (end[edge, 0] - start[edge, 0]) / (end[edge, 1] - start[edge, 1])
+        x = start[edge, 0] + (row - start[edge, 1]) * slope
+        np.add.at(turns, (row, np.ceil(x).clip(0, columns).astype(int)), 1)
+    return np.cumsum(turns[:, :columns], axis=1) % 2 == 1
+
+
+def _is_closed(contour: pydicom.Dataset) -> bool:
+    kind = str(contour.get("ContourGeometricType", "CLOSED_PLANAR") or "CLOSED_PLANAR").upper()
+    return kind in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR") and len(contour.get("ContourData", None) or []) >= 9
+
+
+def _points(contour: pydicom.Dataset, path: Path) -> np.ndarray:
+    try:
+        points = np.array([float(value) for value in contour.ContourData]).reshape(-1, 3)
+    except ValueError as error:
+        raise InputError(f"{path}: a contour holds something else than points; export it again") from error
+    if not np.isfinite(points).all() or np.abs(points).max() > 1e5:
+        raise InputError(f"{path}: a contour has points that lie nowhere (not finite); export it again")
+    return points
+
+
+def _number(item: pydicom.Dataset, keyword: str, path: Path) -> int:
+    try:
+        return int(item[keyword].value)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: a structure has no number, so the file is damaged; export it again") from error
