@@ -57,7 +57,7 @@ def down_weights(voxels: int, cells: int) -> np.ndarray:
 
 
 def _slabs(slices: int) -> list[slice]:
-    """The slabs of so many slices: worked on one by one, their temporary arrays stay in the processor's cache."""
+    """The slabs of so many slices: worked on one by one, their temporary arrays stay small."""
     return [slice(z, min(z + SLAB, slices)) for z in range(0, slices, SLAB)]
 
 
