@@ -1,12 +1,13 @@
 """Agreement of a perfusion map with a SPECT as the numbers of METHOD.md §5.
 
 ``on_spect_grid`` (``comparison.py``) brings everything to the SPECT's grid once; ``agreement_of`` makes
-the numbers of it, and a report draws its pictures from the same arrays. ``evaluate_agreement`` is both in one.
+the numbers of it, and a report draws its pictures from the same arrays. ``compare`` is both in one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
@@ -26,6 +27,10 @@ from DLCTPMLib.agreement.settings import AgreementSettings
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
+if TYPE_CHECKING:
+    from DLCTPMLib.lungs.masks import Lungs
+    from DLCTPMLib.lungs.upright import UprightLungs
+
 METRICS = ("r_spearman", "r_pearson", "ssim", "ssim_box", "dsc_high", "dsc_low", "kappa")
 """Every metric's key in ``result.json``."""
 
@@ -38,10 +43,10 @@ BASELINE_NAMES = {
 """Every baseline's key in ``result.json``, and its name in a table."""
 
 
-def evaluate_agreement(
+def compare(
     perfusion: sitk.Image,
     spect: sitk.Image,
-    lungs: sitk.Image,
+    lungs: sitk.Image | UprightLungs | Lungs,
     transform: sitk.Transform | None = None,
     settings: AgreementSettings | None = None,
     ct: sitk.Image | None = None,

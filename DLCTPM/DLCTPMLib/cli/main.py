@@ -14,20 +14,18 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
-from DLCTPMLib.cli import evaluate, predict, register, segment
+from DLCTPMLib.cli import evaluate, info, predict, register, segment
 from DLCTPMLib.cli.command import Command, build_parser, installed_commands
 from DLCTPMLib.cli.parent_process import INTERRUPTED, clear_up_after_parent, exit_with_parent
 from DLCTPMLib.common.console import plain_line
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.memory import is_out_of_memory
 from DLCTPMLib.common.progress import JsonLines, TerminalBar, no_progress
 
 DONE, DEFECT, BAD_INPUT = 0, 1, 2
 """Exit statuses, beside ``INTERRUPTED``."""
 
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "failed to allocate", "not enough memory")
-
-
-COMMANDS = (predict.COMMAND, segment.COMMAND, register.COMMAND, evaluate.COMMAND)
+COMMANDS = (predict.COMMAND, segment.COMMAND, register.COMMAND, evaluate.COMMAND, info.COMMAND)
 """The engine's own commands."""
 
 
@@ -100,9 +98,7 @@ def _sentence(error: Exception) -> str | None:
     """What to tell the user; None for a defect of this program."""
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _MEMORY_WORDS)
-    ):
+    if is_out_of_memory(error):
         return (
             "there is not enough memory for this image; close other programs, use --device cpu if a GPU was full, "
             "or resample the CT to larger voxels"

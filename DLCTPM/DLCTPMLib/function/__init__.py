@@ -1,0 +1,8 @@
+"""High- and low-functional lung."""
+
+from DLCTPMLib.common.lazy import lazily
+
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    regions="functional_labels region_table",
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
@@ -24,6 +25,9 @@ from DLCTPMLib.labels.chest_regions import (
 )
 from DLCTPMLib.volumes.boxes import bounding_box
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
+
+if TYPE_CHECKING:
+    from DLCTPMLib.lungs.masks import Lungs
 
 Box = tuple[slice, slice, slice]
 RIGHT_SIDE, LEFT_SIDE = 1, 2
@@ -56,8 +60,9 @@ class UprightLungs:
     parts: np.ndarray | None = None
 
     @classmethod
-    def of(cls, lungs: sitk.Image | UprightLungs) -> UprightLungs:
-        """The lungs of a label image of CIP values; what is upright already is given back as it is."""
+    def of(cls, lungs: sitk.Image | UprightLungs | Lungs) -> UprightLungs:
+        """The lungs of a label image of CIP values; those that are upright already are given back as they are."""
+        lungs = getattr(lungs, "upright", lungs)
         if isinstance(lungs, cls):
             return lungs
         labels = patient_array(lungs)

@@ -1,0 +1,8 @@
+"""Checks of what goes in."""
+
+from DLCTPMLib.common.lazy import lazily
+
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    checks="check_input",
+)

@@ -1,0 +1,9 @@
+"""SPECT to CT."""
+
+from DLCTPMLib.common.lazy import lazily
+
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    search="Registration register",
+    settings="RegistrationSettings",
+)

@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.agreement.comparison import MODEL
-from DLCTPMLib.agreement.scores import METRICS, evaluate_agreement
+from DLCTPMLib.agreement.scores import METRICS, compare
 from DLCTPMLib.agreement.settings import AgreementSettings
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress
@@ -53,7 +53,7 @@ def evaluate_cohort(
             ct, spect = sitk.ReadImage(str(row.ct)), sitk.ReadImage(str(row.spect))
             lungs = (read_lungs(row.lungs, ct) if row.lungs else segment_lungs(ct)).labels
             perfusion = map_perfusion(ct, lungs, bundle, device, precision="fp32").perfusion
-            agreement = evaluate_agreement(
+            agreement = compare(
                 perfusion, spect, lungs, settings=settings, ct=ct, bundle_preprocessing=bundle.preprocessing
             )
         except InputError as error:

@@ -10,7 +10,7 @@ from scipy import ndimage, stats
 from skimage.metrics import structural_similarity
 
 from DLCTPMLib.agreement.comparison import on_spect_grid
-from DLCTPMLib.agreement.scores import METRICS, evaluate_agreement
+from DLCTPMLib.agreement.scores import METRICS, compare
 from DLCTPMLib.agreement.settings import AgreementSettings
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -30,7 +30,7 @@ class Patient:
 
     def agreement(self, **arguments):
         arguments.setdefault("bundle_preprocessing", QUICK)
-        return evaluate_agreement(self.perfusion, self.spect, self.lungs, **arguments)
+        return compare(self.perfusion, self.spect, self.lungs, **arguments)
 
     def comparison(self, **arguments):
         arguments.setdefault("bundle_preprocessing", QUICK)
@@ -175,7 +175,7 @@ def test_a_map_that_is_the_spect_agrees_fully():
     nearest = sitk.Resample(patient.spect, patient.lungs, sitk.Transform(), sitk.sitkNearestNeighbor)
     grid = on_spect_grid(nearest, patient.spect, patient.lungs, bundle_preprocessing=QUICK)
     same = sitk.Cast(nearest, sitk.sitkFloat32) / grid.hir["patient"]
-    result = evaluate_agreement(same, patient.spect, patient.lungs, bundle_preprocessing=QUICK)["lungs"]
+    result = compare(same, patient.spect, patient.lungs, bundle_preprocessing=QUICK)["lungs"]
     assert result["r_spearman"] > 0.99
     assert result["ssim"] > 0.99
     assert result["core"]["dsc_high"] > 0.97

@@ -1,19 +1,23 @@
 """The command line itself: where its commands come from, what knowing them costs, and whose fault ends whom."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 from DLCTPMLib.cli.command import Command, build_parser, distinct
+from DLCTPMLib.cli.main import main
 from DLCTPMLib.common.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 HEAVY = ("torch", "SimpleITK", "numpy", "scipy", "skimage", "matplotlib", "pydicom", "jinja2", "safetensors")
-ENGINES = {"predict", "segment", "register", "evaluate"}
+ENGINES = {"predict", "segment", "register", "evaluate", "info"}
 TRAININGS = {"demo", "cohort", "train", "study", "benchmark"}
 
 
@@ -106,3 +110,19 @@ def test_knowing_every_command_imports_nothing_heavy(library):
     code += "    try: line.main([*command, '--help'])\n    except SystemExit: pass\n"
     code += f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     assert python("-c", code).stderr.splitlines()[-1] == "[]"
+
+
+def test_info_names_versions_devices_and_models_by_their_hash(capsys):
+    assert main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["software"]["version"] == __version__
+    assert found["packages"]["torch"] == version("torch")
+    assert "cpu" in found["devices"]
+    for model in found["models"]:
+        sums = (
+            REPOSITORY / "Resources" / "Models" / ("default" if "unet" in model["name"] else "paper") / "SHA256SUMS"
+        )
+        assert model["sha256"] == hashlib.sha256(sums.read_bytes()).hexdigest()
+    assert main(["info"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"{model['name']} {model['version']}" in shown for model in found["models"])
