@@ -9,7 +9,7 @@ import pytest
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
-LARGE = 16 << 20
+LARGE = 4 << 20
 """Bytes of an array that gets memory of its own."""
 
 
