@@ -128,7 +128,7 @@ def test_a_process_that_will_not_end_is_killed(run, monkeypatch):
 def test_children_go_with_the_process(run):
     process = run(WITH_CHILD)
     until_running(process)
-    child = int(next(line for line in process._last_lines if line.startswith("CHILD")).split()[1])
+    child = int(next(line for line in process._output.lines if line.startswith("CHILD")).split()[1])
     assert is_alive(child)
     process.cancel()
     assert until_ended(process, 10) == "cancelled"

@@ -14,7 +14,7 @@ from DLCTPMSlicerLib.engine.command import engineCommand, engineEnvironment
 from DLCTPMSlicerLib.engine.process import EngineProcess
 process = EngineProcess({command}, engineEnvironment(), onProgress=tell_stage)
 process.start()
-tell_engine(process._process)
+tell_engine(process)
 process.wait()
 """
 RUNS_JOB = """
@@ -24,7 +24,7 @@ def prepare(folder):
     (folder / "ct.nrrd").write_bytes(Path({ct!r}).read_bytes())
     return ["predict", str(folder / "ct.nrrd"), "--model", {model!r}, "--out", str(folder / "results")]
 job = EngineJob(prepare, lambda folder: None, onProgress=tell_stage).start()
-tell_engine(job._process._process)
+tell_engine(job._process)
 job.wait()
 """
 SILENT_COMMAND = """

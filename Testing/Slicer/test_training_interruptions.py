@@ -37,7 +37,7 @@ options = TrainingOptions(Path({cohort!r}), Path({out!r}), name="tiny", device="
 def tell_epoch(record):
     print("Epoch", len(record.fits[""]), flush=True)
 job = DLCTPMTrainingLogic().startTraining(options, onEpoch=tell_epoch)
-tell_engine(job._process._process)
+tell_engine(job._process)
 job.wait()
 """
 

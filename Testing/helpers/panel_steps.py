@@ -30,7 +30,7 @@ def click(panel, button):
 
 def process_of(panel):
     """The engine's process that the panel runs now."""
-    return panel.panel.runner.job._process._process
+    return panel.panel.runner.job._process
 
 
 def temporary_folders():

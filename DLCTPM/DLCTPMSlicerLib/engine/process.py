@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import queue
-import signal
-import subprocess
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -18,11 +11,18 @@ from enum import Enum
 import qt
 
 from DLCTPMLib.cli.parent_process import ENDS_WITH_INPUT
+from DLCTPMSlicerLib.engine.output_reader import OutputReader
+from DLCTPMSlicerLib.engine.process_group import ProcessGroup
 
 POLL_MS = 50
+CLOSING_S = 0.1
+"""How long ``kill`` lets a killed process go, so that it writes nothing into a folder that is being removed."""
+REPORTING_S = 0.02
+"""How long one look at the reports may take before Qt's event loop gets its turn again."""
 KILL_AFTER_S = 3.0
-"""How long a cancelled process may clean up before it is killed."""
-KEPT_LINES = 40
+"""How long a cancelled process may clean up before it is killed with all that it started."""
+GIVEN_UP_AFTER_S = 0.5
+"""How long after that its pipes may stay open: whoever still holds them is no longer of this run."""
 
 
 class Outcome(Enum):
@@ -66,9 +66,10 @@ class EngineProgress:
 
 
 class EngineProcess:
-    """One run of a command. Give it callbacks and ``start`` it; it reports from Qt's event loop.
+    """One run of a command. Give it callbacks and ``start`` it; it reports from Qt's event loop and never holds it.
 
-    The engine ends with Slicer, however Slicer ends (``DLCTPMLib.cli.parent_process``).
+    The run has ended when nobody can write to its outputs any more. The engine ends with Slicer, however Slicer ends
+    (``DLCTPMLib.cli.parent_process``).
 
     Args:
         command: program and arguments.
@@ -95,69 +96,55 @@ class EngineProcess:
         self.command, self.environment, self.folder = command, environment, folder
         self.onProgress, self.onFinished = onProgress, onFinished
         self.result: EngineResult | None = None
-        self._process: subprocess.Popen | None = None
-        self._lines: queue.Queue = queue.Queue()
-        self._last_lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._error_sentence = ""
-        self._cancelled_at: float | None = None
+        self._group: ProcessGroup | None = None
+        self._output: OutputReader | None = None
+        self._cancelled = False
+        self._ending_since: float | None = None
         self._timer: qt.QTimer | None = None
 
     @property
     def running(self) -> bool:
         """Whether the run has begun and not ended."""
-        return self._process is not None and self.result is None
+        return self._group is not None and self.result is None
+
+    @property
+    def pid(self) -> int:
+        """Number of the process that was started."""
+        return self._group.pid
 
     def start(self) -> None:
         """Start the process; a program that cannot be started ends the run as failed."""
-        own_group = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-            if os.name == "nt"
-            else {"start_new_session": True}
-        )
         self._started = time.monotonic()
+        environment = {**(os.environ if self.environment is None else self.environment), ENDS_WITH_INPUT: "1"}
         try:
-            self._process = subprocess.Popen(
-                self.command,
-                env={**(os.environ if self.environment is None else self.environment), ENDS_WITH_INPUT: "1"},
-                cwd=self.folder,
-                stdin=subprocess.PIPE,  # closed by the system when Slicer is killed
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
-                **own_group,
-            )
+            self._group = ProcessGroup(self.command, env=environment, cwd=self.folder)
         except OSError as error:
             self._finish(EngineResult(Outcome.FAILED, f"{self.command[0]} cannot be started: {error.strerror}."))
             return
-        self._readers = [
-            threading.Thread(target=self._read, args=(stream, name), daemon=True)
-            for stream, name in ((self._process.stdout, "out"), (self._process.stderr, "err"))
-        ]
-        for reader in self._readers:
-            reader.start()
+        self._output = OutputReader(self._group.process.stdout, self._group.process.stderr)
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self._poll)
         self._timer.start()
 
     def cancel(self) -> None:
-        """Ask the process and its children to end; they are killed if they do not."""
-        if self.running and self._cancelled_at is None:
-            self._cancelled_at = time.monotonic()
-            if os.name == "nt":
-                self._process.stdin.close()  # Windows has no signal that lets it tidy up
-            else:
-                self._signal(signal.SIGTERM)
+        """Ask the process and its children to end; they are killed if they do not. Nothing is reported any more."""
+        if self.running and not self._cancelled:
+            self._cancelled, self._ending_since = True, time.monotonic()
+            self._output.dropReports()
+            self._group.interrupt()
 
     def kill(self) -> None:
         """End the process and its children at once, without a report: the panel or Slicer is closing."""
         self.onProgress, self.onFinished = lambda progress: None, lambda result: None
         if self.running:
-            self._cancelled_at = time.monotonic()
-            self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-            self._process.wait()
-            self._poll()
+            self._cancelled = True
+            self._output.dropReports()
+            self._group.kill()
+            until = time.monotonic() + CLOSING_S
+            while not self._output.atEnd and time.monotonic() < until:
+                time.sleep(0.005)
+            self._finish(EngineResult(Outcome.CANCELLED))
 
     def wait(self) -> EngineResult:
         """Wait for the end without an event loop, and give the result."""
@@ -166,42 +153,36 @@ class EngineProcess:
             time.sleep(POLL_MS / 1000)
         return self.result
 
-    def _read(self, stream, name: str) -> None:
-        for line in stream:
-            self._lines.put((name, line.rstrip()))
-
     def _poll(self) -> None:
         if not self.running:
             return
-        ended = self._process.poll() is not None
-        if ended:
-            for reader in self._readers:
-                reader.join(timeout=1.0)
-        while True:
-            try:
-                self._take(*self._lines.get_nowait())
-            except queue.Empty:
-                break
-        if ended:
-            self._finish(self._result())
-        elif self._cancelled_at is not None and time.monotonic() - self._cancelled_at > KILL_AFTER_S:
-            self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+        atEnd, firstEnded = self._output.atEnd, self._group.firstHasEnded()  # before the last reports are fetched
+        allReported = self._report()
+        if not self.running:  # a callback has ended it
+            return
+        if atEnd and firstEnded and allReported:
+            self._finish(None)
+        elif firstEnded and not atEnd and self._ending_since is None:
+            self._ending_since = time.monotonic()  # what it has left behind gets as long as after Cancel
+        elif self._ending_since is not None and not atEnd:
+            self._endOverdue(time.monotonic() - self._ending_since)
 
-    def _take(self, stream: str, line: str) -> None:
-        if stream == "out" and line.startswith("{"):
-            try:
-                report = json.loads(line)
-                stage, fraction = str(report.pop("stage")), float(report.pop("fraction"))
-            except (ValueError, KeyError, TypeError):
-                self._last_lines.append(line)
-                return
+    def _report(self) -> bool:
+        """Hand on the reports that have come, for a moment; whether none is left."""
+        until = time.monotonic() + REPORTING_S
+        while self.running and time.monotonic() < until:
+            report = self._output.nextReport()
+            if report is None:
+                return True
+            stage, fraction = report.pop("stage"), report.pop("fraction")
             self.onProgress(EngineProgress(stage, fraction, self._seconds_left(fraction), report))
-            return
-        if not line:
-            return
-        self._last_lines.append(line)
-        if stream == "err" and line.startswith("error: "):
-            self._error_sentence = line.removeprefix("error: ")
+        return False
+
+    def _endOverdue(self, seconds: float) -> None:
+        if seconds > KILL_AFTER_S:
+            self._group.kill()
+        if seconds > KILL_AFTER_S + GIVEN_UP_AFTER_S:
+            self._finish(None)
 
     def _seconds_left(self, fraction: float) -> float | None:
         elapsed = time.monotonic() - self._started
@@ -209,32 +190,24 @@ class EngineProcess:
             return None
         return elapsed * (1 - fraction) / fraction
 
-    def _result(self) -> EngineResult:
-        details = "\n".join(self._last_lines)
-        if self._cancelled_at is not None:
+    def _resultOf(self, status: int | None) -> EngineResult:
+        details = "\n".join(self._output.lines)
+        if self._cancelled:
             return EngineResult(Outcome.CANCELLED, details=details)
-        if self._process.returncode == 0:
+        if status == 0:
             return EngineResult(Outcome.DONE, details=details)
-        message = self._error_sentence or (
-            f"The engine ended unexpectedly (exit status {self._process.returncode}). "
-            "Please report this with the lines below."
+        message = self._output.errorSentence or (
+            f"The engine ended unexpectedly (exit status {status}). Please report this with the lines below."
         )
         return EngineResult(Outcome.FAILED, message, details)
 
-    def _finish(self, result: EngineResult) -> None:
-        self.result = result
+    def _finish(self, result: EngineResult | None) -> None:
+        """The run is over, with this result or the one that its exit status and its lines tell."""
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
-        if self._process is not None:
-            for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-                stream.close()
+        if self._group is not None:
+            status = self._group.end()
+            result = result or self._resultOf(status)
+        self.result = result
         self.onFinished(result)
-
-    def _signal(self, number: int) -> None:
-        """Send a signal to the process and everything it started (its own group, or Windows' process tree)."""
-        if os.name == "nt":
-            subprocess.run(["taskkill", "/PID", str(self._process.pid), "/T", "/F"], capture_output=True, check=False)
-            return
-        with contextlib.suppress(ProcessLookupError):  # it may just have ended by itself
-            os.killpg(self._process.pid, number)
