@@ -38,14 +38,13 @@ def start(views=True, view_size=(400, 320)) -> Running:
         sys.path.insert(0, str(STAND_IN))
     import slicer
 
-    slicer.__path__.append(str(STAND_IN / "slicer_files"))
     slicer.modules = types.ModuleType("slicer.modules")
     slicer.moduleNames = types.ModuleType("slicer.moduleNames")
     sys.modules["slicer.modules"], sys.modules["slicer.moduleNames"] = slicer.modules, slicer.moduleNames
 
     import slicer.util
 
-    from stand_in import application, layout, mrml, qmrml
+    from stand_in import application, layout, mrml, qmrml, slicer_python
     from stand_in import views as views_module
     from stand_in.modules import LoadableModule
 
@@ -58,6 +57,7 @@ def start(views=True, view_size=(400, 320)) -> Running:
         setattr(slicer, name, getattr(qmrml, name))
     import ctk  # noqa: F401  registers its widgets with the .ui loader
 
+    slicer_python.add_to(slicer)
     app = application.StandInApplication(tempfile.mkdtemp(prefix="slicer-stand-in-"))
     core = mrml.MrmlCore(app.temporaryPath)
     application.publish(app, core)

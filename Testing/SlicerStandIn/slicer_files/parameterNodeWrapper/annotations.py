@@ -76,7 +76,8 @@ class RangeBounds:
     maximum: float
 
     def validate(self, value):
-        if value.minimum < self.minimum or value.maximum > self.maximum:
+        # Slicer's own words, an upper end out of bounds passing with them
+        if value.minimum < self.minimum and value.maximum <= self.maximum:
             raise ValueError(f"Range must be within [{self.minimum}, {self.maximum}], is {value}")
 
 

@@ -32,6 +32,8 @@ class Serializer:
         return self.kind()
 
     def check(self, value):
+        if value is None:
+            raise ValueError("Value must not be None")
         allowed = (int, float) if self.kind is float else self.kind
         if not isinstance(value, allowed) or (isinstance(value, bool) and self.kind is not bool):
             raise TypeError(f"Value must be of type {self.kind}, is {type(value)} {value!r}")
@@ -85,7 +87,7 @@ class NodeSerializer(Serializer):
 
     def check(self, value):
         if value is not None and not isinstance(value, self.kind):
-            raise TypeError(f"Value must be a {self.kind}, is {value.GetClassName()}")
+            raise TypeError(f"Value must be a {self.kind}, is {value!r}")
 
     def write(self, node, name, value):
         node.SetParameter(name, "")
@@ -103,7 +105,7 @@ class NodeUnionSerializer(Serializer):
 
     def check(self, value):
         if value is not None and not isinstance(value, tuple(node_classes(self.kind))):
-            raise TypeError(f"Value must be a {self.kind}, is {value.GetClassName()}")
+            raise TypeError(f"Value must be a {self.kind}, is {value!r}")
 
     def write(self, node, name, value):
         for index, _ in enumerate(members(self.kind)):
@@ -137,18 +139,18 @@ class RangeSerializer(Serializer):
         return FloatRange(0, 0)
 
     def write(self, node, name, value):
-        node.SetParameter(f"{name}.minimum", str(value.minimum))
-        node.SetParameter(f"{name}.maximum", str(value.maximum))
+        node.SetParameter(f"{name}._minimum", str(value.minimum))
+        node.SetParameter(f"{name}._maximum", str(value.maximum))
 
     def read(self, node, name):
-        return FloatRange(*(float(node.GetParameter(f"{name}.{end}")) for end in ("minimum", "maximum")))
+        return FloatRange(*(float(node.GetParameter(f"{name}._{end}")) for end in ("minimum", "maximum")))
 
     def is_in(self, node, name):
-        return node.HasParameter(f"{name}.minimum")
+        return node.HasParameter(f"{name}._minimum")
 
 
 def serializer_for(kind):
-    """The serializer of a type; raises TypeError for a type the stand-in does not know."""
+    """The serializer of a type; raises Exception, as Slicer does, for a type that cannot be kept."""
     if node_classes(kind):
         return NodeUnionSerializer(kind) if members(kind) else NodeSerializer(kind)
     if kind is bool:
@@ -161,4 +163,4 @@ def serializer_for(kind):
         return RangeSerializer(kind)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return EnumSerializer(kind)
-    raise TypeError(f"The stand-in's parameter node cannot keep {kind}")
+    raise Exception(f"A parameter node cannot keep {kind}")

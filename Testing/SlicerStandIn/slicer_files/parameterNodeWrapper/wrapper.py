@@ -1,5 +1,6 @@
 """The class decorator: typed attributes over a parameter node, bound to widgets by their name property."""
 
+import logging
 import typing
 
 import qt
@@ -24,6 +25,13 @@ class Parameter:
             self.default = default
         else:
             self.default = beside.value if beside else self.serializer.default()
+        unused = [
+            annotation
+            for annotation in self.annotations
+            if not hasattr(annotation, "validate") and (default is not None or annotation is not beside)
+        ]
+        if unused:
+            logging.warning("Unused annotations: %s", unused)
 
     def __get__(self, owner, _cls=None):
         if owner is None:
