@@ -8,7 +8,11 @@ from pathlib import Path
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress
+from DLCTPMLib.networks.settings import ARCHITECTURES, PAPER, ArnnSettings, network_settings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 _OF_TRAINING = ("network", "channels", "grid", "batch_size", "precision", "device")
 
@@ -23,22 +27,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--train", action="store_true", help="time the training in place of the mapping")
     train = parser.add_argument_group("with --train")
-    train.add_argument("--network", choices=("arnn", "unet", "context"), help="default arnn")
-    train.add_argument("--channels", metavar="A-B-C-D", help="feature channels (default 16-32-64-128)")
-    train.add_argument("--grid", metavar="ZxYxX", help="cells of the network's grid (default 128x64x64)")
-    train.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
-    train.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of our step (default auto)")
+    train.add_argument("--network", choices=tuple(ARCHITECTURES), help=f"default {PAPER}")
+    add_options(train, ArnnSettings(), "channels")
+    add_options(train, PreprocessingSettings(), "grid_shape")
+    add_options(train, TrainingSettings(), "batch_size", "precision")
     train.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), help="where to train (default auto)")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Time every stage, print the table, write ``benchmark.json``; or the same for a step of training."""
-    given = {name: getattr(options, name) for name in _OF_TRAINING if getattr(options, name) is not None}
     if options.train:
-        _train(options, given, progress)
+        _train(options, progress)
         return
-    if given:
-        raise InputError(f"--{next(iter(given)).replace('_', '-')}: goes with --train, leave it out or add --train")
+    asked = [name for name in _OF_TRAINING if getattr(options, name) is not None]
+    if asked:
+        raise InputError(f"--{asked[0].replace('_', '-')}: goes with --train, leave it out or add --train")
     from DLCTPMTrainingLib.benchmark.mapping import BenchmarkSettings, run_benchmark, table
 
     out = Path(options.out)
@@ -46,28 +49,22 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     say(options, f"{table(report)}\nOn a simulated CT; figures in {out / 'benchmark.json'}")
 
 
-def _train(options: argparse.Namespace, given: dict, progress: Progress) -> None:
-    from DLCTPMLib.networks.settings import ARCHITECTURES, PAPER, network_settings
-    from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+def _train(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMTrainingLib.benchmark.training import (
         FILE,
         TrainingBenchmarkSettings,
         run_training_benchmark,
         training_table,
     )
-    from DLCTPMTrainingLib.cli.train import whole_numbers
-    from DLCTPMTrainingLib.training.settings import TrainingSettings
 
-    name = given.pop("network", PAPER)
+    name = options.network or PAPER
     network = {"architecture": name, "input_channels": len(ARCHITECTURES[name].inputs)}
-    if "channels" in given:
-        network["channels"] = whole_numbers(given.pop("channels"), "--channels")
-    if "grid" in given:
-        grid = PreprocessingSettings(grid_shape=whole_numbers(given.pop("grid"), "--grid"))
-        given["grid_shape"] = grid.grid_shape
-    training = {key: given.pop(key) for key in ("batch_size", "precision") if key in given}
+    grid = PreprocessingSettings(**given(options, PreprocessingSettings, "grid_shape"))
     settings = TrainingBenchmarkSettings(
-        network=network_settings(network), training=TrainingSettings(**training), **given
+        network=network_settings({**network, **given(options, ArnnSettings, "channels")}),
+        grid_shape=grid.grid_shape,
+        training=TrainingSettings(**given(options, TrainingSettings, "batch_size", "precision")),
+        device=options.device or "auto",
     )
     out = Path(options.out)
     report = run_training_benchmark(settings, out, progress)

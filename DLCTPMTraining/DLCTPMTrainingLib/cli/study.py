@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from DLCTPMLib.cli.arguments import add_device, add_registration
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
-from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.options import add_options, given, several_given
+from DLCTPMLib.common.parsing import words
 from DLCTPMLib.common.progress import Progress, event_sink, within
 from DLCTPMLib.common.run_file import keeping
-from DLCTPMTrainingLib.cli.train import add_grid
+from DLCTPMLib.networks.settings import ArnnSettings
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMTrainingLib.training.settings import TrainingSettings
 
+EPOCHS = 100
+"""Of each fold and of the final fit, where nothing is said."""
 LATER = ("alternatives", "without", "sensitivity", "learning_curve")
 """Options that may be added to a study that was begun, since they change none of its main numbers."""
 
@@ -35,27 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--test-share", type=float, metavar="S", help="patients kept for the one test (default 31/73)"
     )
     parser.add_argument("--folds", type=int, metavar="N", help="of the cross-validation (default 4)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="of each fold and of the final fit (default 100)")
+    add_options(parser, TrainingSettings(epochs=EPOCHS), "epochs")
     parser.add_argument("--no-plateau", action="store_true", help="never stop early by the paper's rule")
-    searched = "; several with commas are searched"
-    parser.add_argument("--learning-rate", metavar="R,…", help=f"Adam's (default 0.001){searched}")
-    parser.add_argument("--channels", metavar="A-B-C-D,…", help=f"feature channels (default 16-32-64-128){searched}")
-    parser.add_argument("--edges", metavar="E,…", help=f"zero or masked filters of Eq. 1 (default zero){searched}")
-    parser.add_argument("--roi-attention", metavar="A,…", help=f"literal, soft or hard (default literal){searched}")
-    parser.add_argument("--movement", metavar="M,…", help=f"SD of the lungs' small movements (default 0){searched}")
+    add_options(parser, TrainingSettings(), "learning_rate", "movement", several=True)
+    add_options(parser, ArnnSettings(), "channels", "roi_attention", several=True)
+    add_options(parser, PreprocessingSettings(), "edges", several=True)
     parser.add_argument("--search-epochs", type=int, metavar="N", help="epochs of the whole search (default 80)")
     parser.add_argument("--search-folds", type=int, metavar="N", help="folds each setting is tried on (default 1)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="lungs a step (default 1)")
-    add_grid(parser)
-    parser.add_argument("--hir-scope", choices=("patient", "lung"), help="of the SPECT (default patient)")
+    add_options(parser, TrainingSettings(), "batch_size", "precision", "seed")
+    add_options(parser, PreprocessingSettings(), "grid_shape", "median_size", "uniform_size", "hir_scope")
     parser.add_argument("--without", metavar="DIAGNOSIS", help="train and test a second model without its patients")
     parser.add_argument(
         "--alternatives", metavar="A,…", help="other networks under the same budget, side by side: unet, context"
     )
     parser.add_argument("--sensitivity", action="store_true", help="train variants of the preprocessing (fold 1)")
     parser.add_argument("--learning-curve", action="store_true", help="train on fewer patients (fold 1)")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="of the network (default auto)")
-    parser.add_argument("--seed", type=int, metavar="K", help="of split, weights, order and dropout (default 2026)")
     parser.add_argument(
         "--export-docs", metavar="FOLDER", help="also write report and headline tables in at most 5 MB"
     )
@@ -94,26 +92,15 @@ def plan_of(options: argparse.Namespace):
     Raises:
         InputError: naming the option that cannot be used.
     """
-    from DLCTPMLib.networks.settings import ArnnSettings
-    from DLCTPMLib.preprocessing.settings import PreprocessingSettings
     from DLCTPMTrainingLib.study.plan import StudyPlan
     from DLCTPMTrainingLib.study.settings import SearchSettings, SplitSettings
-    from DLCTPMTrainingLib.training.settings import TrainingSettings
 
-    rates = _list(options.learning_rate, "--learning-rate", float)
-    channels = _list(options.channels, "--channels", _whole_numbers)
-    edges = _list(options.edges, "--edges", str)
-    attention = _list(options.roi_attention, "--roi-attention", str)
-    movements = _list(options.movement, "--movement", float)
-    training = _given(
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        learning_rate=_first(rates),
-        movement=_first(movements),
-        precision=options.precision,
-        seed=options.seed,
-    )
-    grid = None if options.grid is None else _list(options.grid, "--grid", _whole_numbers)[0]
+    rates, movements = (several_given(options, TrainingSettings, name) for name in ("learning_rate", "movement"))
+    channels, attention = (several_given(options, ArnnSettings, name) for name in ("channels", "roi_attention"))
+    edges = several_given(options, PreprocessingSettings, "edges")
+    training = given(options, TrainingSettings, "epochs", "batch_size", "precision", "seed")
+    training |= _given(learning_rate=_first(rates), movement=_first(movements))
+    preprocessing = given(options, PreprocessingSettings, "grid_shape", "median_size", "uniform_size", "hir_scope")
     search = {"learning_rates": rates, "channels": channels, "edges": edges, "roi_attention": attention}
     search["movements"] = movements
     return StudyPlan(
@@ -122,23 +109,15 @@ def plan_of(options: argparse.Namespace):
         name=options.name,
         version=options.model_version,
         network=ArnnSettings(**_given(channels=_first(channels), roi_attention=_first(attention))),
-        training=TrainingSettings(**{"epochs": 100, "plateau": not options.no_plateau, **training}),
-        preprocessing=PreprocessingSettings(
-            **_given(
-                grid_shape=grid,
-                median_size=options.median_size,
-                uniform_size=options.uniform_size,
-                edges=_first(edges),
-                hir_scope=options.hir_scope,
-            )
-        ),
+        training=TrainingSettings(**{"epochs": EPOCHS, "plateau": not options.no_plateau, **training}),
+        preprocessing=PreprocessingSettings(**preprocessing, **_given(edges=_first(edges))),
         split=SplitSettings(**_given(test_share=options.test_share, folds=options.folds, seed=options.seed)),
         search=SearchSettings(**search, **_given(folds=options.search_folds, budget=options.search_epochs)),
         register=options.register,
         without=options.without or "",
         sensitivity=options.sensitivity,
         learning_curve=options.learning_curve,
-        alternatives=_list(options.alternatives, "--alternatives", str),
+        alternatives=words(options.alternatives) if options.alternatives else (),
         device=options.device,
         **_given(jobs=options.jobs, threads=options.threads),
     )
@@ -151,21 +130,6 @@ def _given(**options) -> dict:
 
 def _first(values: tuple) -> Any:
     return values[0] if values else None
-
-
-def _list(text: str | None, option: str, kind: Callable[[str], Any]) -> tuple:
-    """Values with commas between them."""
-    if text is None:
-        return ()
-    try:
-        return tuple(kind(part.strip()) for part in text.split(","))
-    except ValueError as error:
-        raise InputError(f"{option} {text}: give one value, or several with commas between them") from error
-
-
-def _whole_numbers(text: str) -> tuple[int, ...]:
-    """Numbers like 16-32-64-128 or 128x64x64."""
-    return tuple(int(part) for part in text.replace("x", "-").split("-"))
 
 
 COMMAND = Command("study", "Cross-validate, train and test a model on a cohort.", add_arguments, run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.common.settings import StageSettings, setting
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class TrainingSettings(StageSettings):
 
     WHAT = "training settings"
 
-    epochs: int = 500
-    batch_size: int = 1
-    learning_rate: float = 1e-3
+    epochs: int = setting(500, "passes over all lungs", metavar="N")
+    batch_size: int = setting(1, "lungs a step", metavar="N")
+    learning_rate: float = setting(1e-3, "Adam's", metavar="R")
     jitter: float = 0.1
-    movement: float = 0.0
+    movement: float = setting(0.0, "SD of the lungs' small movements", metavar="M")
     plateau: bool = False
-    precision: str = "auto"
-    seed: int = 2026
+    precision: str = setting("auto", "of the network", choices=("auto", "fp32", "bf16"))
+    seed: int = setting(2026, "of weights, order and dropout", metavar="K")
 
     def __post_init__(self):
         self.require(

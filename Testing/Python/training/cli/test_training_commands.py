@@ -8,10 +8,12 @@ import pytest
 from small_chest import untrained_model
 
 from DLCTPMLib.cli.main import BAD_INPUT, DONE
+from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.settings import ArnnSettings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.prediction import RESULT_FILES
-from DLCTPMTrainingLib.cli.main import COMMANDS, main
+from DLCTPMTrainingLib.cli.main import COMMANDS, build_parser, main
+from DLCTPMTrainingLib.cli.study import plan_of
 from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -54,3 +56,26 @@ def test_the_demonstration_shows_the_whole_chain_and_says_simulated(tmp_path):
     assert result["simulated"] is True
     assert "right middle lobe" in result["regions"]
     assert "Simulated: every image" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_option_with_commas_is_searched_and_its_first_value_stands_in_the_plan():
+    given = ["--learning-rate", "0.001,0.003", "--channels", "4-4-8-8,8-8-8-8"]
+    given += ["--edges", "masked", "--grid", "32x16x16"]
+    plan = plan_of(build_parser().parse_args(["study", "cohort.csv", "--out", "study", *given]))
+    assert plan.search.learning_rates == (0.001, 0.003)
+    assert plan.search.channels == ((4, 4, 8, 8), (8, 8, 8, 8))
+    assert plan.network == ArnnSettings(channels=(4, 4, 8, 8))
+    assert plan.training == TrainingSettings(epochs=100, plateau=True)
+    assert plan.preprocessing == PreprocessingSettings(grid_shape=(32, 16, 16), edges="masked")
+    with pytest.raises(InputError, match="--learning-rate fast"):
+        plan_of(build_parser().parse_args(["study", "cohort.csv", "--out", "study", "--learning-rate", "fast"]))
+
+
+def test_help_shows_the_settings_own_defaults(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    training, preprocessing = TrainingSettings(), PreprocessingSettings()
+    assert f"passes over all lungs (default {training.epochs})" in shown
+    assert f"cells of the median of Eq. 1 (default {preprocessing.median_size})" in shown
+    assert f"cells of the network's grid (default {'x'.join(map(str, preprocessing.grid_shape))})" in shown
