@@ -65,11 +65,6 @@ def check_cohort(rows: list[CohortRow], too_few: str = "", progress: Progress = 
     check = CohortCheck()
     if too_few:
         check.problems.append(too_few)
-    for row in rows:
-        if any(character in row.patient_id for character in '/\\:*?"<>|') or row.patient_id.strip(". ") == "":
-            check.problems.append(
-                f"line {row.line}: patient_id {row.patient_id} holds a character that no file name may have"
-            )
     _same_images(rows, check)
     for number, row in enumerate(rows):
         progress(f"Checking patient {row.patient_id}", number / len(rows))
@@ -82,7 +77,8 @@ def check_cohort(rows: list[CohortRow], too_few: str = "", progress: Progress = 
 
 
 def _check_patient(row: CohortRow, check: CohortCheck) -> None:
-    ct, spect = read_ct(row.ct).image, read_spect(row.spect).image
+    scan, spect = read_ct(row.ct), read_spect(row.spect).image
+    ct = scan.image
     check.spacing_mm[row.patient_id] = {
         "CT": [round(s, 3) for s in ct.GetSpacing()],
         "SPECT": [round(s, 3) for s in spect.GetSpacing()],
@@ -90,7 +86,7 @@ def _check_patient(row: CohortRow, check: CohortCheck) -> None:
     values = spect_values(spect)
     warnings: list[str] = []
     if row.lungs:
-        lungs = read_lungs(row.lungs, ct)
+        lungs = read_lungs(row.lungs, ct, frame_of_reference=scan.frame_of_reference)
         warnings += lungs.warnings
         right, left = side_masks(lungs.labels)
         warnings += [f"the mask has no {side} lung" for side, m in (("right", right), ("left", left)) if not m.any()]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import codecs
 import csv
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +55,11 @@ TABLE_1: dict[str, tuple[int, tuple[str, ...]]] = {
 
 The paper does not say how many embolisms were acute; its text names chronic ones. One in three is acute here.
 """
+LONGEST_ID = 64
+"""Longer patient ids make paths that some systems cannot hold."""
+OLDEST = 130
+"""A greater age is a mistake."""
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(1, 10))}
 WOMEN_OF_73 = 49
 """Women among the paper's 73 patients."""
 
@@ -107,7 +114,7 @@ def read_cohort(path: Path | str) -> list[CohortRow]:
 
     Raises:
         InputError: naming the file and line: no such table, missing column, wrong number of values, missing file, the
-            same patient twice, an age that is no number.
+            same patient twice, a patient_id that can name no file, an age that is no number of years.
     """
     rows, faults = read_rows(path)
     if faults:
@@ -140,7 +147,7 @@ def read_rows(path: Path | str) -> tuple[list[CohortRow], list[InputError]]:
     rows: list[CohortRow] = []
     faults: list[InputError] = []
     first_line: dict[str, int] = {}
-    for values in reader:
+    for values in _lines(reader, path, faults):
         if not any(value.strip() for value in values):
             continue
         try:
@@ -158,6 +165,38 @@ def read_rows(path: Path | str) -> tuple[list[CohortRow], list[InputError]]:
     if not rows and not faults:
         raise InputError(f"{path} lists no patients; add one line for each")
     return rows, faults
+
+
+def unusable_id(patient_id: str) -> str | None:
+    """Why a patient id cannot be used, as half a sentence; None where it can.
+
+    Folders and files are named by it, here and on systems that the results travel to.
+    """
+    if len(patient_id) > LONGEST_ID:
+        return f"is longer than {LONGEST_ID} characters"
+    if any(one in '/\\:*?"<>|' or not one.isprintable() for one in patient_id) or patient_id.strip(". ") == "":
+        return "holds a character that no file name may have"
+    if patient_id[0] in ".-~ " or patient_id[-1] in ". " or patient_id.split(".")[0].lower() in _DEVICES:
+        return "is a name that no file may have everywhere"
+    return None
+
+
+def _lines(reader, path: Path, faults: list[InputError]) -> Iterator[list[str]]:
+    """The lines of a table; one that cannot be taken apart is a fault."""
+    while True:
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            faults.append(
+                InputError(f"{path}, line {reader.line_num}: cannot be read as a line of a table ({error}); mend it")
+            )
+
+
+def _shown(value: str) -> str:
+    """A cell as a message shows it."""
+    return value if len(value) <= LONGEST_ID else f"{value[:LONGEST_ID]}…"
 
 
 def _read_text(path: Path) -> str:
@@ -189,6 +228,9 @@ def _row(path: Path, line: int, header: list[str], values: list[str]) -> CohortR
     cells = dict(zip(header, values, strict=True))
     if not cells["patient_id"]:
         raise InputError(f"{where}: no patient_id; give each patient an id")
+    unusable = unusable_id(cells["patient_id"])
+    if unusable:
+        raise InputError(f"{where}: patient_id {_shown(cells['patient_id'])} {unusable}; rename the patient")
     files = {}
     for name in ("ct", "spect", "lungs", "perfusion"):
         cell = cells.get(name, "")
@@ -199,15 +241,23 @@ def _row(path: Path, line: int, header: list[str], values: list[str]) -> CohortR
             continue
         file = Path(cell)
         file = file if file.is_absolute() else path.parent / file
-        if not file.exists():
-            raise InputError(f"{where}: {name} {cell} of patient {cells['patient_id']} does not exist; mend the path")
+        try:
+            there = file.exists()
+        except (OSError, ValueError):  # too long for a path, or no path at all
+            there = False
+        if not there:
+            raise InputError(
+                f"{where}: {name} {_shown(cell)} of patient {cells['patient_id']} does not exist; mend the path"
+            )
         files[name] = file.absolute()
     age = None
     if cells.get("age"):
         try:
             age = float(cells["age"].replace(",", "."))
         except ValueError:
-            raise InputError(f"{where}: age {cells['age']!r} is not a number; give years or leave it empty") from None
+            age = math.nan
+        if not 0 <= age <= OLDEST:
+            raise InputError(f"{where}: age {_shown(cells['age'])!r} is not a number of years; correct or empty it")
     known = {*COLUMNS}
     return CohortRow(
         patient_id=cells["patient_id"],

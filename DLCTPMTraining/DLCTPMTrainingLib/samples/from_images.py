@@ -22,6 +22,8 @@ from DLCTPMLib.mapping.mapping import LungGrids
 from DLCTPMLib.preprocessing.enhancement import high_intensity_reference, network_inputs, standardise_spect
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import patient_array
+from DLCTPMLib.volumes.reading import read_ct, read_spect
+from DLCTPMLib.volumes.transform_files import read_transform
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
 
 CACHE_VERSION = 2
@@ -96,26 +98,40 @@ def cached_samples(patient_id: str, files: dict[str, Path], settings: Preprocess
 
     Args:
         patient_id: the patient.
-        files: ``ct``, ``spect`` and, where there is one, ``lungs`` (else they are found in the CT) and ``transform``.
+        files: ``ct``, ``spect`` (files, DICOM folders or zips) and, where there is one, ``lungs`` (else they are
+            found in the CT) and ``transform``.
         settings: preprocessing.
         cache: folder of the kept samples.
     """
     key = hashlib.sha256(json.dumps([CACHE_VERSION, settings.to_dict()], sort_keys=True).encode())
     for name, path in sorted(files.items()):
         key.update(name.encode())
-        key.update(hashlib.sha256(path.read_bytes()).digest())
+        key.update(_content_hash(path))
     kept = cache / f"{patient_id}-{key.hexdigest()[:16]}.npz"
     if kept.is_file():
         return Samples.load(kept)
-    ct = sitk.ReadImage(str(files["ct"]))
-    transform = sitk.ReadTransform(str(files["transform"])) if "transform" in files else None
     try:
-        lungs = (read_lungs(files["lungs"], ct) if "lungs" in files else segment_lungs(ct)).labels
-        samples = samples_of_pair(patient_id, ct, lungs, sitk.ReadImage(str(files["spect"])), settings, transform)
+        ct, spect = read_ct(files["ct"]), read_spect(files["spect"]).image
+        transform = read_transform(files["transform"]) if "transform" in files else None
+        if "lungs" in files:
+            lungs = read_lungs(files["lungs"], ct.image, frame_of_reference=ct.frame_of_reference).labels
+        else:
+            lungs = segment_lungs(ct.image).labels
+        samples = samples_of_pair(patient_id, ct.image, lungs, spect, settings, transform)
     except InputError as error:
         raise InputError(f"patient {patient_id}: {error}") from error
     samples.save(kept)
     return samples
+
+
+def _content_hash(path: Path) -> bytes:
+    """The hash of a file, or of all files of a folder (a DICOM series) with their places in it."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).digest()
+    content = hashlib.sha256()
+    for one in sorted(one for one in path.rglob("*") if one.is_file()):
+        content.update(str(one.relative_to(path)).encode("utf-8", "surrogateescape") + _content_hash(one))
+    return content.digest()
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

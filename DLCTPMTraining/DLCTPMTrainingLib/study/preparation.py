@@ -15,7 +15,7 @@ from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.registration.search import read_transform, register, write_transform
 from DLCTPMLib.volumes.boxes import bounding_box
 from DLCTPMLib.volumes.patient_axes import PatientAxes
-from DLCTPMLib.volumes.reading import read_ct, read_spect, write_image
+from DLCTPMLib.volumes.reading import read_ct, read_image, read_spect, write_image
 from DLCTPMTrainingLib.cohorts.table import CohortRow
 from DLCTPMTrainingLib.common.files import read_json, write_json
 
@@ -41,10 +41,10 @@ class Patient:
 
     def load(self) -> PatientImages:
         """Read the images."""
-        ct = sitk.ReadImage(str(self.files["ct"]))
+        ct = read_image(self.files["ct"])
         transform = read_transform(self.files["transform"]) if "transform" in self.files else None
         lungs = read_lungs(self.files["lungs"], ct).labels
-        return PatientImages(ct, lungs, sitk.ReadImage(str(self.files["spect"])), transform)
+        return PatientImages(ct, lungs, read_image(self.files["spect"]), transform)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _files(row: CohortRow, kind: str, folder: Path) -> dict[str, Path]:
     files = {
         "ct": row.ct if _readable(row.ct) else folder / "ct.nrrd",
         "spect": row.spect if _readable(row.spect) else folder / "spect.nrrd",
-        "lungs": row.lungs or folder / "lungs.nrrd",
+        "lungs": row.lungs if row.lungs and _readable(row.lungs) else folder / "lungs.nrrd",
     }
     return files if kind == "none" else {**files, "transform": folder / "ct-to-spect.tfm"}
 
@@ -96,12 +96,15 @@ def _readable(path: Path) -> bool:
 
 
 def _prepare(row: CohortRow, kind: str, files: dict[str, Path], folder: Path) -> dict | None:
-    ct, spect = read_ct(row.ct).image, read_spect(row.spect).image
+    scan, spect = read_ct(row.ct), read_spect(row.spect).image
+    ct = scan.image
     for name, image in (("ct", ct), ("spect", spect)):
         if files[name].parent == folder:
             write_image(image, files[name])
     if row.lungs:
-        lungs = read_lungs(row.lungs, ct).labels
+        lungs = read_lungs(row.lungs, ct, frame_of_reference=scan.frame_of_reference).labels
+        if files["lungs"].parent == folder:
+            write_image(lungs, files["lungs"])
     else:
         lungs = segment_lungs(ct).labels
         write_image(lungs, files["lungs"])

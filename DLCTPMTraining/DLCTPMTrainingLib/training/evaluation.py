@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.agreement.scores import METRICS, compare
@@ -19,6 +18,7 @@ from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.mapping.mapping import map_perfusion
 from DLCTPMLib.networks.bundle import ModelBundle
+from DLCTPMLib.volumes.reading import read_ct, read_spect
 from DLCTPMTrainingLib.cohorts.table import CohortRow
 from DLCTPMTrainingLib.statistics.numbers import HEADLINE, predictions_of
 from DLCTPMTrainingLib.statistics.table import CORE, WHOLE, TidyTable
@@ -50,8 +50,10 @@ def evaluate_cohort(
     for number, row in enumerate(rows):
         progress(f"Testing on patient {row.patient_id}", number / len(rows))
         try:
-            ct, spect = sitk.ReadImage(str(row.ct)), sitk.ReadImage(str(row.spect))
-            lungs = (read_lungs(row.lungs, ct) if row.lungs else segment_lungs(ct)).labels
+            scan, spect = read_ct(row.ct), read_spect(row.spect).image
+            ct, frame = scan.image, scan.frame_of_reference
+            found = read_lungs(row.lungs, ct, frame_of_reference=frame) if row.lungs else segment_lungs(ct)
+            lungs = found.labels
             perfusion = map_perfusion(ct, lungs, bundle, device, precision="fp32").perfusion
             agreement = compare(
                 perfusion, spect, lungs, settings=settings, ct=ct, bundle_preprocessing=bundle.preprocessing

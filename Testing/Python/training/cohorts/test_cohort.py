@@ -181,6 +181,12 @@ def test_a_decimal_comma_and_a_quoted_separator_are_understood(table):
         (HEADER + ",a_ct.nrrd,a_spect.nrrd,,,,,\n", r"line 2: no patient_id"),
         (HEADER + "A,a_ct.nrrd,a_spect.nrrd,,,F,old,\n", r"line 2: age 'old' is not a number"),
         (HEADER + "A,a_ct.nrrd,a_spect.nrrd,,,F,61,Lyon,x\n", r"line 2: 9 values for 8 columns"),
+        *(
+            (HEADER + f"A,a_ct.nrrd,a_spect.nrrd,,,F,{age},\n", f"line 2: age '{age}' is not a number of years")
+            for age in ("nan", "inf", "-5", "1e9")
+        ),
+        (HEADER + "A," + "x" * 5000 + ",a_spect.nrrd,,,,,\n", r"line 2: ct x{64}… of patient A does not exist"),
+        (HEADER + "A,a_ct.nrrd,a_spect.nrrd,,,,," + "x" * 200_000 + "\n", r"line 2: cannot be read as a line"),
         ("a\0b", "is not a text file"),
     ],
 )
@@ -190,6 +196,31 @@ def test_a_wrong_table_is_refused_with_its_line(table, text, said):
         read_cohort(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../../escaped",
+        "..",
+        "a/b",
+        "a\\b",
+        "C:x",
+        "a\x1b[2Jb",
+        "a\u202eb",
+        ".hidden",
+        "-rf",
+        "con",
+        "LPT1.x",
+        "a.",
+        "x" * 65,
+    ],
+)
+def test_a_patient_id_that_can_name_no_file_is_refused_with_its_line(table, name):
+    path = table(HEADER + f"{name},a_ct.nrrd,a_spect.nrrd,,,,,\n")
+    with pytest.raises(InputError, match=r"line 2: patient_id .* (holds a character|is a name|is longer)") as error:
+        read_cohort(path)
+    assert len(str(error.value)) < 400
 
 
 def test_a_missing_table_and_a_folder_are_refused(tmp_path):
