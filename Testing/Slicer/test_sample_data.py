@@ -4,6 +4,12 @@ import types
 from pathlib import Path
 
 import pytest
+from event_loop import gaps
+from panel_steps import FAILS, temporary_folders
+
+ENDLESS = 'print(\'{"stage": "Simulating", "fraction": 0.25}\', flush=True); import time; time.sleep(60)'
+NOT_FROZEN_S = 2.0
+"""Only the order of magnitude: 0.2 s is promised on an idle machine, 22 to 69 s was the fault."""
 
 
 @pytest.fixture
@@ -63,3 +69,59 @@ def test_the_virtual_patient_is_a_ct_and_a_spect_that_say_simulated(module, slic
     assert low < -900
     assert high > 300
     assert slicer.util.arrayFromVolume(spect).min() >= 0
+
+
+@pytest.fixture
+def windows(slicer_app, monkeypatch):
+    """The progress windows that were opened."""
+    import slicer
+
+    opened, create = [], slicer.util.createProgressDialog
+
+    def kept(**options):
+        opened.append(create(**options))
+        return opened[-1]
+
+    monkeypatch.setattr(slicer.util, "createProgressDialog", kept)
+    return opened
+
+
+def test_slicer_stays_alive_and_cancel_leaves_nothing(module, sample_data, engine, windows):
+    import qt
+    import slicer
+    from stand_in.probes import nothing_left_behind
+
+    engine(ENDLESS)
+    shown = []
+
+    def look():
+        if windows and windows[0].value == 250:
+            shown.append((windows[0].labelText, windows[0].visible))
+            timer.stop()
+            windows[0].findChild(qt.QPushButton).click()
+
+    timer = qt.QTimer()
+    timer.setInterval(20)
+    timer.timeout.connect(look)
+    slicer.app.startupCompleted.emit()
+    make = sample_data["sources"][-1][1]
+    with nothing_left_behind(), gaps() as seen:
+        timer.start()
+        assert make(None) == ()
+    print(f"longest gap {seen.longest_s * 1000:.0f} ms")
+    assert shown == [("Simulating…", True)]
+    assert seen.longest_s < NOT_FROZEN_S
+    assert slicer.app.activeModalWidget() is None
+    assert not temporary_folders()
+
+
+def test_a_failure_is_one_sentence(module, sample_data, engine, windows, monkeypatch):
+    import slicer
+
+    engine(FAILS)
+    said = []
+    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, **_more: said.append(text))
+    slicer.app.startupCompleted.emit()
+    assert sample_data["sources"][-1][1](None) == ()
+    assert said == ["ct.nrrd: this is not a CT; give a CT."]
+    assert slicer.app.activeModalWidget() is None

@@ -10,6 +10,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.engine.process import EngineProgress, Outcome
+from DLCTPMSlicerLib.engine.setup import slicerTooOld
 
 RESEARCH_USE_ONLY = "Research use only."
 BAR_STEPS = 1000
@@ -30,7 +31,7 @@ class Activity:
         ui.progressBar.setRange(0, BAR_STEPS)
         ui.progressBar.setTextVisible(False)
         ui.cancelButton.clicked.connect(self.cancel)
-        self.say(_(RESEARCH_USE_ONLY))
+        self.rest()
 
     def begin(self, stage: str, cancel: Callable[[], None] | None) -> None:
         """Something runs now; without progress reports the bar just moves to and fro."""
@@ -91,9 +92,9 @@ class Activity:
         return self._cancel is not None
 
     def rest(self) -> None:
-        """Say nothing of what was, unless something runs."""
+        """Say nothing of what was, unless something runs; only what always holds."""
         if not self.busy:
-            self.say(_(RESEARCH_USE_ONLY))
+            self.say(slicerTooOld() or _(RESEARCH_USE_ONLY))
 
     def say(self, text: str) -> None:
         """Put a line under the progress bar."""

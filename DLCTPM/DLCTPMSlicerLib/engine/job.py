@@ -13,6 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DLCTPMLib.cli.parent_process import REMOVED_WITH_PARENT
+from DLCTPMSlicerLib.engine import setup as engine_setup
 from DLCTPMSlicerLib.engine.command import ENGINE, MODULE_FOLDER, engineCommand, engineEnvironment
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.engine.process import EngineProcess, EngineProgress, EngineResult, Outcome
@@ -79,13 +80,15 @@ class EngineJob:
         return self._folder is not None and self.result is None
 
     def start(self) -> EngineJob:
-        """Write the files and start the engine; a node that cannot be used ends the job as failed."""
+        """Write the files and start the engine; a node that cannot be used, or an engine that lacks packages which
+        the user does not want installed, ends the job as failed."""
         self._folder = Path(tempfile.mkdtemp(prefix="dlctpm-", dir=slicer.app.temporaryPath))
         if self._endsWithScene:
             self._sceneTag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._sceneCloses)
         try:
+            engine_setup.ensureEngine()
             arguments = self._prepare(self._folder)
-        except NodeError as problem:
+        except (NodeError, engine_setup.SetupError) as problem:
             self._finish(JobResult(Outcome.FAILED, str(problem)))
             return self
         except OSError as error:

@@ -100,6 +100,7 @@ class EngineProcess:
         self._output: OutputReader | None = None
         self._cancelled = False
         self._ending_since: float | None = None
+        self._polling = False
         self._timer: qt.QTimer | None = None
 
     @property
@@ -154,8 +155,15 @@ class EngineProcess:
         return self.result
 
     def _poll(self) -> None:
-        if not self.running:
+        if not self.running or self._polling:  # a progress window may let events happen while it is told
             return
+        self._polling = True
+        try:
+            self._look()
+        finally:
+            self._polling = False
+
+    def _look(self) -> None:
         atEnd, firstEnded = self._output.atEnd, self._group.firstHasEnded()  # before the last reports are fetched
         allReported = self._report()
         if not self.running:  # a callback has ended it
