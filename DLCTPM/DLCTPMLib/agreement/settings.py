@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
 
@@ -22,7 +23,7 @@ class AgreementSettings(StageSettings):
 
     WHAT = "agreement settings"
 
-    threshold: float = 0.66
+    threshold: float = FUNCTIONAL_THRESHOLD
     hir_percentile: float = 75.0
     hir_scope: str = "patient"
     clip_at: float = 1.0

@@ -7,11 +7,6 @@ import argparse
 MODEL_HELP = "name, folder or zip of a model (default: the shipped one)"
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
-    """``--device``."""
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to compute")
-
-
 def add_model(parser: argparse.ArgumentParser, text: str = MODEL_HELP) -> None:
     """``--model``."""
     parser.add_argument("--model", metavar="M", help=text)
@@ -52,25 +47,4 @@ def add_lungs(parser: argparse.ArgumentParser, required: bool = False) -> None:
         choices=("auto", "cip", "lungmask", "lobes", "totalsegmentator", "totalsegmentator-v1", "mask"),
         default="auto",
         help="what the values of a label map mean, where that cannot be told from them",
-    )
-
-
-def add_registration(parser: argparse.ArgumentParser, option: str, choices: tuple[str, ...]) -> None:
-    """How the SPECT is moved."""
-    parser.add_argument(option, choices=choices, default="rigid", help="how the SPECT is moved (default rigid)")
-
-
-def add_agreement(parser: argparse.ArgumentParser) -> None:
-    """What decides the agreement of map and SPECT."""
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=0.66,
-        metavar="T",
-        help="relative perfusion above which lung is high-functional (default 0.66)",
-    )
-    parser.add_argument(
-        "--hir-scope",
-        choices=("patient", "lung"),
-        help="normalise the SPECT over both lungs or each by itself (default: as the model was trained)",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -12,8 +11,8 @@ import SimpleITK as sitk
 from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.scores import agreement_of
-from DLCTPMLib.agreement.settings import AgreementSettings
 from DLCTPMLib.common.errors import InputError, naming
+from DLCTPMLib.common.options import given
 from DLCTPMLib.common.progress import Progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.regions import region_table
@@ -23,6 +22,7 @@ from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.registration.search import read_transform
 from DLCTPMLib.results.report import ReportImages, write_report
 from DLCTPMLib.results.result_json import header, json_ready, notes_for
+from DLCTPMLib.results.settings import COMPARED, PredictionSettings
 from DLCTPMLib.volumes.patient_axes import same_grid
 from DLCTPMLib.volumes.reading import Scan, describe, read_ct, read_map, read_spect
 
@@ -63,9 +63,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     preprocessing = bundle.preprocessing if bundle else PreprocessingSettings()
     if predicted is not None:
         preprocessing = PreprocessingSettings.from_dict(predicted["settings"]["preprocessing"])
-    settings = replace(AgreementSettings.for_model(preprocessing), threshold=options.threshold)
-    if options.hir_scope:
-        settings = replace(settings, hir_scope=options.hir_scope)
+    settings = PredictionSettings(**given(options, PredictionSettings, *COMPARED)).agreement(preprocessing)
     progress("Comparing with the SPECT", 0.2)
     with stopwatch("agreement"), naming(options.spect):
         comparison = on_spect_grid(
@@ -96,7 +94,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     if predicted is None:
         return json_ready(result)
     with stopwatch("regions"):
-        regions = region_table(prediction, lungs.upright, options.threshold)
+        regions = region_table(prediction, lungs.upright, settings.threshold)
     joined = json_ready(_joined(predicted, {**result, "regions": regions}))
     same = bundle if bundle is not None and bundle.identity() == predicted["model"] else None
     images = ReportImages(grid, lungs.labels, prediction, comparison)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import (
-    add_agreement,
-    add_ct,
-    add_device,
-    add_lungs,
-    add_model,
-    add_registration,
-    add_spect_series,
-)
+from DLCTPMLib.cli.arguments import add_ct, add_lungs, add_model, add_spect_series
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
+from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress, within
+from DLCTPMLib.results.settings import PredictionSettings
+
+CHOSEN = ("registration", "threshold", "hir_scope", "device", "precision")
+"""Settings of a prediction that are options."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("--spect", metavar="SPECT", help="perfusion SPECT to compare with: file, folder or zip")
     add_spect_series(parser)
-    add_registration(parser, "--register", ("rigid", "affine", "none"))
-    add_agreement(parser)
-    add_device(parser)
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the network")
+    add_options(parser, PredictionSettings(), *CHOSEN)
     parser.add_argument("--out", metavar="DIR", help="results (default: ./NAME-perfusion, after the CT's name)")
 
 
@@ -42,16 +36,9 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMLib.common.stopwatch import Stopwatch
     from DLCTPMLib.networks.bundle import load_bundle
     from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, predict_to_folder
-    from DLCTPMLib.results.settings import PredictionSettings
     from DLCTPMLib.volumes.reading import read_ct, read_spect
 
-    settings = PredictionSettings(
-        threshold=options.threshold,
-        registration=options.register,
-        hir_scope=options.hir_scope,
-        device=options.device,
-        precision=options.precision,
-    )
+    settings = PredictionSettings(**given(options, PredictionSettings, *CHOSEN))
     stopwatch = Stopwatch()
     out = Path(options.out or default_folder(options.ct))
     with OutputFolder(out, RESULT_FILES) as folder:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import add_ct_choice, add_lungs, add_registration, add_spect_series
+from DLCTPMLib.cli.arguments import add_ct_choice, add_lungs, add_spect_series
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import naming
 from DLCTPMLib.common.progress import Progress, within
+from DLCTPMLib.registration.settings import RIGID
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_ct_choice(parser)
     add_spect_series(parser)
     add_lungs(parser)
-    add_registration(parser, "--kind", ("rigid", "affine"))
+    parser.add_argument(
+        "--kind", choices=("rigid", "affine"), default=RIGID, help=f"how the SPECT is moved (default {RIGID})"
+    )
     parser.add_argument(
         "--out", required=True, metavar="TRANSFORM", help=".tfm file that maps CT points to SPECT points (LPS, mm)"
     )

@@ -24,7 +24,10 @@ def add_options(
     for name in names:
         field = _field(settings, name)
         about, kind = field.metadata, type_of(type(settings), name)
-        words = f"{about['text']} (default {_as_text(getattr(settings, name), about['metavar'])})"
+        default = getattr(settings, name)
+        words = about["text"]
+        if default is not None:  # the text itself says what nothing stands for
+            words += f" (default {_as_text(default, about['metavar'])})"
         choices, metavar = about["choices"], about["metavar"]
         if several:
             words = f"{', '.join(choices)}: {words}" if choices else words
@@ -86,5 +89,5 @@ def _flag(field: Field) -> str:
 def _as_text(value: Any, metavar: str | None) -> str:
     """A default as it would be typed."""
     if not isinstance(value, tuple):
-        return str(value)
+        return f"{value:g}" if isinstance(value, float) else str(value)
     return ("x" if "x" in (metavar or "") else "-" if metavar else ",").join(map(str, value))

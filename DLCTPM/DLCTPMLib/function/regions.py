@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
 from DLCTPMLib.labels.chest_regions import (
     LEFT,
     LEFT_THIRDS,
@@ -24,13 +25,15 @@ HIGH, LOW = 1, 2
 """Values of ``functional_labels``: high-functional lung (above the threshold), low-functional lung."""
 
 
-def functional_labels(perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, threshold: float = 0.66) -> sitk.Image:
+def functional_labels(
+    perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, threshold: float = FUNCTIONAL_THRESHOLD
+) -> sitk.Image:
     """Divide the lungs into high-functional (> threshold, value 1) and low-functional (≤ threshold, value 2).
 
     Args:
         perfusion: relative perfusion on the CT's grid.
         lungs: of that CT, upright or as a label image of CIP values on its grid.
-        threshold: relative perfusion, 0…1; the paper's 0.66.
+        threshold: relative perfusion, 0…1; the paper's by default.
 
     Returns:
         uint8 label image on the CT's grid, 0 outside the lungs.
@@ -46,7 +49,9 @@ def functional_labels(perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, t
     return file_image(labels, like=perfusion)
 
 
-def region_table(perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, threshold: float = 0.66) -> dict[str, dict]:
+def region_table(
+    perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, threshold: float = FUNCTIONAL_THRESHOLD
+) -> dict[str, dict]:
     """Volume, mean perfusion, share of the total perfusion, and functional volumes of every region.
 
     Arguments and errors as for ``functional_labels``; the result as of ``MeasuredRegions.table``.
@@ -76,11 +81,11 @@ class MeasuredRegions:
         self._by_third.sort()
         return self
 
-    def table(self, threshold: float = 0.66) -> dict[str, dict]:
+    def table(self, threshold: float = FUNCTIONAL_THRESHOLD) -> dict[str, dict]:
         """The region table.
 
         Args:
-            threshold: relative perfusion, 0…1; the paper's 0.66.
+            threshold: relative perfusion, 0…1; the paper's by default.
 
         Returns:
             by region name ("lungs", "right lung", "left lung", the lobes that the mask has, the thirds of each

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from DLCTPMLib.common.settings import StageSettings
 
+RIGID = "rigid"
+"""How a SPECT is moved where nothing is said; affine made it worse where the truth was rigid."""
+
 
 @dataclass(frozen=True)
 class RegistrationSettings(StageSettings):

@@ -193,7 +193,7 @@ def _comparison(
         images.spect.image,
         images.lungs.upright,
         registration.transform,
-        settings.agreement(bundle),
+        settings.agreement(bundle.preprocessing),
         images.ct.image,
         bundle.preprocessing,
     )

@@ -6,10 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from DLCTPMLib.agreement.settings import AgreementSettings
-from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.common.settings import StageSettings, setting
+from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
+from DLCTPMLib.registration.settings import RIGID
 
 if TYPE_CHECKING:
-    from DLCTPMLib.networks.bundle import ModelBundle
+    from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+
+
+COMPARED = ("threshold", "hir_scope")
+"""The settings that decide an agreement figure, for who compares without predicting."""
 
 
 @dataclass(frozen=True)
@@ -24,24 +30,30 @@ class PredictionSettings(StageSettings):
         precision: auto, fp32 or bf16.
     """
 
-    threshold: float = 0.66
-    registration: str = "rigid"
-    hir_scope: str | None = None
-    device: str = "auto"
-    precision: str = "auto"
+    threshold: float = setting(
+        FUNCTIONAL_THRESHOLD, "relative perfusion above which lung is high-functional", metavar="T"
+    )
+    registration: str = setting(RIGID, "how the SPECT is moved", "register", choices=("rigid", "affine", "none"))
+    hir_scope: str | None = setting(
+        None,
+        "normalise the SPECT over both lungs or each by itself (default: as the model was trained)",
+        choices=("patient", "lung"),
+    )
+    device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    precision: str = setting("auto", "of the network", choices=("auto", "fp32", "bf16"))
 
     WHAT = "prediction settings"
 
     def __post_init__(self):
         self.require(
             {
-                "the threshold must lie between 0 and 1 (0.66 is the paper's)": 0 < self.threshold < 1,
+                "the threshold must lie between 0 and 1": 0 < self.threshold < 1,
                 "registration must be rigid, affine or none": self.registration in ("rigid", "affine", "none"),
                 "hir_scope must be patient or lung": self.hir_scope in (None, "patient", "lung"),
             }
         )
 
-    def agreement(self, bundle: ModelBundle) -> AgreementSettings:
+    def agreement(self, preprocessing: PreprocessingSettings) -> AgreementSettings:
         """How the SPECT is standardised and compared, after the model's own settings."""
-        settings = replace(AgreementSettings.for_model(bundle.preprocessing), threshold=self.threshold)
+        settings = replace(AgreementSettings.for_model(preprocessing), threshold=self.threshold)
         return settings if self.hir_scope is None else replace(settings, hir_scope=self.hir_scope)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import add_device, add_model
+from DLCTPMLib.cli.arguments import add_model
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
+from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress, within
+from DLCTPMLib.results.settings import PredictionSettings
 
 DIAGNOSIS = "chronic pulmonary embolism"
 """A disease that a CT shows something of, and perfusion more."""
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="dlctpm-demo", metavar="DIR", help="results (default ./dlctpm-demo)")
     parser.add_argument("--seed", type=int, default=1, metavar="K", help="which virtual patient (default 1)")
     add_model(parser)
-    add_device(parser)
+    add_options(parser, PredictionSettings(), "device")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -30,7 +32,6 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMLib.lungs.masks import lungs_from_labels
     from DLCTPMLib.networks.bundle import load_bundle
     from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, predict_to_folder
-    from DLCTPMLib.results.settings import PredictionSettings
     from DLCTPMLib.volumes.reading import Scan, describe, write_image
     from DLCTPMTrainingLib.patients.virtual_patient import VirtualPatientSettings, simulate_patient
 
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
             Scan(patient.spect, describe(patient.spect, out / "spect.nrrd", source)),
             simulated=True,
         )
-        chosen = PredictionSettings(device=options.device)
+        chosen = PredictionSettings(**given(options, PredictionSettings, "device"))
         result = predict_to_folder(images, bundle, chosen, folder.work, stopwatch, within(progress, 0.4, 1.0))
     progress("Done", 1.0)
     say(options, summary(result, out))

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from DLCTPMLib.cli.arguments import add_device, add_registration
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options, given, several_given
@@ -15,7 +14,9 @@ from DLCTPMLib.common.progress import Progress, event_sink, within
 from DLCTPMLib.common.run_file import keeping
 from DLCTPMLib.networks.settings import ArnnSettings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
-from DLCTPMTrainingLib.training.settings import TrainingSettings
+from DLCTPMLib.results.settings import PredictionSettings
+from DLCTPMTrainingLib.study.settings import SearchSettings, SplitSettings
+from DLCTPMTrainingLib.training.settings import ModelName, TrainingSettings
 
 EPOCHS = 100
 """Of each fold and of the final fit, where nothing is said."""
@@ -29,23 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "cohort", metavar="COHORT.csv", help="patient_id, ct, spect, lungs; also diagnosis, sex, age, split"
     )
     parser.add_argument("--out", required=True, metavar="STUDY", help="the study; one that was cut off is continued")
-    parser.add_argument("--name", default="dlctpm", help="name of the model (default dlctpm)")
-    parser.add_argument("--model-version", default="1", metavar="V", help="version of the model (default 1)")
-    add_registration(parser, "--register", ("rigid", "affine", "none"))
+    add_options(parser, ModelName(), "name", "version")
+    add_options(parser, PredictionSettings(), "registration")
     parser.add_argument(
         "--check", action="store_true", help="stop before training; a contact sheet to look at is left"
     )
-    parser.add_argument(
-        "--test-share", type=float, metavar="S", help="patients kept for the one test (default 31/73)"
-    )
-    parser.add_argument("--folds", type=int, metavar="N", help="of the cross-validation (default 4)")
+    add_options(parser, SplitSettings(), "test_share", "folds")
     add_options(parser, TrainingSettings(epochs=EPOCHS), "epochs")
     parser.add_argument("--no-plateau", action="store_true", help="never stop early by the paper's rule")
     add_options(parser, TrainingSettings(), "learning_rate", "movement", several=True)
     add_options(parser, ArnnSettings(), "channels", "roi_attention", several=True)
     add_options(parser, PreprocessingSettings(), "edges", several=True)
-    parser.add_argument("--search-epochs", type=int, metavar="N", help="epochs of the whole search (default 80)")
-    parser.add_argument("--search-folds", type=int, metavar="N", help="folds each setting is tried on (default 1)")
+    add_options(parser, SearchSettings(), "budget", "folds")
     add_options(parser, TrainingSettings(), "batch_size", "precision", "seed")
     add_options(parser, PreprocessingSettings(), "grid_shape", "median_size", "uniform_size", "hir_scope")
     parser.add_argument("--without", metavar="DIAGNOSIS", help="train and test a second model without its patients")
@@ -59,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--jobs", type=int, metavar="N", help="fits at once, on a CPU (default 1)")
     parser.add_argument("--threads", type=int, metavar="N", help="of each; give cores / jobs (default: all cores)")
-    add_device(parser)
+    add_options(parser, PredictionSettings(), "device")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -93,7 +89,6 @@ def plan_of(options: argparse.Namespace):
         InputError: naming the option that cannot be used.
     """
     from DLCTPMTrainingLib.study.plan import StudyPlan
-    from DLCTPMTrainingLib.study.settings import SearchSettings, SplitSettings
 
     rates, movements = (several_given(options, TrainingSettings, name) for name in ("learning_rate", "movement"))
     channels, attention = (several_given(options, ArnnSettings, name) for name in ("channels", "roi_attention"))
@@ -106,20 +101,17 @@ def plan_of(options: argparse.Namespace):
     return StudyPlan(
         cohort=Path(options.cohort),
         out=Path(options.out),
-        name=options.name,
-        version=options.model_version,
+        **given(options, ModelName, "name", "version"),
         network=ArnnSettings(**_given(channels=_first(channels), roi_attention=_first(attention))),
         training=TrainingSettings(**{"epochs": EPOCHS, "plateau": not options.no_plateau, **training}),
         preprocessing=PreprocessingSettings(**preprocessing, **_given(edges=_first(edges))),
-        split=SplitSettings(**_given(test_share=options.test_share, folds=options.folds, seed=options.seed)),
-        search=SearchSettings(**search, **_given(folds=options.search_folds, budget=options.search_epochs)),
-        register=options.register,
+        split=SplitSettings(**given(options, SplitSettings, "test_share", "folds"), **_given(seed=options.seed)),
+        search=SearchSettings(**search, **given(options, SearchSettings, "folds", "budget")),
         without=options.without or "",
         sensitivity=options.sensitivity,
         learning_curve=options.learning_curve,
         alternatives=words(options.alternatives) if options.alternatives else (),
-        device=options.device,
-        **_given(jobs=options.jobs, threads=options.threads),
+        **_given(register=options.register, device=options.device, jobs=options.jobs, threads=options.threads),
     )
 
 

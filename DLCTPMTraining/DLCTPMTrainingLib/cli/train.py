@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from DLCTPMLib.cli.arguments import add_device
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
@@ -15,7 +14,8 @@ from DLCTPMLib.common.progress import Progress, event_sink
 from DLCTPMLib.common.run_file import keeping
 from DLCTPMLib.networks.settings import ARCHITECTURES, PAPER, ArnnSettings, NetworkSettings, network_settings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
-from DLCTPMTrainingLib.training.settings import TrainingSettings
+from DLCTPMLib.results.settings import PredictionSettings
+from DLCTPMTrainingLib.training.settings import VALIDATION_SHARE, ModelName, TrainingSettings
 
 if TYPE_CHECKING:
     from DLCTPMTrainingLib.training.plan import TrainingPlan
@@ -36,8 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples", metavar="FILE", help="train on what --export made, in place of COHORT.csv; needs PyTorch only"
     )
-    parser.add_argument("--name", help="name of the model (default dlctpm)")
-    parser.add_argument("--model-version", metavar="V", help="version of the model (default 1)")
+    add_options(parser, ModelName(), "name", "version")
     add_options(parser, TrainingSettings(), "epochs", "batch_size", "learning_rate")
     parser.add_argument(
         "--network",
@@ -49,12 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, PreprocessingSettings(), *PREPARED)
     add_options(parser, TrainingSettings(), "movement", "precision", "seed")
     parser.add_argument(
-        "--validation-share", type=float, metavar="S", help="patients kept for validation (default 0.2)"
+        "--validation-share",
+        type=float,
+        metavar="S",
+        help=f"part of the patients kept for validation (default {VALIDATION_SHARE})",
     )
     parser.add_argument("--test", metavar="TEST.csv", help="cohort that training never sees, for the model card")
     parser.add_argument("--plateau", action="store_true", help="stop early by the paper's rule")
     parser.add_argument("--tensorboard", action="store_true", help="also log the epochs for TensorBoard")
-    add_device(parser)
+    add_options(parser, PredictionSettings(), "device")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -127,8 +129,8 @@ def _plan_on_images(options: argparse.Namespace) -> TrainingPlan:
 def _plan(options: argparse.Namespace, **parts) -> TrainingPlan:
     from DLCTPMTrainingLib.training.plan import TrainingPlan
 
-    parts |= _given(name=options.name, version=options.model_version)
-    return TrainingPlan(out=Path(options.out), device=options.device, tensorboard=options.tensorboard, **parts)
+    parts |= given(options, ModelName, "name", "version") | given(options, PredictionSettings, "device")
+    return TrainingPlan(out=Path(options.out), tensorboard=options.tensorboard, **parts)
 
 
 def _training(options: argparse.Namespace) -> dict:

@@ -18,9 +18,10 @@ from DLCTPMLib.networks.settings import (
     network_settings,
 )
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMLib.results.settings import PredictionSettings
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings
 from DLCTPMTrainingLib.study.settings import SearchSettings, SplitSettings
-from DLCTPMTrainingLib.training.settings import TrainingSettings
+from DLCTPMTrainingLib.training.settings import ModelName, TrainingSettings
 
 AS_CHOSEN = "as chosen"
 """The name of the unchanged settings among their variants."""
@@ -111,21 +112,21 @@ class StudyPlan(StageSettings):
 
     cohort: Path
     out: Path
-    name: str = "dlctpm"
-    version: str = "1"
+    name: str = ModelName.name
+    version: str = ModelName.version
     network: NetworkSettings = field(default_factory=ArnnSettings)
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings(epochs=100, plateau=True))
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
-    register: str = "rigid"
+    register: str = PredictionSettings.registration
     curve_points: int = 12
     without: str = ""
     sensitivity: bool = False
     learning_curve: bool = False
     alternatives: tuple[str, ...] = ()
-    device: str = "auto"
+    device: str = PredictionSettings.device
     jobs: int = 1
     threads: int = 0
 

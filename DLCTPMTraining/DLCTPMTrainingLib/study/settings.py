@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from DLCTPMLib.common.settings import StageSettings
+from DLCTPMLib.common.settings import StageSettings, setting
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class SplitSettings(StageSettings):
 
     WHAT = "split settings"
 
-    test_share: float = 31 / 73
-    folds: int = 4
+    test_share: float = setting(31 / 73, "patients kept for the one test", metavar="S")
+    folds: int = setting(4, "of the cross-validation", metavar="N")
     seed: int = 2026
 
     def __post_init__(self):
@@ -49,8 +49,8 @@ class SearchSettings(StageSettings):
     edges: tuple[str, ...] = ()
     roi_attention: tuple[str, ...] = ()
     movements: tuple[float, ...] = ()
-    folds: int = 1
-    budget: int = 80
+    folds: int = setting(1, "folds each setting is tried on", "search-folds", metavar="N")
+    budget: int = setting(80, "epochs of the whole search", "search-epochs", metavar="N")
 
     def __post_init__(self):
         self.require(

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
 from DLCTPMLib.lungs.masks import side_masks
 from DLCTPMLib.mapping.mapping import LungGrids
 from DLCTPMLib.preprocessing.enhancement import (
@@ -27,7 +28,6 @@ from DLCTPMTrainingLib.samples.from_images import high_intensity_references
 from DLCTPMTrainingLib.study.evaluation import Mapped
 from DLCTPMTrainingLib.study.preparation import PatientImages
 
-LOW_FUNCTION = 0.66
 RANDOM_COLOURS = 256
 _MARGIN_MM = 15.0
 
@@ -82,7 +82,7 @@ def colour_views(mapped: Mapped) -> Figure:
     figure = Figure(figsize=(11, 3.4), dpi=DPI, layout="constrained")
     for axis, (title, values, colours, top) in zip(figure.subplots(1, 4), panels, strict=True):
         axis.imshow(values, cmap=colours, vmin=0, vmax=top, aspect=view.aspect, interpolation="nearest")
-        _outline(axis, lung & (spect <= LOW_FUNCTION), "#4f7cff")
+        _outline(axis, lung & (spect <= FUNCTIONAL_THRESHOLD), "#4f7cff")
         axis.set_title(title, fontsize=8)
         axis.set_axis_off()
     figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
@@ -164,7 +164,7 @@ class _CoronalView:
 
     def most_low(self) -> int:
         """The slice with most low-functional lung, away from the front and back edges."""
-        low = (self.lung & (self.spect <= LOW_FUNCTION)).sum(axis=(0, 2))
+        low = (self.lung & (self.spect <= FUNCTIONAL_THRESHOLD)).sum(axis=(0, 2))
         return int(np.argmax(low))
 
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from DLCTPMLib.agreement.comparison import MODEL
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
+from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
 from DLCTPMTrainingLib.common.drawing import BLUE, FOLD_COLOURS, GRAY, ORANGE, PURPLE, RED, panels
 from DLCTPMTrainingLib.statistics.numbers import LUNG, case, values_of
 from DLCTPMTrainingLib.statistics.table import WHOLE, TidyTable
@@ -180,8 +181,9 @@ def dice_by_threshold(numbers: dict) -> Figure:
         mean, sd = (np.array([np.nan if v is None else v for v in found[name][k]]) for k in ("mean", "sd"))
         axis.plot(found["thresholds"], mean, color=colour, label=f"{name}-functional lung")
         axis.fill_between(found["thresholds"], mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
-    axis.axvline(0.66, color=GRAY, linestyle=":", linewidth=1)
-    axis.set(xlabel="threshold (dotted: 0.66)", ylabel="DSC, mean ± SD of patients", title="DSC against threshold",
+    axis.axvline(FUNCTIONAL_THRESHOLD, color=GRAY, linestyle=":", linewidth=1)
+    dotted = f"threshold (dotted: {FUNCTIONAL_THRESHOLD})"
+    axis.set(xlabel=dotted, ylabel="DSC, mean ± SD of patients", title="DSC against threshold",
              ylim=(0, 1))  # fmt: skip
     axis.legend()
     return figure

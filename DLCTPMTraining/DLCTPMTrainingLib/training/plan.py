@@ -8,7 +8,8 @@ from pathlib import Path
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.settings import ArnnSettings, NetworkSettings, check_inputs
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
-from DLCTPMTrainingLib.training.settings import TrainingSettings
+from DLCTPMLib.results.settings import PredictionSettings
+from DLCTPMTrainingLib.training.settings import VALIDATION_SHARE, ModelName, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ class TrainingPlan:
 
     cohort: Path | None
     out: Path
-    name: str = "dlctpm"
-    version: str = "1"
+    name: str = ModelName.name
+    version: str = ModelName.version
     network: NetworkSettings = field(default_factory=ArnnSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
-    validation_share: float = 0.2
+    validation_share: float = VALIDATION_SHARE
     test: Path | None = None
-    device: str = "auto"
+    device: str = PredictionSettings.device
     tensorboard: bool = False
 
     def __post_init__(self):

@@ -6,6 +6,19 @@ from dataclasses import dataclass
 
 from DLCTPMLib.common.settings import StageSettings, setting
 
+VALIDATION_SHARE = 0.2
+"""Part of the patients kept for validation where nothing is said."""
+
+
+@dataclass(frozen=True)
+class ModelName(StageSettings):
+    """What a new model is called."""
+
+    WHAT = "model"
+
+    name: str = setting("dlctpm", "name of the model", metavar="NAME")
+    version: str = setting("1", "version of the model", "model-version", metavar="V")
+
 
 @dataclass(frozen=True)
 class TrainingSettings(StageSettings):
