@@ -102,7 +102,7 @@ def lobes_by_fissures(
         inside = here & (lung_mm < 0)
         if not inside.any():
             continue
-        level = np.quantile(oblique[inside][::7], shape.lobe_shares[names[0]])
+        level = _level(oblique[inside][::7], shape.lobe_shares[names[0]])
         below = oblique - np.float32(level)
         upper = ChestRegion.RIGHT_SUPERIOR_LOBE if which == RIGHT else ChestRegion.LEFT_SUPERIOR_LOBE
         lower = ChestRegion.RIGHT_INFERIOR_LOBE if which == RIGHT else ChestRegion.LEFT_INFERIOR_LOBE
@@ -111,10 +111,17 @@ def lobes_by_fissures(
         if which == RIGHT:
             front = inside & (below >= 0)
             share = shape.lobe_shares["right middle"] / (1 - shape.lobe_shares["right lower"])
-            across = horizontal - np.float32(np.quantile(horizontal[front][::7], share))
+            across = horizontal - np.float32(_level(horizontal[front][::7], share))
             label[(below >= 0) & (across < 0)] = ChestRegion.RIGHT_MIDDLE_LOBE
             distance = np.where(below >= 0, np.minimum(distance, np.abs(across)), distance)
         keep = here & (lung_mm < 6)
         lobe[keep] = label[keep]
         fissure[keep] = np.minimum(distance[keep], 20)
     return lobe, fissure
+
+
+def _level(values: np.ndarray, share: float) -> float:
+    """The height below which ``share`` of the values lie; far away where a lobe has been removed."""
+    if 0.001 < share < 0.999 and len(values):
+        return float(np.quantile(values, share))
+    return -1e6 if share < 0.5 else 1e6

@@ -24,6 +24,8 @@ class ChestShape:
     """The sampled measures of one chest (mm at the reference size unless said otherwise).
 
     Pairs are (right, left). ``seed`` makes what is individual beyond the measures: uneven surfaces, textures.
+    ``lost_lobe`` (CIP value, 0 none) has shrunk or is gone, ``lost_by`` "collapse", "scar" or "resection"; the lung
+    that is left on each side takes ``stretch`` times its former space (see ``volume_loss``).
     """
 
     scale: float = 1.0
@@ -44,6 +46,9 @@ class ChestShape:
     stomach_gas: tuple[float, float, float] = (34.0, 26.0, 12.0)
     table_gap: float = 4.0
     lobe_shares: dict[str, float] = field(default_factory=dict)
+    lost_lobe: int = 0
+    lost_by: str = ""
+    stretch: tuple[float, float] = (1.0, 1.0)
     seed: tuple[int, ...] = (0,)
 
     def u(self, z: np.ndarray) -> np.ndarray:

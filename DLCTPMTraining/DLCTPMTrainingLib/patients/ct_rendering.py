@@ -115,7 +115,9 @@ def render_ct(
         full = np.float32(1 / COVER)
         slab += vessels[first:last] * full * np.maximum(np.float32(blood) - slab, 0) * (share > 0)
         slab += wall[first:last] * full * np.float32(0.6) * np.maximum(np.float32(20) - slab, 0) * (share > 0.5)
-        slab += lumen[first:last] * full * np.minimum(-985 - slab, 0) * (lung_mm < 8)
+        sample = np.ix_(nearest[0][first:last], nearest[1], nearest[2])
+        open_lumen = lumen[first:last] * ~state.airless[sample]
+        slab += open_lumen * full * np.minimum(-985 - slab, 0) * (lung_mm < 8)
         for tube in outer.values():
             slab += tube[first:last] * full * (-990 - slab)
         slab += np.float32(offset) * (slab > -990)
@@ -124,10 +126,9 @@ def render_ct(
         slab[:, ~field_of_view] = padding
         hu[first:last] = np.round(slab)
         inside = (lung_mm < 0) & (share > 0.5)
-        sample = np.ix_(nearest[0][first:last], nearest[1], nearest[2])
         inside &= ~state.not_lung[sample]
         region = np.where(inside, anatomy.lobe[sample], np.uint8(0)).astype(np.uint16)
-        region[(lumen[first:last] > COVER // 2) & inside] += 256 * int(ChestType.AIRWAY)
+        region[(open_lumen > COVER // 2) & inside] += 256 * int(ChestType.AIRWAY)
         for name, tube in outer.items():
             kind = ChestType.TRACHEA if name == ChestRegion.TRACHEA else ChestType.MAIN_BRONCHUS
             region[tube[first:last] > COVER // 2] = name + 256 * int(kind)

@@ -1,7 +1,8 @@
 """The healthy lung between anatomy and image: density and flow of the parenchyma, supine.
 
 Perfusion is flow per gram times density. Density and flow per gram both rise towards the back (gravity); flow per
-gram also falls towards the pleura and varies with the branching of the arteries.
+gram also falls towards the pleura and varies with the branching of the arteries, with the tone of the vessels and
+with ventilation. How much it follows the density differs between patients, and most of it no CT shows.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from DLCTPMTrainingLib.common.grid import RandomField
-from DLCTPMTrainingLib.common.parameters import chance, draw, value
+from DLCTPMTrainingLib.common.parameters import draw, value
 from DLCTPMTrainingLib.patients.anatomy import Anatomy
 from DLCTPMTrainingLib.patients.chest_shape import RIGHT
 from DLCTPMTrainingLib.patients.tubes import COVER
+from DLCTPMTrainingLib.patients.unseen_flow import closed_airways, follow_density, uneven_tone
 from DLCTPMTrainingLib.patients.vessel_tree import VesselTree, territories
 
 
@@ -34,6 +36,8 @@ class LungState:
         gradient_percent_per_cm: gravity gradient of flow per gram, towards the back.
         cv: spread of flow between terminals before gravity.
         not_lung: voxels inside the pleura that are no parenchyma (tumour, cavity).
+        airless: voxels whose bronchi hold no air either.
+        unseen: random stream of what a disease does to the flow and no CT shows.
         extra_tubes: further vessels (start, end, radius) in mm, as of a malformation.
         body_background: activity of the body as a share of the lung's level, None for the usual.
         findings: plain words for the patient's info.
@@ -51,6 +55,8 @@ class LungState:
     gradient_percent_per_cm: float
     cv: float
     not_lung: np.ndarray
+    airless: np.ndarray
+    unseen: np.random.Generator
     body_background: float | None = None
     extra_tubes: list[tuple[np.ndarray, np.ndarray, float]] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
@@ -71,7 +77,7 @@ class LungState:
         noise = RandomField(rng, length_mm).on(self.anatomy.grid) + favour
         inside = noise[self.anatomy.lung_mm < 0]
         edge = np.quantile(inside[::11], 1 - extent)
-        return _sigmoid((noise - np.float32(edge)) * np.float32(5))
+        return sigmoid((noise - np.float32(edge)) * np.float32(5))
 
     def of_terminal(self, values: np.ndarray) -> np.ndarray:
         """A terminal array as a core-grid map (1 where no terminal feeds)."""
@@ -87,14 +93,28 @@ class LungState:
         return self.vessel_scale[cKDTree(self.arteries.terminals).query(self.veins.terminals)[1]]
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + e^(−x)), without overflow."""
     return 1 / (1 + np.exp(-np.clip(x, -30, 30)))
 
 
+@dataclass(frozen=True)
+class UnseenStreams:
+    """Random streams of what no CT shows: ``rest`` of the flow at rest, ``disease`` of what a disease does to it."""
+
+    rest: np.random.Generator
+    disease: np.random.Generator
+
+
 def healthy_lung(
-    anatomy: Anatomy, arteries: VesselTree, veins: VesselTree, age: int, raised_mm: float, rng: np.random.Generator
+    anatomy: Anatomy,
+    arteries: VesselTree,
+    veins: VesselTree,
+    raised_mm: float,
+    rng: np.random.Generator,
+    unseen: UnseenStreams,
 ) -> LungState:
-    """Density of a healthy lung, and the settings of its flow, with what age brings to any lung."""
+    """Density of a healthy lung, and the settings of its flow."""
     grid = anatomy.grid
     y = grid.axis(1)
     lung = anatomy.lung_mm < 0
@@ -111,18 +131,18 @@ def healthy_lung(
     back = float(y[np.flatnonzero(lung.any(axis=(0, 2)))[-1]])
     density += np.float32(rim) * np.exp(-(back - y) / 9)[None, :, None].astype(np.float32)
 
-    state = lung_at_rest(anatomy, arteries, veins, np.maximum(density, np.float32(0.03)), rng)
-    _findings_of_age(state, age, rng)
+    state = lung_at_rest(anatomy, arteries, veins, np.maximum(density, np.float32(0.03)), unseen)
+    follow_density(state, texture, unseen.rest)
     return state
 
 
 def lung_at_rest(
-    anatomy: Anatomy, arteries: VesselTree, veins: VesselTree, density: np.ndarray, rng: np.random.Generator
+    anatomy: Anatomy, arteries: VesselTree, veins: VesselTree, density: np.ndarray, unseen: UnseenStreams
 ) -> LungState:
     """A lung of some density with the flow of a healthy one at rest, before any disease."""
-    flow, gradient = _resting_flow(anatomy, rng)
+    flow, gradient = _resting_flow(anatomy, unseen.rest)
     count = len(arteries.terminals)
-    return LungState(
+    state = LungState(
         anatomy=anatomy,
         arteries=arteries,
         veins=veins,
@@ -133,9 +153,14 @@ def lung_at_rest(
         silent_flow=np.ones(count),
         vessel_scale=np.ones(count),
         gradient_percent_per_cm=gradient,
-        cv=draw(rng, "flow.cv"),
+        cv=draw(unseen.rest, "flow.cv"),
         not_lung=np.zeros(anatomy.grid.shape, bool),
+        airless=np.zeros(anatomy.grid.shape, bool),
+        unseen=unseen.disease,
     )
+    uneven_tone(state, unseen.rest)
+    closed_airways(state, unseen.rest)
+    return state
 
 
 def _resting_flow(anatomy: Anatomy, rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -148,64 +173,18 @@ def _resting_flow(anatomy: Anatomy, rng: np.random.Generator) -> tuple[np.ndarra
     return flow.astype(np.float32), gradient
 
 
-def emphysema(state: LungState, extent: float, pattern: str, rng: np.random.Generator) -> None:
-    """Destroyed lung: low density, few and thin vessels, low flow; upper, lower or everywhere."""
-    height = state.height_in_lung()
-    favour = {"upper": 2.2 * height, "lower": -2.2 * height, "diffuse": 0 * height}[pattern]
-    coarse = RandomField(rng, 42.0).on(state.anatomy.grid) * np.float32(0.9)
-    severity = state.patches(rng, 13.0, favour + coarse, extent)
-    density_left, flow_left = draw(rng, "emphysema.density_left"), draw(rng, "emphysema.flow_left")
-    # around the holes the lung is diseased too: a wider, weaker loss
-    around = np.clip(ndimage.gaussian_filter(severity, 12.0 / state.anatomy.grid.spacing_mm[0]), 0, 1)
-    loss = np.clip(severity + 0.5 * around, 0, 1)
-    state.density *= 1 - np.float32(1 - density_left) * (0.85 * severity + 0.15 * loss)
-    state.flow *= 1 - np.float32(1 - flow_left) * loss
-    at = np.round(state.anatomy.grid.index_of(state.arteries.terminals)).astype(int)
-    at = np.minimum(at, np.array(state.density.shape) - 1)
-    state.vessel_scale *= 1 - (1 - value("emphysema.vessel_left")) * loss[tuple(at.T)]
-    state.findings.append(f"emphysema of {100 * extent:.0f} % of the lung, {pattern}")
-
-
-def _findings_of_age(state: LungState, age: int, rng: np.random.Generator) -> None:
-    """Mild emphysema and plate-like atelectasis that any older lung may show."""
-    has_emphysema = chance(rng, "incidental.emphysema_probability") and age > 60
-    extent = draw(rng, "incidental.emphysema_extent")
-    has_band = chance(rng, "incidental.band_probability")
-    parts = rng.spawn(2)
-    if has_emphysema:
-        emphysema(state, extent, "upper", parts[0])
-    if has_band:
-        _band(state, parts[1])
-
-
-def _band(state: LungState, rng: np.random.Generator) -> None:
-    """A plate of collapsed lung, one to three millimetres thick, near a base."""
-    low = np.flatnonzero((state.anatomy.lung_mm < 0).any(axis=(1, 2)))
-    grid = state.anatomy.grid
-    z, y, x = grid.zyx
-    side = -1 if rng.random() < 0.5 else 1
-    centre = np.array([side * rng.uniform(50, 95), rng.uniform(-30, 50), grid.axis(2)[low[0]] + rng.uniform(50, 90)])
-    normal = np.array([rng.normal(0, 0.3), rng.normal(0, 0.4), 1.0])
-    normal /= np.linalg.norm(normal)
-    away = (x - centre[0]) * normal[0] + (y - centre[1]) * normal[1] + (z - centre[2]) * normal[2]
-    radius = np.sqrt((x - centre[0]) ** 2 + (y - centre[1]) ** 2 + (z - centre[2]) ** 2)
-    plate = np.exp(-((away / 2.0) ** 2)) * _sigmoid((rng.uniform(18, 34) - radius) / 3)
-    state.density += (0.5 * plate).astype(np.float32)
-    state.findings.append("plate atelectasis")
-
-
 def perfusion(state: LungState, vessels: np.ndarray, fractal: np.ndarray, output_l_min: float) -> np.ndarray:
-    """Blood flow, ml/min in each ml of lung (core grid, float32, 0 outside the parenchyma).
+    """Blood flow, ml/min in each ml of lung (core grid, float32, 0 outside the pleura).
 
     ``fractal`` is the terminals' relative flow from ``fractal_flow``, ``vessels`` the part of each voxel that drawn
-    vessels fill (0…``COVER``; no capillaries there), ``output_l_min`` all the blood that passes.
+    vessels fill (0…``COVER``; no capillaries there), ``output_l_min`` all the blood that passes. A tumour, too, gets
+    a little of it; a cavity nothing.
     """
     grid = state.anatomy.grid
     y = grid.axis(1)
     lung_mm = state.anatomy.lung_mm
     spacing = grid.spacing_mm[0]
     inside = np.clip(0.5 - lung_mm / spacing, 0, 1)
-    inside[state.not_lung] = 0
     centre = float(np.average(y, weights=(lung_mm < 0).sum(axis=(0, 2))))
     gravity = np.exp(state.gradient_percent_per_cm / 100 * (y - centre) / 10).astype(np.float32)[None, :, None]
     per_gram = state.flow * gravity * state.of_terminal(fractal * state.terminal_flow * state.silent_flow)
@@ -216,7 +195,11 @@ def perfusion(state: LungState, vessels: np.ndarray, fractal: np.ndarray, output
 
 
 def couple_blood_volume(state: LungState, fractal: np.ndarray) -> None:
-    """Where the healthy branching brings more flow there is more blood, and the lung is a little denser."""
+    """Where the healthy branching brings more flow there is more blood, and the lung is a little denser.
+
+    The flow of a millilitre stays what the branching makes it: there is less of it to each gram.
+    """
     change = 1 + value("blood.share") * (np.asarray(fractal) ** value("blood.exponent") - 1)
     smooth = ndimage.gaussian_filter(state.of_terminal(change), 2.5 / state.anatomy.grid.spacing_mm[0])
     state.density *= smooth
+    state.flow /= smooth

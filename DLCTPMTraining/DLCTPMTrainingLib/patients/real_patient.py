@@ -35,9 +35,10 @@ from DLCTPMTrainingLib.patients.virtual_patient import (
     parameter_table,
     random_stream,
     scan,
+    unseen_streams,
 )
 
-REAL_ANATOMY_VERSION = 1
+REAL_ANATOMY_VERSION = 2
 """Raised whenever the same CT and settings would give other voxels (another lung segmentation included)."""
 REAL = "no: the CT and lungs of a real person, as they are; perfusion and SPECT beside them are simulated"
 SIMULATED = "yes: simulated on a real CT, not measured; research use only"
@@ -130,11 +131,11 @@ def simulate_on_real_ct(settings: RealCtPatientSettings) -> VirtualPatient:
     voxels = voxels_sha256(ct)
     real = real_chest(ct, lungs.labels, settings.core_spacing_mm, settings.stream("anatomy"))
     arteries = arteries_of(real, settings.stream("tree"))
-    state = measured_lung(real, arteries, settings.stream("tissue"))
+    state = measured_lung(real, arteries, unseen_streams(settings))
     add = ADDED[settings.diagnosis]
     if add:
         add(state, settings.stream("disease"))
-    flow = fractal_flow(arteries, state.cv, settings.stream("flow"))
+    flow = fractal_flow(arteries, state.cv, settings.stream("flow").standard_normal(len(arteries.parent)))
     output = draw(settings.stream("person"), "flow.cardiac_output")
     chest = _ChestOnRealCt(state, perfusion(state, real.vessels, flow, output), real.body, real.offset_mm)
     images = {"ct": ct, "lungs": lungs.labels, "perfusion": real.anatomy.grid.image(chest.perfusion, real.offset_mm)}

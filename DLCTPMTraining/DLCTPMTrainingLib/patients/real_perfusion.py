@@ -13,7 +13,7 @@ import numpy as np
 from DLCTPMTrainingLib.common.parameters import draw, value
 from DLCTPMTrainingLib.patients.chest_shape import LEFT, RIGHT
 from DLCTPMTrainingLib.patients.diseases import acute_embolism, pulmonary_hypertension
-from DLCTPMTrainingLib.patients.lung_tissue import LungState, lung_at_rest
+from DLCTPMTrainingLib.patients.lung_tissue import LungState, UnseenStreams, lung_at_rest
 from DLCTPMTrainingLib.patients.real_anatomy import RealChest
 from DLCTPMTrainingLib.patients.vessel_tree import VesselTree, grow
 
@@ -52,10 +52,10 @@ def arteries_of(chest: RealChest, rng: np.random.Generator) -> VesselTree:
     return grow(chest.anatomy, hila, value("tree.terminal_ml"), draw(rng, "artery.main_radius_mm"), rng)
 
 
-def measured_lung(chest: RealChest, arteries: VesselTree, rng: np.random.Generator) -> LungState:
+def measured_lung(chest: RealChest, arteries: VesselTree, unseen: UnseenStreams) -> LungState:
     """The lung as its CT shows it: measured density, resting flow, less of it in emphysema and opacities."""
-    state = lung_at_rest(chest.anatomy, arteries, arteries, chest.density, rng)  # veins are only drawn into a CT
-    _what_the_ct_shows(state, rng)
+    state = lung_at_rest(chest.anatomy, arteries, arteries, chest.density, unseen)  # veins are only drawn into a CT
+    _what_the_ct_shows(state, unseen.disease)
     return state
 
 
@@ -68,7 +68,7 @@ def _what_the_ct_shows(state: LungState, rng: np.random.Generator) -> None:
     begins, complete = OPACITY_DENSITY
     opacity = np.clip((density - begins) / (complete - begins), 0, 1)
     usual = np.float32(np.median(density[inside]))
-    left = draw(rng, "pneumonia.flow_left")  # per ml of the usual lung, so less per gram of this
+    left = draw(rng, "consolidation.flow_left")  # per ml of the usual lung, so less per gram of this
     state.flow *= 1 - opacity + opacity * left * usual / density
     for name, part in (("low density (emphysema)", severity > 0.5), ("opacities", opacity > 0.5)):
         share = 100 * float(part[inside].mean())

@@ -181,15 +181,20 @@ def territories(anatomy: Anatomy, tree: VesselTree) -> np.ndarray:
     return result
 
 
-def fractal_flow(tree: VesselTree, cv: float, rng: np.random.Generator) -> np.ndarray:
+def branching_noise(shown: np.ndarray, hidden: np.random.Generator, correlation: float) -> np.ndarray:
+    """Standard normal noise of each branch, correlated by ``correlation`` with what the CT shows as blood volume."""
+    return correlation * shown + np.sqrt(1 - correlation**2) * hidden.standard_normal(len(shown))
+
+
+def fractal_flow(tree: VesselTree, cv: float, noise: np.ndarray) -> np.ndarray:
     """Relative flow of each terminal, mean 1, from an uneven division of flow at every branching.
 
     The spread of the division grows towards the periphery so that the coefficient of variation follows
-    CV ∝ volume^(1 − D) (Glenny & Robertson 1990) and reaches ``cv`` between terminals.
+    CV ∝ volume^(1 − D) (Glenny & Robertson 1990) and reaches ``cv`` between terminals. ``noise`` is standard normal,
+    one number a branch.
     """
     dimension = value("flow.fractal_dimension")
     logarithm = np.zeros(len(tree.parent))
-    noise = rng.standard_normal(len(tree.parent))
     power = 2 * (dimension - 1)
     variance = cv**2 * np.maximum(tree.size, 1.0) ** -power
     for branch in range(len(tree.parent)):  # parents come before their children

@@ -16,19 +16,28 @@ import SimpleITK as sitk
 from DLCTPMLib.common.errors import InputError
 from DLCTPMTrainingLib.common.grid import Grid
 from DLCTPMTrainingLib.common.parameters import draw, parameters
-from DLCTPMTrainingLib.patients.anatomy import build_anatomy
+from DLCTPMTrainingLib.patients.anatomy import Anatomy, build_anatomy
 from DLCTPMTrainingLib.patients.chest_shape import chest_grid, sample_shape
 from DLCTPMTrainingLib.patients.ct_rendering import render_ct, vessels_of
 from DLCTPMTrainingLib.patients.diseases import DISEASES
-from DLCTPMTrainingLib.patients.lung_tissue import LungState, couple_blood_volume, healthy_lung, perfusion
+from DLCTPMTrainingLib.patients.findings_of_age import findings_of_age
+from DLCTPMTrainingLib.patients.lung_tissue import (
+    LungState,
+    UnseenStreams,
+    couple_blood_volume,
+    healthy_lung,
+    perfusion,
+)
 from DLCTPMTrainingLib.patients.tubes import cover_of
-from DLCTPMTrainingLib.patients.vessel_tree import arteries_and_veins, fractal_flow
+from DLCTPMTrainingLib.patients.vessel_tree import VesselTree, arteries_and_veins, branching_noise, fractal_flow
 from DLCTPMTrainingLib.spect.analytic import AnalyticSpectSettings, blurred_spect, lung_centre, misalignment
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 """Raised whenever the same settings would give other voxels."""
 
-STREAMS = ("person", "anatomy", "disease shape", "tree", "tissue", "disease", "flow", "ct", "spect", "place")
+UNSEEN = ("unseen at rest", "unseen branching", "unseen disease", "counts")
+"""Streams of what no CT shows: flow at rest beside the density, branching, what diseases do to the flow, counts."""
+STREAMS = ("person", "anatomy", "disease shape", "tree", "tissue", "disease", "flow", "ct", "spect", "place", *UNSEEN)
 """The random streams, one a stage; new ones are added at the end."""
 
 
@@ -47,6 +56,7 @@ class VirtualPatientSettings:
         core_spacing_mm: edge of the cubic voxels on which anatomy and perfusion are made.
         spect: "osem", acquired view by view and reconstructed, or "analytic", blurred and made noisy: seconds faster.
         misalignment_mm, misalignment_degrees: movement of the patient from CT to SPECT (LPS x, y, z).
+        redraw: 0, or the number of another draw of what no CT shows (``UNSEEN``) beneath the same CT.
     """
 
     patient_id: str
@@ -60,6 +70,7 @@ class VirtualPatientSettings:
     spect: str = "analytic"
     misalignment_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     misalignment_degrees: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    redraw: int = 0
 
     def __post_init__(self):
         if self.diagnosis not in DISEASES:
@@ -71,8 +82,10 @@ class VirtualPatientSettings:
         if min(self.ct_spacing_mm) < 0.4 or max(self.ct_spacing_mm) > 12:
             raise InputError(f"CT spacing {self.ct_spacing_mm} mm is outside 0.4…12 mm")
         check_simulation(self.core_spacing_mm, self.spect)
-        if not isinstance(self.seed, int) or self.seed < 0:
-            raise InputError(f"seed {self.seed!r} is not a whole number from 0 up")
+        for name in ("seed", "redraw"):
+            number = getattr(self, name)
+            if not isinstance(number, int) or number < 0:
+                raise InputError(f"{name} {number!r} is not a whole number from 0 up")
 
     def to_dict(self) -> dict:
         """Plain values for JSON."""
@@ -86,7 +99,7 @@ class VirtualPatientSettings:
 
     def stream(self, name: str) -> np.random.Generator:
         """The random stream of a stage."""
-        return random_stream(self.seed, name)
+        return random_stream(self.seed, name, self.redraw)
 
     def simulate(self) -> VirtualPatient:
         """The patient (``simulate_patient``): what a cohort asks of whatever it is planned from."""
@@ -106,9 +119,15 @@ def parameter_table() -> dict[str, list]:
     return {name: [entry.kind, entry.low, entry.high] for name, entry in parameters().items()}
 
 
-def random_stream(seed: int, name: str) -> np.random.Generator:
-    """The random stream of a stage (one of ``STREAMS``) of the patient with this seed."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(name),)))
+def random_stream(seed: int, name: str, redraw: int = 0) -> np.random.Generator:
+    """The random stream of a stage (one of ``STREAMS``) of a patient's seed; ``redraw`` renews ``UNSEEN``."""
+    key = (STREAMS.index(name),) if redraw == 0 or name not in UNSEEN else (STREAMS.index(name), redraw)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def unseen_streams(settings) -> UnseenStreams:
+    """The streams of a patient's flow that no CT shows."""
+    return UnseenStreams(settings.stream("unseen at rest"), settings.stream("unseen disease"))
 
 
 @dataclass
@@ -158,6 +177,35 @@ def simulate_patient(settings: VirtualPatientSettings) -> VirtualPatient:
     return VirtualPatient(settings.patient_id, **images, info=info)
 
 
+@dataclass(frozen=True)
+class Anatomies:
+    """What a patient's disease has not touched yet: the anatomy, its trees, body and place in the scanner."""
+
+    anatomy: Anatomy
+    arteries: VesselTree
+    veins: VesselTree
+    raised_mm: float
+    body: np.ndarray
+    margin_mm: tuple[float, float]
+    offset_mm: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, settings: VirtualPatientSettings) -> Anatomies:
+        """Shape, anatomy and trees, in this order."""
+        disease = DISEASES[settings.diagnosis]
+        person = sample_shape(settings.stream("anatomy"), settings.sex, settings.age)
+        shape = disease.reshape(person, settings.stream("disease shape")) if disease.reshape else person
+        place = settings.stream("place")
+        offset = tuple(float(v) for v in np.round(place.uniform((-12, -190, -900), (12, -110, 300)), 1))
+        margin = (float(place.uniform(8, 30)), float(place.uniform(8, 26)))
+
+        anatomy = build_anatomy(shape, settings.core_spacing_mm, margin)
+        body = anatomy.surroundings_hu > -700
+        arteries, veins = arteries_and_veins(anatomy, settings.stream("tree"))
+        raised_mm = float(np.clip(person.dome[0] - 74, -10, 14))
+        return cls(anatomy, arteries, veins, raised_mm, body, margin, offset)
+
+
 @dataclass
 class SimulatedChest:
     """The truth of one patient before any scanner: lungs, blood flow, body, place in the scanner."""
@@ -170,27 +218,29 @@ class SimulatedChest:
     offset_mm: tuple[float, float, float]
 
     @classmethod
-    def of(cls, settings: VirtualPatientSettings) -> SimulatedChest:
-        """Anatomy, tree, tissue, disease and flow, in this order."""
+    def of(cls, settings: VirtualPatientSettings, made: Anatomies | None = None) -> SimulatedChest:
+        """Tissue, disease and flow, in this order, in the anatomy of the settings (``made``, if it is there)."""
+        made = Anatomies.of(settings) if made is None else made
+        anatomy = replace(  # a disease changes them
+            made.anatomy,
+            lung_mm=made.anatomy.lung_mm.copy(),
+            surroundings_hu=made.anatomy.surroundings_hu.copy(),
+        )
+        arteries, tissue = made.arteries, settings.stream("tissue")
+        state = healthy_lung(anatomy, arteries, made.veins, made.raised_mm, tissue, unseen_streams(settings))
+        findings_of_age(state, settings.age, tissue)
+        branches, hidden = settings.stream("flow"), settings.stream("unseen branching")
+        shown = branches.standard_normal(len(arteries.parent))
+        couple_blood_volume(state, fractal_flow(arteries, draw(branches, "flow.cv"), shown))
         disease = DISEASES[settings.diagnosis]
-        person = sample_shape(settings.stream("anatomy"), settings.sex, settings.age)
-        shape = disease.reshape(person, settings.stream("disease shape")) if disease.reshape else person
-        place = settings.stream("place")
-        offset = tuple(float(v) for v in np.round(place.uniform((-12, -190, -900), (12, -110, 300)), 1))
-        margin = (float(place.uniform(8, 30)), float(place.uniform(8, 26)))
-
-        anatomy = build_anatomy(shape, settings.core_spacing_mm, margin)
-        body = anatomy.surroundings_hu > -700
-        arteries, veins = arteries_and_veins(anatomy, settings.stream("tree"))
-        raised_mm = float(np.clip(person.dome[0] - 74, -10, 14))
-        state = healthy_lung(anatomy, arteries, veins, settings.age, raised_mm, settings.stream("tissue"))
-        couple_blood_volume(state, fractal_flow(arteries, state.cv, settings.stream("flow")))
         if disease.affect:
             disease.affect(state, settings.stream("disease"))
-        flow = fractal_flow(arteries, state.cv, settings.stream("flow"))  # the same noise, the disease's spread
+        noise = branching_noise(shown, hidden, draw(hidden, "blood.flow_correlation"))
+        flow = fractal_flow(arteries, state.cv, noise)
         output = draw(settings.stream("person"), "flow.cardiac_output")
         vessels = cover_of(vessels_of(state), anatomy.grid)
-        return cls(state, vessels, perfusion(state, vessels, flow, output), body, margin, offset)
+        truth = perfusion(state, vessels, flow, output)
+        return cls(state, vessels, truth, made.body, made.margin_mm, made.offset_mm)
 
 
 def scan(settings, chest, ct: sitk.Image, perfusion: sitk.Image) -> tuple[sitk.Image, dict]:
@@ -205,9 +255,8 @@ def scan(settings, chest, ct: sitk.Image, perfusion: sitk.Image) -> tuple[sitk.I
     Returns:
         The SPECT, and what was drawn for it.
     """
-    stream = settings.stream("spect")
-    level = "spect.high_ph" if settings.diagnosis == "pulmonary hypertension" else "spect.high_other"
-    high_value = draw(stream, level)
+    stream, counts = settings.stream("spect"), settings.stream("counts")
+    high_value = draw(stream, raw_level(settings))
     core = chest.state.anatomy.grid
     if settings.spect == "analytic":
         protocol = AnalyticSpectSettings(
@@ -222,13 +271,24 @@ def scan(settings, chest, ct: sitk.Image, perfusion: sitk.Image) -> tuple[sitk.I
             chest.state.body_background,
             protocol,
             stream,
+            counts,
         )
-    from DLCTPMTrainingLib.spect.scan import scanned_spect  # needs torch, which the quick way does without
+    from DLCTPMTrainingLib.spect.scan import PatientScanner  # needs torch, which the quick way does without
 
+    scanner = PatientScanner(perfusion, ct, movement_of(settings, chest), high_value, stream)
+    return scanner.spect(perfusion, chest.state.body_background, counts)
+
+
+def raw_level(settings) -> str:
+    """The parameter that scales the raw values of a patient's SPECT."""
+    return "spect.high_ph" if settings.diagnosis == "pulmonary hypertension" else "spect.high_other"
+
+
+def movement_of(settings, chest) -> sitk.AffineTransform:
+    """The patient's movement from CT to SPECT that the settings ask for, about the lungs' centre."""
     matrix = misalignment(settings.misalignment_mm, settings.misalignment_degrees)
-    centre = lung_centre(chest.perfusion > 0, core) + chest.offset_mm
-    movement = sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist(), centre.tolist())
-    return scanned_spect(perfusion, ct, movement, high_value, chest.state.body_background, stream)
+    centre = lung_centre(chest.perfusion > 0, chest.state.anatomy.grid) + chest.offset_mm
+    return sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist(), centre.tolist())
 
 
 def _ct_grid(settings: VirtualPatientSettings, chest: SimulatedChest) -> Grid:

@@ -67,6 +67,7 @@ def blurred_spect(
     body_background: float | None,
     settings: AnalyticSpectSettings,
     rng: np.random.Generator,
+    counts: np.random.Generator,
 ) -> tuple[sitk.Image, dict]:
     """What a scan of a perfusion image looks like, without simulating the scan.
 
@@ -78,6 +79,7 @@ def blurred_spect(
         body_background: activity of the body as a share of the lung's level, None to draw the usual.
         settings: grid and misalignment.
         rng: the SPECT's own stream.
+        counts: the stream of its noise.
 
     Returns:
         The SPECT (float32 raw values ≥ 0) and what was drawn.
@@ -106,7 +108,7 @@ def blurred_spect(
     raw = sampled(activity)
     raw += np.float32(drawn["scatter"]) * sampled(scatter, step=4)
 
-    white = rng.standard_normal(raw.shape, dtype=np.float32)
+    white = counts.standard_normal(raw.shape, dtype=np.float32)
     noise = smooth_unit_noise(white, drawn["noise_fwhm_mm"], settings.voxel_mm)
     # between Poisson (SD ∝ √value) and the multiplicative noise of EM (SD ∝ value; Barrett 1994)
     noise_sd = drawn["noise"] * level * np.clip(raw / level, 0, None) ** value("spect.noise_power")

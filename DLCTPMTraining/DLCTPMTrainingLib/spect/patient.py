@@ -177,16 +177,13 @@ def breathing_matrix(activity: np.ndarray, settings: SpectSettings, voxel_mm: fl
     return (matrix / len(travel)).astype(np.float32)
 
 
-def breathe(activity: np.ndarray, mu: np.ndarray, settings: SpectSettings, voxel_mm: float) -> tuple:
-    """Activity and attenuation (z, y, x) as the camera sees them over many breaths.
+def smeared(volume: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A (z, y, x) volume as the camera sees it over many breaths.
 
-    Activity keeps its sum; attenuation is the mean of what passes each place.
+    With ``breathing_matrix`` as it is, activity keeps its sum; with its rows divided by their sums, attenuation
+    becomes the mean of what passes each place.
     """
-    if settings.breathing_mm == 0:
-        return activity, mu
-    matrix = breathing_matrix(activity, settings, voxel_mm)
-    moved = matrix @ mu.reshape(len(mu), -1) / matrix.sum(axis=1, keepdims=True)
-    return (matrix @ activity.reshape(len(activity), -1)).reshape(activity.shape), moved.reshape(mu.shape)
+    return (matrix @ volume.reshape(len(volume), -1)).reshape(volume.shape)
 
 
 def orbit_radii_mm(mu: np.ndarray, settings: SpectSettings, voxel_mm: float) -> tuple[float, ...]:

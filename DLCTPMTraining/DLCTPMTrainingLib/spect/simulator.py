@@ -23,12 +23,13 @@ from DLCTPMTrainingLib.spect.patient import (
     AIR_MU_PER_MM,
     ScanFrame,
     attenuation_on,
-    breathe,
+    breathing_matrix,
     check_patient,
     next_collision,
     on_grid,
     orbit_radii_mm,
     scan_frame,
+    smeared,
 )
 from DLCTPMTrainingLib.spect.physics import constant, decay_factor
 from DLCTPMTrainingLib.spect.projector import Projector, ViewGeometry
@@ -79,49 +80,103 @@ def counts_per_view(settings: SpectSettings) -> float:
     return activity * constant("sensitivity") * settings.seconds_per_view
 
 
-def acquire(
-    perfusion: sitk.Image, ct: sitk.Image, settings: SpectSettings, seed: int = 0, device: str | torch.device = "auto"
-) -> Acquisition:
-    """Simulate the views of a breathing patient.
+class PreparedScan:
+    """All of a scan that does not depend on where in the lungs the activity lies: grids, attenuation, orbit, breath.
 
     Args:
-        perfusion: activity concentration in any unit, 0 outside the lungs, in the CT's frame.
+        lungs: an activity of the patient in any unit, 0 outside the lungs, in the CT's frame; only where it is above
+            0 counts.
         ct: CT numbers.
         settings: protocol.
-        seed: of the counting noise; the only randomness.
         device: "auto", "cpu" or "cuda".
 
     Raises:
         InputError: the images cannot be scanned (see ``check_patient`` and ``scan_frame``).
     """
-    check_patient(perfusion, ct)
-    device = _device(device)
-    frame = scan_frame(perfusion, ct, settings)
-    fine = frame.grid(settings.projection_subdivision)
-    activity = on_grid(perfusion, fine, 0.0)
-    activity *= counts_per_view(settings) / activity.sum(dtype=np.float64)
-    mu = attenuation_on(ct, fine)
-    in_lungs = activity > 0
-    body = (mu > AIR_MU_PER_MM) & ~in_lungs
-    activity[body] = settings.body_background * activity[in_lungs].mean(dtype=np.float64)
-    activity, mu = breathe(activity, mu, settings, settings.fine_voxel_mm)
-    radii = orbit_radii_mm(mu, settings, settings.fine_voxel_mm)
-    nothing = np.zeros((settings.views, frame.shape[0], frame.shape[1]), dtype=np.float32)
-    scan = Acquisition(nothing, nothing, 0.0, frame, settings.angles_deg, radii)
 
-    activity, mu = torch.from_numpy(activity).to(device), torch.from_numpy(mu).to(device)
-    geometry = scan.geometry(settings.projection_subdivision)
-    primary = _binned(
-        Projector.of(geometry, mu, settings.collimator, device).forward(activity), settings.projection_subdivision
-    )
-    peak, lower = _scatter(activity, mu, scan, settings, primary)
-    photopeak, lower = (primary + peak).cpu().numpy(), lower.cpu().numpy()
-    if settings.poisson_noise:
-        generator = np.random.default_rng(seed)
-        photopeak, lower = (generator.poisson(mean).astype(np.float32) for mean in (photopeak, lower))
-    return dataclasses.replace(
-        scan, photopeak=photopeak, lower_window=lower, primary_counts=float(primary.sum(dtype=torch.float64))
-    )
+    def __init__(
+        self, lungs: sitk.Image, ct: sitk.Image, settings: SpectSettings, device: str | torch.device = "auto"
+    ):
+        check_patient(lungs, ct)
+        self._settings, self._ct, self._device = settings, ct, _device(device)
+        step = settings.projection_subdivision
+        frame = scan_frame(lungs, ct, settings)
+        self._fine = frame.grid(step)
+        in_lungs = on_grid(lungs, self._fine, 0.0) > 0
+        mu = attenuation_on(ct, self._fine)
+        self._body = (mu > AIR_MU_PER_MM) & ~in_lungs
+        self._breathing = breathing_matrix(in_lungs.astype(np.float32), settings, settings.fine_voxel_mm)
+        mu = smeared(mu, self._breathing / self._breathing.sum(axis=1, keepdims=True))
+        radii = orbit_radii_mm(mu, settings, settings.fine_voxel_mm)
+        nothing = np.zeros((settings.views, frame.shape[0], frame.shape[1]), dtype=np.float32)
+        self._empty = Acquisition(nothing, nothing, 0.0, frame, settings.angles_deg, radii)
+        mu = torch.from_numpy(mu).to(self._device)
+        self._projector = Projector.of(self._empty.geometry(step), mu, settings.collimator, self._device)
+        self._coarse_mu = torch.nn.functional.avg_pool3d(mu[None], step)[0]
+        self._coarse = Projector.of(self._empty.geometry(), self._coarse_mu, settings.collimator, self._device)
+        self._reconstruction: Projector | None = None
+
+    def acquire(self, perfusion: sitk.Image, seed: int = 0, body_background: float | None = None) -> Acquisition:
+        """Simulate the views of the breathing patient.
+
+        Args:
+            perfusion: activity concentration in any unit, 0 outside the lungs that the scan was prepared for.
+            seed: of the counting noise; the only randomness.
+            body_background: in place of the settings'.
+        """
+        settings, step = self._settings, self._settings.projection_subdivision
+        activity = on_grid(perfusion, self._fine, 0.0)
+        activity *= counts_per_view(settings) / activity.sum(dtype=np.float64)
+        share = settings.body_background if body_background is None else body_background
+        activity[self._body] = share * activity[activity > 0].mean(dtype=np.float64)
+        activity = torch.from_numpy(smeared(activity, self._breathing)).to(self._device)
+        primary = _binned(self._projector.forward(activity), step)
+        peak, lower = self._scatter(activity, primary)
+        photopeak, lower = (primary + peak).cpu().numpy(), lower.cpu().numpy()
+        if settings.poisson_noise:
+            generator = np.random.default_rng(seed)
+            photopeak, lower = (generator.poisson(mean).astype(np.float32) for mean in (photopeak, lower))
+        return dataclasses.replace(
+            self._empty,
+            photopeak=photopeak,
+            lower_window=lower,
+            primary_counts=float(primary.sum(dtype=torch.float64)),
+        )
+
+    def spect(
+        self,
+        perfusion: sitk.Image,
+        seed: int = 0,
+        body_background: float | None = None,
+        progress: Progress = no_progress,
+    ) -> sitk.Image:
+        """Acquire and reconstruct; see ``acquire`` and ``reconstruct``."""
+        scan = self.acquire(perfusion, seed, body_background)
+        if self._reconstruction is None:
+            self._reconstruction = _reconstructing(scan, self._ct, self._settings, self._device)
+        return _reconstructed(scan, self._settings, self._reconstruction, progress)
+
+    def _scatter(self, activity: torch.Tensor, primary: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Expected scatter in the photopeak and the lower window; smooth, so the frame's own grid is enough."""
+        if not self._settings.scatter:
+            return torch.zeros_like(primary), constant("lower_unscattered") * primary
+        step, voxel = self._settings.projection_subdivision, self._settings.voxel_mm
+        coarse_activity = torch.nn.functional.avg_pool3d(activity[None], step)[0] * step**3
+        once = next_collision(coarse_activity, self._coarse_mu, voxel)
+        twice = next_collision(once, self._coarse_mu, voxel)
+        once, twice = self._coarse.forward(once), self._coarse.forward(twice)
+        peak = constant("photopeak_once") * once + constant("photopeak_twice") * twice
+        lower = (
+            constant("lower_unscattered") * primary + constant("lower_once") * once + constant("lower_twice") * twice
+        )
+        return peak, lower
+
+
+def acquire(
+    perfusion: sitk.Image, ct: sitk.Image, settings: SpectSettings, seed: int = 0, device: str | torch.device = "auto"
+) -> Acquisition:
+    """Simulate the views of a breathing patient; see ``PreparedScan``."""
+    return PreparedScan(perfusion, ct, settings, device).acquire(perfusion, seed)
 
 
 def reconstruct(
@@ -136,12 +191,22 @@ def reconstruct(
     Returns:
         float32 image of ``matrix``³ voxels along the patient's axes, in stored values.
     """
-    device = _device(device)
+    return _reconstructed(scan, settings, _reconstructing(scan, ct, settings, _device(device)), progress)
+
+
+def _reconstructing(scan: Acquisition, ct: sitk.Image, settings: SpectSettings, device: torch.device) -> Projector:
+    """The projector of the reconstruction: the CT's moved attenuation and the collimator, if they are modelled."""
     mu = None
     if settings.attenuation_correction:
         mu = torch.from_numpy(attenuation_on(ct, scan.frame.grid(), settings.attenuation_shift_mm))
     collimator = settings.collimator if settings.resolution_recovery else None
-    projector = Projector.of(scan.geometry(), mu, collimator, device, keep_attenuation=True)
+    return Projector.of(scan.geometry(), mu, collimator, device, keep_attenuation=True)
+
+
+def _reconstructed(
+    scan: Acquisition, settings: SpectSettings, projector: Projector, progress: Progress
+) -> sitk.Image:
+    device = projector.device
     scatter = torch.from_numpy(scan.scatter_estimate).to(device) if settings.scatter_correction else None
     estimate = osem(
         projector,
@@ -181,26 +246,8 @@ def simulate_spect(
     """
     settings = settings or SpectSettings()
     progress("SPECT acquisition", 0.0)
-    scan = acquire(perfusion, ct, settings, seed, device)
-    return reconstruct(scan, ct, settings, device, lambda stage, fraction: progress(stage, 0.5 + 0.5 * fraction))
-
-
-def _scatter(
-    activity: torch.Tensor, mu: torch.Tensor, scan: Acquisition, settings: SpectSettings, primary: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Expected scatter in the photopeak and the lower window; smooth, so the frame's own grid is enough."""
-    if not settings.scatter:
-        return torch.zeros_like(primary), constant("lower_unscattered") * primary
-    step, voxel = settings.projection_subdivision, settings.voxel_mm
-    coarse_activity = torch.nn.functional.avg_pool3d(activity[None], step)[0] * step**3
-    coarse_mu = torch.nn.functional.avg_pool3d(mu[None], step)[0]
-    once = next_collision(coarse_activity, coarse_mu, voxel)
-    twice = next_collision(once, coarse_mu, voxel)
-    projector = Projector.of(scan.geometry(), coarse_mu, settings.collimator, activity.device)
-    once, twice = projector.forward(once), projector.forward(twice)
-    peak = constant("photopeak_once") * once + constant("photopeak_twice") * twice
-    lower = constant("lower_unscattered") * primary + constant("lower_once") * once + constant("lower_twice") * twice
-    return peak, lower
+    prepared = PreparedScan(perfusion, ct, settings, device)
+    return prepared.spect(perfusion, seed, None, lambda stage, fraction: progress(stage, 0.5 + 0.5 * fraction))
 
 
 def _binned(projections: torch.Tensor, step: int) -> torch.Tensor:

@@ -75,7 +75,7 @@ def test_flow_has_the_asked_for_spread_and_fractal_dimension(chest):
     _, tree = chest
     sizes, cvs = [], []
     for seed in range(12):
-        flow = fractal_flow(tree, 0.3, np.random.default_rng(seed))
+        flow = fractal_flow(tree, 0.3, np.random.default_rng(seed).standard_normal(len(tree.parent)))
         assert flow.mean() == pytest.approx(1)
         # relative to each lobe: lobes are not part of the cascade
         total = np.concatenate([[0], np.cumsum(flow)])

@@ -51,6 +51,12 @@ class Seen:
     def share(self, values, regions):
         return float(values[is_region(self.labels, regions)].sum() / values[self.lung].sum())
 
+    def uneven_at_one_height(self):
+        """Coefficient of variation of blood flow in the rows of one distance from the back, their mean."""
+        inside = self.lung & (self.flow > 0)
+        rows = [self.flow[:, y][inside[:, y]] for y in self.rows]
+        return float(np.mean([row.std() / row.mean() for row in rows if len(row) > 50]))
+
     def ventral_to_dorsal(self):
         return self.third(self.flow, 0) / self.third(self.flow, 2)
 
@@ -243,12 +249,14 @@ def test_emphysema_loses_density_and_flow_in_the_same_places(woman):
     assert copd.flow[holes].mean() < 0.4 * copd.flow[rest].mean()
 
 
-def test_hypertension_is_more_uneven_and_less_led_by_gravity():
-    for seed in (1, 2):
+def test_hypertension_is_less_led_by_gravity_and_at_one_height_as_uneven_or_more():
+    """Winkler 2022, Table 2: gradient 3.1 beside 5.5 % per cm, spread without it 0.22 beside 0.20."""
+    ratios = []
+    for seed in (1, 2, 3, 4):
         sick, well = seen("pulmonary hypertension", seed), seen("healthy", seed)
         assert sick.ventral_to_dorsal() > well.ventral_to_dorsal()
-        cv = [v[v > 0].std() / v[v > 0].mean() for v in (sick.flow, well.flow)]
-        assert cv[0] > 1.1 * cv[1]
+        ratios.append(sick.uneven_at_one_height() / well.uneven_at_one_height())
+    assert 1.0 < np.mean(ratios) < 1.5
 
 
 def test_a_tumour_is_solid_no_parenchyma_and_starves_the_lung(woman):
@@ -285,11 +293,16 @@ def test_a_hypoplastic_right_lung_is_small_and_gets_less_than_its_share():
     assert flow < 0.8 * volume
 
 
-def test_particles_that_pass_a_malformation_are_seen_in_the_body(woman):
+def test_particles_that_pass_a_malformation_are_seen_in_the_body():
+    """A fifth of them in sixty litres of body: a few times what a healthy patient's body shows, if that."""
+    body = seen().hu > 0
+    levels = []
+    for diagnosis in ("pulmonary arteriovenous malformation", "healthy"):
+        patients = [seen(diagnosis, seed) for seed in (1, 2, 3)]
+        levels.append(np.mean([p.patient.info["spect"]["body_background"] for p in patients]))
     shunt = seen("pulmonary arteriovenous malformation")
-    body = woman.hu > 0
-    level = [np.median(s.spect[body]) / np.median(s.spect[s.lung]) for s in (shunt, woman)]
-    assert level[0] > 2 * level[1]
+    assert levels[0] > 1.5 * levels[1]
+    assert np.median(shunt.spect[body]) < 0.15 * np.median(shunt.spect[shunt.lung])
 
 
 @pytest.mark.parametrize("diagnosis", sorted(DISEASES))
@@ -301,7 +314,8 @@ def test_every_diagnosis_gives_a_patient_that_holds_together(diagnosis):
     assert flow.min() >= 0
     assert np.isfinite(spect).all()
     assert spect.min() >= 0
-    assert set(np.unique((labels & 255)[is_region(labels, LUNG)])) == {4, 5, 6, 7, 8}
+    gone = 1 if any("lobectomy" in finding for finding in patient.info["findings"]) else 0
+    assert len(set(np.unique((labels & 255)[is_region(labels, LUNG)])) & {4, 5, 6, 7, 8}) == 5 - gone
     assert patient.info["simulated"] is True
 
 

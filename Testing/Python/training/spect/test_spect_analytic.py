@@ -37,7 +37,15 @@ def point():
 def test_a_point_is_spread_to_the_drawn_width(point):
     grid, perfusion = point
     image, drawn = blurred_spect(
-        perfusion, perfusion > 2, grid, (0, 0, 0), 1000.0, 0.0, AnalyticSpectSettings(), np.random.default_rng(0)
+        perfusion,
+        perfusion > 2,
+        grid,
+        (0, 0, 0),
+        1000.0,
+        0.0,
+        AnalyticSpectSettings(),
+        np.random.default_rng(0),
+        np.random.default_rng(1),
     )
     values = sitk.GetArrayFromImage(image)
     z, y, x = np.unravel_index(values.argmax(), values.shape)
