@@ -14,9 +14,14 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress, within
 from DLCTPMTrainingLib.cohorts.simulate import check_place, kept_note, make_cohort, use_threads
 from DLCTPMTrainingLib.cohorts.table import largest_remainder
-from DLCTPMTrainingLib.patients.real_ct_folder import RealCt, find_real_cts
-from DLCTPMTrainingLib.patients.real_patient import RealCtPatientSettings, content_sha256, read_chest, voxels_sha256
-from DLCTPMTrainingLib.patients.real_perfusion import SHARES
+from DLCTPMTrainingLib.patients.real_cts.folder import RealCt, find_real_cts
+from DLCTPMTrainingLib.patients.real_cts.patient import (
+    RealCtPatientSettings,
+    content_sha256,
+    read_chest,
+    voxels_sha256,
+)
+from DLCTPMTrainingLib.patients.real_cts.perfusion import SHARES
 
 SHOWN = 5
 """Faults told in one message."""
@@ -40,7 +45,7 @@ def simulate_on_real_cts(
     disk's passing fault would renumber the patients).
 
     Args:
-        folder: of CTs (``patients.real_ct_folder``); the first ``patients`` of them by name are taken.
+        folder: of CTs (``patients.real_cts.folder``); the first ``patients`` of them by name are taken.
         patients: how many, at most one on each CT.
         seed: of the cohort.
         out: folder, made if needed.
@@ -72,7 +77,7 @@ def plan_on_real_cts(
 ) -> list[RealCtPatientSettings]:
     """Settings of one patient on each of the first ``patients`` CTs; ids SYNTH-CT-0001 onwards.
 
-    The mix is ``real_perfusion.SHARES``, by largest remainder, shuffled by the seed.
+    The mix is ``real_cts.perfusion.SHARES``, by largest remainder, shuffled by the seed.
 
     Raises:
         InputError: fewer than one patient, more than CTs, a negative seed.

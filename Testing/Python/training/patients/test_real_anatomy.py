@@ -24,10 +24,10 @@ from DLCTPMTrainingLib.cohorts.on_real_cts import plan_on_real_cts, simulate_on_
 from DLCTPMTrainingLib.cohorts.table import read_cohort
 from DLCTPMTrainingLib.patients.diseases import DISEASES
 from DLCTPMTrainingLib.patients.lung_tissue import UnseenStreams
-from DLCTPMTrainingLib.patients.real_anatomy import real_chest
-from DLCTPMTrainingLib.patients.real_ct_folder import RealCt, find_real_cts
-from DLCTPMTrainingLib.patients.real_patient import RealCtPatientSettings, content_sha256
-from DLCTPMTrainingLib.patients.real_perfusion import ADDED, AS_SHOWN, arteries_of, measured_lung
+from DLCTPMTrainingLib.patients.real_cts.anatomy import real_chest
+from DLCTPMTrainingLib.patients.real_cts.folder import RealCt, find_real_cts
+from DLCTPMTrainingLib.patients.real_cts.patient import RealCtPatientSettings, content_sha256
+from DLCTPMTrainingLib.patients.real_cts.perfusion import ADDED, AS_SHOWN, arteries_of, measured_lung
 
 
 def perfused(ct, labels, diagnosis=AS_SHOWN, seed=3):

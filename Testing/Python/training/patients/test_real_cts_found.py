@@ -13,8 +13,8 @@ from real_cts import SPACING_MM, ask
 from DLCTPMLib.cli.main import BAD_INPUT
 from DLCTPMLib.common.errors import InputError
 from DLCTPMTrainingLib.cohorts.dicom import write_patient_dicom
-from DLCTPMTrainingLib.patients.real_ct_folder import RealCt, find_real_cts
-from DLCTPMTrainingLib.patients.real_patient import read_chest
+from DLCTPMTrainingLib.patients.real_cts.folder import RealCt, find_real_cts
+from DLCTPMTrainingLib.patients.real_cts.patient import read_chest
 
 
 def test_more_patients_than_cts_are_refused_in_one_line(cts, tmp_path, capsys):

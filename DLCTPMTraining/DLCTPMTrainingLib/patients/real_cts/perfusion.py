@@ -14,7 +14,7 @@ from DLCTPMTrainingLib.common.parameters import draw, value
 from DLCTPMTrainingLib.patients.chest_shape import LEFT, RIGHT
 from DLCTPMTrainingLib.patients.diseases import acute_embolism, pulmonary_hypertension
 from DLCTPMTrainingLib.patients.lung_tissue import LungState, UnseenStreams, lung_at_rest
-from DLCTPMTrainingLib.patients.real_anatomy import RealChest
+from DLCTPMTrainingLib.patients.real_cts.anatomy import RealChest
 from DLCTPMTrainingLib.patients.vessel_tree import VesselTree, grow
 
 AS_SHOWN = "as the CT shows"

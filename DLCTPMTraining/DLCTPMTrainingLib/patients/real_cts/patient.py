@@ -24,9 +24,9 @@ from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMLib.volumes.reading import Scan, read_ct
 from DLCTPMTrainingLib.common.parameters import draw
 from DLCTPMTrainingLib.patients.lung_tissue import LungState, perfusion
-from DLCTPMTrainingLib.patients.real_anatomy import real_chest
-from DLCTPMTrainingLib.patients.real_ct_folder import RealCt
-from DLCTPMTrainingLib.patients.real_perfusion import ADDED, arteries_of, measured_lung
+from DLCTPMTrainingLib.patients.real_cts.anatomy import real_chest
+from DLCTPMTrainingLib.patients.real_cts.folder import RealCt
+from DLCTPMTrainingLib.patients.real_cts.perfusion import ADDED, arteries_of, measured_lung
 from DLCTPMTrainingLib.patients.vessel_tree import fractal_flow
 from DLCTPMTrainingLib.patients.virtual_patient import (
     GENERATOR_VERSION,
@@ -65,7 +65,7 @@ class RealCtPatientSettings:
         seed: of all its random streams.
         ct: the CT and its label maps.
         content_sha256: hash of the CT's and the label maps' files.
-        diagnosis: one of ``real_perfusion.ADDED``.
+        diagnosis: one of ``real_cts.perfusion.ADDED``.
         core_spacing_mm: edge of the cubic voxels on which perfusion is made.
         spect: "osem" or "analytic", as for virtual patients.
         misalignment_mm, misalignment_degrees: movement of the patient from CT to SPECT (LPS x, y, z).
