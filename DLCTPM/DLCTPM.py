@@ -37,7 +37,16 @@ class DLCTPM(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("CT Perfusion Mapping")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Chest Imaging Platform")]
-        self.parent.dependencies = ["Segmentations", "Volumes", "Tables", "Colors"]
+        self.parent.dependencies = [
+            "Segmentations",
+            "Volumes",
+            "Tables",
+            "Colors",
+            "Plots",
+            "Sequences",
+            "SubjectHierarchy",
+            "VolumeRendering",
+        ]
         self.parent.contributors = ["The DL-CTPM developers"]
         self.parent.helpText = _("""
 Maps relative lung perfusion from an ordinary chest CT with a neural network, measures high- and low-functional lung,
@@ -51,10 +60,11 @@ Tomography Perfusion Mapping (DL-CTPM) for Pulmonary CT-to-Perfusion Translation
 This software is an independent implementation. Please cite the paper if you use it.
 """)
         slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", registerMenus)
 
 
 #
-# Sample data
+# Sample data and menus
 #
 
 
@@ -63,6 +73,13 @@ def registerSampleData():
     from DLCTPMSlicerLib.nodes.sample_data import registerSampleData as register
 
     register(Path(os.path.dirname(__file__)) / "Resources" / "Icons")
+
+
+def registerMenus():
+    """Offer "Map perfusion" where a CT is clicked with the right button in the Data module."""
+    from DLCTPMSlicerLib.menus.register import registerMenus as register
+
+    register()
 
 
 #
@@ -104,6 +121,7 @@ class DLCTPMParameterNode:
     lungs - lungs already in the scene, used when lungSource is "existing".
     lungSource - key of a source in DLCTPMSlicerLib.programs.lung_sources.
     model - the model's key; empty for the default one.
+    outputVolume - the map that the next prediction replaces; none for a new one.
     perfusionVolume - the map that is shown, measured and compared.
     functionSegmentation - high- and low-functional lung of that map.
     threshold - relative perfusion above which lung is high-functional.
@@ -113,6 +131,7 @@ class DLCTPMParameterNode:
     lungs: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None
     lungSource: str = "automatic"
     model: str
+    outputVolume: vtkMRMLScalarVolumeNode
     perfusionVolume: vtkMRMLScalarVolumeNode
     functionSegmentation: vtkMRMLSegmentationNode
     opacity: Annotated[float, WithinRange(0, 1)] = 0.6
@@ -120,6 +139,7 @@ class DLCTPMParameterNode:
     window: Annotated[FloatRange, RangeBounds(0, 1), Default(FloatRange(0, 1))]
     legend: bool = True
     lungs3D: bool = True
+    mip3D: bool = False
     randomColours: bool = False
     threshold: Annotated[float, WithinRange(0.01, 0.99)] = 0.66
     preview: bool = False
@@ -145,6 +165,22 @@ class DLCTPMWidget(ModuleWidget):
         from DLCTPMSlicerLib.panel.panel import Panel
 
         return Panel(self.ui, self.logic)
+
+    def mapCt(self, ct) -> None:
+        """Choose a CT and predict, as by clicks: what the Data module's menu asks for."""
+        self._parameterNode.ctVolume = ct
+        if self.ui.predictButton.enabled:
+            self.ui.predictButton.click()
+
+    def enter(self) -> None:
+        """Called each time the user opens this module: its keys are there now."""
+        super().enter()
+        self.panel.shortcuts.install()
+
+    def exit(self) -> None:
+        """Called each time the user opens a different module."""
+        self.panel.shortcuts.remove()
+        super().exit()
 
     def initializeParameterNode(self) -> None:
         """Make sure that there is a parameter node, observed, with a CT chosen if there is one."""
@@ -191,11 +227,11 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         """Find the lungs of a CT with the engine and wait: a segmentation, one segment a region."""
         return self.startSegmentation(ct).wait()
 
-    def startPrediction(self, ct, lungs=None, model="", device="auto", threshold=0.66, **callbacks):
+    def startPrediction(self, ct, lungs=None, model="", device="auto", threshold=0.66, output=None, **callbacks):
         """Start mapping perfusion; the job delivers ``PredictionNodes``. Arguments as for ``predict``."""
         from DLCTPMSlicerLib.nodes import jobs
 
-        return jobs.startPrediction(ct, lungs, model, device, threshold, **callbacks)
+        return jobs.startPrediction(ct, lungs, model, device, threshold, output, **callbacks)
 
     def predict(
         self,
@@ -204,6 +240,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         model: str = "",
         device: str = "auto",
         threshold: float = 0.66,
+        output: vtkMRMLScalarVolumeNode | None = None,
     ):
         """Map perfusion and wait.
 
@@ -213,11 +250,12 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
             model: name of a shipped model, or the path of a bundle; empty for the default.
             device: auto, cpu, cuda or mps.
             threshold: relative perfusion above which lung counts as high-functional in the region table.
+            output: a map made here before, which is replaced; None for a new one.
 
         Returns:
             ``PredictionNodes``: the map, the lungs used, the region table, and ``result.json``'s content.
         """
-        return self.startPrediction(ct, lungs, model, device, threshold).wait()
+        return self.startPrediction(ct, lungs, model, device, threshold, output).wait()
 
     def startRegistration(self, ct, spect, kind="rigid", lungs=None, **callbacks):
         """Start registering with the engine; the job delivers the transform node, which is put on the SPECT."""
@@ -241,7 +279,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         threshold: float = 0.66,
         segmentation: vtkMRMLSegmentationNode | None = None,
     ) -> vtkMRMLSegmentationNode:
-        """High- and low-functional lung of a map made by ``predict``; fills ``segmentation`` anew if given."""
+        """High- and low-functional lung, right and left, of a map made here; fills ``segmentation`` anew if given."""
         from DLCTPMSlicerLib.nodes import display
         from DLCTPMSlicerLib.nodes import function as function_nodes
         from DLCTPMSlicerLib.nodes.roles import lungsOf
@@ -340,8 +378,8 @@ class DLCTPMTest(ScriptedLoadableModuleTest):
         lungs = lung_nodes.lungsFromLabels(labels, "lungs", perfusion)
         node = function_nodes.functionalSegmentation(perfusion, lungs, 0.5)
         counts = [
-            int(slicer.util.arrayFromSegmentBinaryLabelmap(node, name, perfusion).sum())
-            for name in ("high-functional-lung", "low-functional-lung")
+            int(slicer.util.arrayFromSegmentBinaryLabelmap(node, f"{part}-functional-lung", perfusion).sum())
+            for part in ("right-high", "right-low", "left-high", "left-low")
         ]
-        assert counts == [30, 30]
+        assert counts == [0, 30, 30, 0]
         self.delayDisplay("Test passed")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import qt
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib.nodes.result_tables import fillRows
+from DLCTPMSlicerLib.panel.result_table import ResultTable
 from DLCTPMSlicerLib.panel.text_window import showMarkdown
 from DLCTPMTrainingSlicerLib import training_plots
 from DLCTPMTrainingSlicerLib.run_folder import RunFolder, TrainingRecord
 from DLCTPMTrainingSlicerLib.training_job import TrainingResult
-
-ROW_HEIGHT, TABLE_HEIGHT = 22, 130
 
 
 class ResultsPart:
@@ -26,10 +24,7 @@ class ResultsPart:
         self._record: TrainingRecord | None = None  # of the run that goes on
         self._chartWasShown = False
         self._window = None
-        self.ui.resultsTable.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        self.ui.resultsTable.verticalHeader().setVisible(False)
-        self.ui.resultsTable.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
-        self.ui.resultsTable.setMinimumHeight(TABLE_HEIGHT)
+        self.table = ResultTable(self.ui.resultsTable)
         self.ui.lossPlotButton.clicked.connect(lambda: self.plot(training_plots.LOSS))
         self.ui.scorePlotButton.clicked.connect(lambda: self.plot(training_plots.SCORES))
         self.ui.reportButton.clicked.connect(self.openReport)
@@ -46,7 +41,7 @@ class ResultsPart:
     def follow(self, record: TrainingRecord) -> None:
         """An epoch has ended: table and plots follow."""
         self._record = record
-        fillRows(self.ui.resultsTable, *record.summary())
+        self.table.fill(*record.summary())
         if self.panel.parameters is None and training_plots.trainingNodes(record) is None:
             return
         nodes = training_plots.showTraining(record)
@@ -71,7 +66,7 @@ class ResultsPart:
 
     def showFolder(self, folder: RunFolder | None) -> None:
         """Show the results that lie in the run's folder."""
-        fillRows(self.ui.resultsTable, *(folder.results() if folder else ([], [])))
+        self.table.fill(*(folder.results() if folder else ([], [])))
 
     def update(self) -> None:
         """Follow what there is."""

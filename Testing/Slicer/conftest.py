@@ -114,7 +114,8 @@ def panel(module, chest_files, no_device_search):
     module.widgetRepresentation().enter()
     widget = module.widgetRepresentation().self()
     widget.ui.modelFolderPathLineEdit.currentPath = str(Path(chest_files["model"]).parent)
-    widget.ui.modelComboBox.currentIndex = widget.ui.modelComboBox.findText("untrained 0")
+    keys = [model.key for model in widget.panel.inputs._models]
+    widget.ui.modelComboBox.currentIndex = keys.index(chest_files["model"])
     return widget
 
 

@@ -271,15 +271,14 @@ def test_the_device_is_told_in_words(slicer_app, answer, device, words):
     assert (found, words in sentence) == (device, True)
 
 
-def test_missing_programs_are_greyed_with_the_reason(panel):
-    import qt
-
-    combo = panel.ui.lungSourceComboBox
-    tips = [combo.itemData(index, qt.Qt.ToolTipRole) for index in range(combo.count)]
-    enabled = [bool(combo.model().item(index).flags() & qt.Qt.ItemIsEnabled) for index in range(combo.count)]
-    assert enabled == [True, True, False, False, False]
-    assert "Chest Imaging Platform extension is not installed" in tips[2]
-    assert "Extensions Manager" in tips[3]
+def test_missing_programs_stand_in_one_line_with_the_reason(panel):
+    combo, line = panel.ui.lungSourceComboBox, panel.ui.programsLabel
+    offered = [combo.itemText(index) for index in range(combo.count)]
+    assert offered == ["Automatic", "Existing segmentation or label map"]
+    missing = ("Chest Imaging Platform", "TotalSegmentator", "MONAIAuto3DSeg", "BRAINSFit", "SlicerElastix")
+    assert all(name in line.text for name in missing)
+    assert "Chest Imaging Platform extension is not installed" in line.toolTip
+    assert "SlicerElastix: Install the SlicerElastix extension" in line.toolTip
 
 
 def test_module_file_imports_nothing_heavy(module_path):

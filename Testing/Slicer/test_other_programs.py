@@ -52,24 +52,18 @@ def with_spect(ready, chest_files):
 
 
 def choose(panel, key):
-    """Choose a lung source as a user does: what is greyed cannot be."""
-    import qt
-
+    """Choose a lung source as a user does, from the list of those that are there."""
     panel.panel.refreshChoices()
-    combo = panel.ui.lungSourceComboBox
-    index = [source.key for source in panel.panel.inputs._sources].index(key)
-    assert combo.model().item(index).flags() & qt.Qt.ItemIsEnabled
-    combo.currentIndex = index
+    sources = panel.panel.inputs.sources
+    panel.ui.lungSourceComboBox.currentIndex = panel.ui.lungSourceComboBox.findText(sources.named(key).label())
+    assert panel._parameterNode.lungSource == key
 
 
 def choose_program(panel, name):
-    import qt
-
     panel.panel.refreshChoices()
     combo = panel.ui.registrationEngineComboBox
-    index = combo.findText(name)
-    assert combo.model().item(index).flags() & qt.Qt.ItemIsEnabled
-    combo.currentIndex = index
+    assert combo.findText(name) >= 0
+    combo.currentIndex = combo.findText(name)
 
 
 def test_cip_is_asked_by_its_own_parameters_and_its_lungs_are_looked_at_first(ready, cip):
@@ -299,11 +293,18 @@ def test_elastix_failing_cancelled_or_not_linear_changes_nothing(with_spect, mon
         assert with_spect._parameterNode.spectVolume.GetParentTransformNode().GetName() == "earlier"
 
 
-def test_missing_registration_programs_are_greyed_with_the_reason(panel):
-    import qt
+def test_missing_registration_programs_are_not_offered(panel, monkeypatch):
+    import slicer
 
     combo = panel.ui.registrationEngineComboBox
-    assert [combo.itemText(index) for index in range(combo.count)] == ["DL-CTPM engine", "BRAINSFit", "SlicerElastix"]
-    enabled = [bool(combo.model().item(index).flags() & qt.Qt.ItemIsEnabled) for index in range(combo.count)]
-    assert enabled == [True, False, False]
-    assert "SlicerElastix extension" in combo.itemData(2, qt.Qt.ToolTipRole)
+    assert [combo.itemText(index) for index in range(combo.count)] == ["DL-CTPM engine"]
+    monkeypatch.setattr(slicer.modules, "brainsfit", object(), raising=False)
+    panel.panel.refreshChoices()
+    assert [combo.itemText(index) for index in range(combo.count)] == ["DL-CTPM engine", "BRAINSFit"]
+
+
+def test_a_scene_that_asks_for_a_missing_program_says_how_to_get_it(ready):
+    ready._parameterNode.lungSource = "totalsegmentator"
+    assert ready.ui.lungSourceComboBox.currentText == "TotalSegmentator"
+    assert not ready.ui.predictButton.enabled
+    assert "Extensions Manager" in ready.ui.predictButton.toolTip

@@ -17,6 +17,8 @@ import qt
 INSTALLED = Path("DL-CTPM", "Models")
 """Folder beside Slicer's settings file, which outlives the extension and Slicer's next version."""
 CHECKSUMS = "SHA256SUMS"
+NETWORKS = {"unet": "U-Net", "arnn": "ARNN", "context": "ARNN with place and density"}
+"""What readers call the networks."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class ModelChoice:
     Attributes:
         key: what the engine is told: a name it ships, or a path.
         label: name and version.
+        title: label, kind of network, and what it was trained on.
         intendedUse: the one sentence of its metadata.
         card: its model card, Markdown.
     """
 
     key: str
     label: str
+    title: str
     intendedUse: str
     card: str
 
@@ -52,10 +56,11 @@ def availableModels(extraFolder: str = "") -> list[ModelChoice]:
             folders += [(path, str(path)) for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     choices = [choice for choice in (_choice(path, key) for path, key in folders) if choice is not None]
     labels = Counter(choice.label for choice in choices)
-    return [
-        replace(choice, label=f"{choice.label} ({Path(choice.key).name})") if labels[choice.label] > 1 else choice
-        for choice in choices
-    ]
+    return [_toldApart(choice, Path(choice.key).name) if labels[choice.label] > 1 else choice for choice in choices]
+
+
+def _toldApart(choice: ModelChoice, folder: str) -> ModelChoice:
+    return replace(choice, label=f"{choice.label} ({folder})", title=f"{choice.title} ({folder})")
 
 
 def installedFolder() -> Path:
@@ -110,4 +115,17 @@ def _choice(path: Path, key: str) -> ModelChoice | None:
         label = f"{metadata['name']} {metadata['version']}"
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return ModelChoice(key, label, str(metadata.get("intended_use", "")), card)
+    title = " · ".join([label, *_network(metadata), *_trainedOn(metadata)])
+    return ModelChoice(key, label, title, str(metadata.get("intended_use", "")), card)
+
+
+def _network(metadata: dict) -> list[str]:
+    architecture = metadata.get("network", {}).get("architecture", "")
+    return [NETWORKS.get(architecture, architecture)] if architecture else []
+
+
+def _trainedOn(metadata: dict) -> list[str]:
+    patients = metadata.get("training", {}).get("patients")
+    if not patients:
+        return []
+    return [f"{patients} {'simulated ' if metadata.get('simulated') else ''}patient{'s' if patients != 1 else ''}"]

@@ -22,8 +22,9 @@ SPECT_TOP_PERCENTILE = 99.5
 SPECT_CLEAR_BELOW = 0.1
 """Part of the brightest counts below which a SPECT is clear, so that the CT is seen beside the lungs."""
 LEGEND_TITLE = "Perfusion"
-LEGEND_SIZE = (0.1, 0.35)
-"""Parts of a view's width and height: small enough to leave the left lung free."""
+LEGEND_SIZE, LEGEND_PLACE = (0.045, 0.22), (0.965, 0.16)
+"""Parts of a view's width and height; the place is that of its middle: the lower right corner, beside the patient."""
+LEGEND_FONT, LEGEND_LABELS = 9, 3
 
 
 def setPerfusionDisplay(
@@ -79,6 +80,13 @@ def showOverlay(
 
 def showSpect(ct: slicer.vtkMRMLScalarVolumeNode, spect: slicer.vtkMRMLScalarVolumeNode, opacity: float) -> None:
     """Show a SPECT over the CT, to judge how well it is registered."""
+    setSpectDisplay(spect)
+    setCtDisplay(ct)
+    showOverlay(ct, spect, opacity)
+
+
+def setSpectDisplay(spect: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Give a SPECT the colours of perfusion, clear where it has hardly any counts."""
     if spect.GetDisplayNode() is None:
         spect.CreateDefaultDisplayNodes()
     top = spectTop(spect)
@@ -90,8 +98,6 @@ def showSpect(ct: slicer.vtkMRMLScalarVolumeNode, spect: slicer.vtkMRMLScalarVol
         node.SetAutoThreshold(False)
         node.SetThreshold(SPECT_CLEAR_BELOW * top, max(top, spect.GetImageData().GetScalarRange()[1]))
         node.SetApplyThreshold(True)
-    setCtDisplay(ct)
-    showOverlay(ct, spect, opacity)
 
 
 def spectTop(spect: slicer.vtkMRMLScalarVolumeNode) -> float:
@@ -112,9 +118,12 @@ def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True, tit
         return
     with slicer.util.NodeModify(legend):
         legend.SetTitleText(title or _(LEGEND_TITLE))
-        legend.SetLabelFormat("%.2f")
-        legend.SetNumberOfLabels(5)
+        legend.SetLabelFormat("%.1f")
+        legend.SetNumberOfLabels(LEGEND_LABELS)
         legend.SetSize(*LEGEND_SIZE)
+        legend.SetPosition(*LEGEND_PLACE)
+        for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+            text.SetFontSize(LEGEND_FONT)
         legend.SetVisibility(visible)
 
 

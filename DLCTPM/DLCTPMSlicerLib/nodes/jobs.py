@@ -16,11 +16,11 @@ def startSegmentation(ct, **callbacks) -> EngineJob:
     ).start()
 
 
-def startPrediction(ct, lungs, model: str, device: str, threshold: float, **callbacks) -> EngineJob:
-    """Map perfusion, in these lungs or (None) in those that the engine finds."""
+def startPrediction(ct, lungs, model: str, device: str, threshold: float, output=None, **callbacks) -> EngineJob:
+    """Map perfusion, in these lungs or (None) in those that the engine finds; ``output`` is a map to replace."""
     return EngineJob(
         lambda folder: prediction.predictionArguments(ct, lungs, model, device, threshold, folder),
-        lambda folder: prediction.predictionNodes(ct, folder, model),
+        lambda folder: prediction.predictionNodes(ct, folder, model, output),
         **callbacks,
     ).start()
 

@@ -11,9 +11,22 @@ from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.nodes import display
-from DLCTPMSlicerLib.nodes.files import isInScene, readVolume, writeSegmentation, writeVolume
+from DLCTPMSlicerLib.nodes.comparison import removeComparison
+from DLCTPMSlicerLib.nodes.files import isInScene, readVolume, removeNode, writeSegmentation, writeVolume
 from DLCTPMSlicerLib.nodes.result_tables import regionsTable
-from DLCTPMSlicerLib.nodes.roles import CT_ROLE, LUNGS, LUNGS_ROLE, MADE_HERE, PERFUSION, REPORT_ROLE, TABLE_ROLE
+from DLCTPMSlicerLib.nodes.roles import (
+    CT_ROLE,
+    FUNCTION_ROLE,
+    LUNGS,
+    LUNGS_ROLE,
+    MADE_HERE,
+    METRICS_ROLE,
+    PERFUSION,
+    REPORT_ROLE,
+    TABLE_ROLE,
+    isMap,
+    partOf,
+)
 from DLCTPMSlicerLib.segments.lung_nodes import lungsFromLabels
 
 RESULTS = "results"
@@ -79,8 +92,14 @@ def segmentationNode(ct, folder: Path) -> slicer.vtkMRMLSegmentationNode:
     return lungs
 
 
-def predictionNodes(ct, folder: Path, model: str = "") -> PredictionNodes:
-    """Bring the results of a prediction into the scene, beside the CT in the subject hierarchy; ``model`` as asked.
+def predictionNodes(ct, folder: Path, model: str = "", output=None) -> PredictionNodes:
+    """Bring the results of a prediction into the scene, beside the CT in the subject hierarchy.
+
+    Args:
+        ct: that was mapped.
+        folder: of the job.
+        model: as asked.
+        output: a map made here before, whose voxels and parts are replaced; None for a new one.
 
     Raises:
         NodeError: the CT was removed meanwhile, or a result cannot be read.
@@ -89,12 +108,16 @@ def predictionNodes(ct, folder: Path, model: str = "") -> PredictionNodes:
         raise NodeError(_("The CT was removed while its perfusion was computed; nothing was kept."))
     results = folder / RESULTS
     result = json.loads((results / "result.json").read_text(encoding="utf-8"))
-    name = f"{ct.GetName()} perfusion"
-    perfusion = readVolume(results / "perfusion.nrrd", slicer.mrmlScene.GenerateUniqueName(name))
-    lungs = _lungs(results / "lungs.nrrd", f"{perfusion.GetName()}: lungs", perfusion)
-    table = regionsTable(result["regions"], f"{perfusion.GetName()}: regions")
-    report = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{perfusion.GetName()}: report")
+    replaces = isInScene(output) and isMap(output)
+    name = output.GetName() if replaces else slicer.mrmlScene.GenerateUniqueName(f"{ct.GetName()} perfusion")
+    perfusion = readVolume(results / "perfusion.nrrd", name)
+    lungs = _lungs(results / "lungs.nrrd", f"{name}: lungs", perfusion)
+    table = regionsTable(result["regions"], f"{name}: regions")
+    report = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{name}: report")
     report.SetText((results / "report.html").read_text(encoding="utf-8"))
+    if replaces:
+        perfusion = _replace(output, perfusion)
+        lungs.SetReferenceImageGeometryParameterFromVolumeNode(perfusion)
 
     describe(perfusion, result)
     perfusion.SetAttribute(MODEL_KEY, model)
@@ -104,6 +127,19 @@ def predictionNodes(ct, folder: Path, model: str = "") -> PredictionNodes:
     display.showLungs3D(lungs, visible=False)
     display.placeBeside(ct, (perfusion, lungs, table, report))
     return PredictionNodes(perfusion, lungs, table, result)
+
+
+def _replace(output, made):
+    """Give an earlier map the voxels of a new one, whose node goes; so do the parts of the earlier one."""
+    removeComparison(output)
+    for role in (LUNGS_ROLE, TABLE_ROLE, REPORT_ROLE, METRICS_ROLE, FUNCTION_ROLE):
+        if partOf(output, role) is not None:
+            removeNode(partOf(output, role))
+    output.SetAndObserveTransformNodeID(None)
+    output.CopyOrientation(made)
+    output.SetAndObserveImageData(made.GetImageData())
+    removeNode(made)
+    return output
 
 
 def _lungs(path: Path, name: str, reference) -> slicer.vtkMRMLSegmentationNode:

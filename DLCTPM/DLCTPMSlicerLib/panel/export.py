@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
+import qt
+import slicer
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.engine.errors import NodeError
-from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, isMap, partOf, resultOf
+from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, REPORT_ROLE, isMap, partOf, resultOf
 from DLCTPMSlicerLib.panel.entry import folderEdit
 
 EXPORT_FOLDER_KEY = "DLCTPM/ExportFolder"
@@ -21,10 +24,21 @@ class ExportPart:
         self.panel, self.ui = panel, panel.ui
         folderEdit(self.ui.exportPathLineEdit, EXPORT_FOLDER_KEY)
         self.ui.exportButton.clicked.connect(self.export)
+        self.ui.reportButton.clicked.connect(self.openReport)
 
     def update(self, idle: bool) -> None:
         """Follow the parameters."""
-        self.ui.exportButton.enabled = idle and isMap(self.panel.parameters.perfusionVolume)
+        perfusion = self.panel.parameters.perfusionVolume
+        self.ui.exportButton.enabled = idle and isMap(perfusion)
+        self.ui.reportButton.enabled = partOf(perfusion, REPORT_ROLE) is not None
+
+    def openReport(self) -> None:
+        """What "Open report" does: the scene keeps the report's text, the browser wants a file."""
+        report = partOf(self.panel.parameters.perfusionVolume, REPORT_ROLE)
+        folder = tempfile.mkdtemp(prefix="report-", dir=slicer.app.temporaryPath)
+        path = Path(folder) / "report.html"
+        path.write_text(report.GetText(), encoding="utf-8")
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
 
     def export(self) -> None:
         """What "Export report" does."""

@@ -7,9 +7,10 @@ from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.nodes.regions import RegionMeasure, stateOf
-from DLCTPMSlicerLib.nodes.result_tables import fillWidget, regionsTable
+from DLCTPMSlicerLib.nodes.result_tables import regionsTable
 from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, LUNGS_ROLE, TABLE_ROLE, isMap, partOf, resultOf
 from DLCTPMSlicerLib.panel.entry import RoundedSlider
+from DLCTPMSlicerLib.panel.result_table import ResultTable
 
 THRESHOLD = "DLCTPM.Threshold"
 """Attribute of a region table: the threshold it was measured at; without it, the prediction's."""
@@ -22,6 +23,7 @@ class FunctionPart:
 
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
+        self.table = ResultTable(self.ui.regionsTable)
         self._table = None
         self._measuring: RegionMeasure | None = None
         self._slider = RoundedSlider(self.ui.thresholdSlider, panel, "threshold")
@@ -40,7 +42,7 @@ class FunctionPart:
         """The scene is another now, or was changed while the panel was closed."""
         self.close()
         self._table = None
-        fillWidget(self.ui.regionsTable, None)
+        self.table.show(None)
 
     def update(self) -> None:
         """Follow the parameters."""
@@ -52,13 +54,13 @@ class FunctionPart:
         table = partOf(perfusion, TABLE_ROLE)
         if table is not self._table:
             self._table = table
-            fillWidget(self.ui.regionsTable, table)
+            self.table.show(table)
         if table is not None and self._thresholdOf(perfusion, table) != parameters.threshold:
             self._timer.start()
 
     def tableChanged(self) -> None:
         """The region table's node was filled anew."""
-        fillWidget(self.ui.regionsTable, self._table)
+        self.table.show(self._table)
 
     @staticmethod
     def _thresholdOf(perfusion, table) -> float:
@@ -90,7 +92,7 @@ class FunctionPart:
         if measured is not None:
             regionsTable(measured, table.GetName(), table)
             table.SetAttribute(THRESHOLD, repr(parameters.threshold))
-            fillWidget(self.ui.regionsTable, table)
+            self.table.show(table)
         elif self._measuring.threshold != parameters.threshold:  # a script chose one between the slider's steps
             self._stopMeasuring()
             self.measure()

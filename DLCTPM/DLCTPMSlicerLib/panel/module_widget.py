@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import slicer
 import slicer.util
 import vtk
@@ -15,6 +17,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     A module's own widget class gives ``makeLogic`` and ``makePanel``; Slicer goes by that class's name. The panel has
     ``close()``, ``refreshChoices()``, ``setParameters(parameterNode or None)``, ``update()`` and ``sceneClosed()``.
     """
+
+    HELPERS = ("DLCTPMSlicerLib", "DLCTPMLib")
+    """Packages that are read again when the module is reloaded."""
 
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -51,6 +56,12 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
         self.removeObservers()
         self.panel.close()
+
+    def onReload(self) -> None:
+        """What "Reload" of Slicer's developer mode does: besides the module's file, its helpers are read again."""
+        for name in [name for name in sys.modules if name.split(".")[0] in self.HELPERS]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def enter(self) -> None:
         """Called each time the user opens this module."""

@@ -21,6 +21,8 @@ from DLCTPMSlicerLib.nodes.roles import (
     partOf,
 )
 from DLCTPMSlicerLib.panel.entry import RoundedRange, RoundedSlider
+from DLCTPMSlicerLib.views import rendering
+from DLCTPMSlicerLib.views.layouts import showComparisonLayout
 
 SURFACES_AFTER_MS = 200
 
@@ -47,6 +49,7 @@ class ResultsPart:
         self._surfaces.timeout.connect(self.showSurfaces)
         self.ui.perfusionSelector.addAttribute("vtkMRMLScalarVolumeNode", MADE_HERE, PERFUSION)
         self.ui.hangingButton.clicked.connect(self.hang)
+        self.ui.comparisonLayoutButton.clicked.connect(self.compare)
 
     def close(self) -> None:
         """Draw nothing any more."""
@@ -84,7 +87,7 @@ class ResultsPart:
             display.reset3D()
 
     def hang(self) -> None:
-        """What "Standard views" does: nothing else changes the layout."""
+        """What "Standard views" does."""
         parameters = self.panel.parameters
         perfusion = parameters.perfusionVolume
         ct = partOf(perfusion, CT_ROLE) or parameters.ctVolume
@@ -97,12 +100,16 @@ class ResultsPart:
         display.showLungs3D(partOf(perfusion, LUNGS_ROLE))
         display.reset3D()
 
+    def compare(self) -> None:
+        """What "CT | map | SPECT" does."""
+        parameters = self.panel.parameters
+        if isMap(parameters.perfusionVolume):
+            showComparisonLayout(parameters.perfusionVolume, parameters.spectVolume, parameters.opacity)
+
     def update(self) -> None:
         """Follow the parameters: only what changed is done again, and only to what this module made."""
         parameters = self.panel.parameters
         perfusion = parameters.perfusionVolume
-        for widget in (self.ui.hangingButton, self.ui.opacitySlider, self.ui.colourComboBox, self.ui.windowRange):
-            widget.enabled = isMap(perfusion)
         for slider in self._sliders:
             slider.show()
         if isMap(perfusion) and perfusion.GetImageData() is not None:
@@ -121,6 +128,7 @@ class ResultsPart:
                 (lungs.GetID() if lungs else None, parameters.lungs3D),
                 lambda: display.showLungs3D(lungs, parameters.lungs3D),
             ),
+            "3D": ((map_, parameters.mip3D, window), lambda: rendering.showIn3D(perfusion, parameters.mip3D, window)),
             "others": ((map_, contours), lambda: display.hideOthers(perfusion)),
             "ct": (
                 (ct.GetID() if ct else None, parameters.randomColours),

@@ -7,7 +7,6 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib.nodes import display
 from DLCTPMSlicerLib.nodes.comparison import showDifference, showHistogram
 from DLCTPMSlicerLib.nodes.files import isInScene, removeNode
-from DLCTPMSlicerLib.nodes.result_tables import fillWidget
 from DLCTPMSlicerLib.nodes.roles import (
     CHART_ROLE,
     CT_ROLE,
@@ -18,10 +17,13 @@ from DLCTPMSlicerLib.nodes.roles import (
     partOf,
     resultOf,
 )
-from DLCTPMSlicerLib.panel.inputs import greyItems
-from DLCTPMSlicerLib.programs.registrations import registrations
+from DLCTPMSlicerLib.panel.program_choice import ProgramChoice
+from DLCTPMSlicerLib.panel.result_table import ResultTable
+from DLCTPMSlicerLib.programs.registrations import Engine, registrations
 
 SPECT_OPACITY = 0.5
+FURTHER = ("r_pearson", "ssim_box")
+"""Columns that stand in the table's node, in the export and in the report, but would not fit into the panel."""
 
 
 class SpectPart:
@@ -33,16 +35,14 @@ class SpectPart:
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
         self._running, self._table = None, None
-        self._others = registrations()
-        self.ui.registrationEngineComboBox.addItem(_("DL-CTPM engine"))
-        for program in self._others:
-            self.ui.registrationEngineComboBox.addItem(program.label())
-        self.refresh()
+        self.table = ResultTable(self.ui.metricsTable)
+        self.programs = ProgramChoice(self.ui.registrationEngineComboBox, registrations(), self._programChosen)
         self.ui.registerButton.clicked.connect(self.register)
         self.ui.evaluateButton.clicked.connect(self.evaluate)
         self.ui.differenceButton.clicked.connect(self.showDifference)
         self.ui.histogramButton.clicked.connect(self.showHistogram)
-        self.ui.registrationEngineComboBox.currentIndexChanged.connect(self._programChosen)
+        self.ui.baselinesCheckBox.toggled.connect(self._fold)
+        self._fold(self.ui.baselinesCheckBox.checked)
 
     def close(self) -> None:
         """Stop a registration that runs."""
@@ -52,11 +52,11 @@ class SpectPart:
     def forget(self) -> None:
         """The scene is another now, or was changed while the panel was closed."""
         self._table = None
-        fillWidget(self.ui.metricsTable, None)
+        self.table.show(None)
 
     def refresh(self) -> None:
-        """See again which programs there are; the others are greyed and their tooltips say why."""
-        greyItems(self.ui.registrationEngineComboBox, ["", *(program.unavailable() for program in self._others)])
+        """See again which programs there are."""
+        self.programs.refresh()
 
     def update(self, idle: bool) -> None:
         """Follow the parameters."""
@@ -70,13 +70,23 @@ class SpectPart:
             "Measure how well the perfusion map agrees with the SPECT; it is registered first if it is not yet."
         )
         self.ui.registrationEngineComboBox.enabled = registers
-        self.ui.initialTransformSelector.enabled = registers and self._program() is not None
+        self.ui.registrationEngineComboBox.visible = self.ui.registrationEngineComboBox.count > 1
+        starts = registers and self._program() is not None
+        self.ui.initialTransformSelectorLabel.visible = self.ui.initialTransformSelector.visible = starts
         self.ui.differenceButton.enabled = partOf(perfusion, DIFFERENCE_ROLE) is not None
         self.ui.histogramButton.enabled = partOf(perfusion, CHART_ROLE) is not None
         table = partOf(perfusion, METRICS_ROLE)
         if table is not self._table:
             self._table = table
-            fillWidget(self.ui.metricsTable, table)
+            self.table.show(table)
+        self.ui.baselinesCheckBox.visible = table is not None
+
+    def _fold(self, everything: bool) -> None:
+        """The map's own figures; baselines and the lungs' core only where they are asked for."""
+        if everything:
+            self.table.fold(lambda row: False, FURTHER)
+        else:
+            self.table.fold(lambda row: row[1] != "map" or ", core" in row[0], ("what", *FURTHER))
 
     def _whyNot(self) -> str:
         parameters = self.panel.parameters
@@ -123,10 +133,10 @@ class SpectPart:
 
     def _program(self):
         """The chosen program; None for the engine."""
-        index = self.ui.registrationEngineComboBox.currentIndex
-        return self._others[index - 1] if index > 0 else None
+        program = self.programs.program()
+        return None if isinstance(program, Engine) else program
 
-    def _programChosen(self, _index: int) -> None:
+    def _programChosen(self) -> None:
         if self.panel.parameters is not None:
             self.panel.update()
 
@@ -185,5 +195,5 @@ class SpectPart:
     def _showComparison(self, perfusion) -> None:
         """Show the tables of the map anew, whose nodes the comparison filled again."""
         self.panel.results.say(_("Compared with the SPECT. Research use only."), resultOf(perfusion))
-        fillWidget(self.ui.metricsTable, self._table)
+        self.table.show(self._table)
         self.panel.function.tableChanged()

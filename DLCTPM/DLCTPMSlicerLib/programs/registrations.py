@@ -51,6 +51,20 @@ ELASTIX_SETTINGS = """\
 Done = Callable[[object, str], None]
 
 
+class Engine:
+    """This software's own registration: always there; the panel runs it as a job of the engine."""
+
+    key = "engine"
+
+    def label(self) -> str:
+        """The name in the panel."""
+        return _("DL-CTPM engine")
+
+    def unavailable(self) -> str:
+        """Nothing is missing."""
+        return ""
+
+
 class BrainsFit:
     """Slicer's own registration module, in the background; it reports no progress."""
 
@@ -160,6 +174,6 @@ class Elastix:
             self._cancelled = self._logic.cancelRequested = True
 
 
-def registrations() -> list[BrainsFit | Elastix]:
-    """Every program besides the engine."""
-    return [BrainsFit(), Elastix()]
+def registrations() -> list[Engine | BrainsFit | Elastix]:
+    """Every program, the engine first."""
+    return [Engine(), BrainsFit(), Elastix()]

@@ -38,6 +38,7 @@ MODULE_LOGICS = {
     "Segmentations": "vtkSlicerSegmentationsModuleLogic",
     "VolumeRendering": "vtkSlicerVolumeRenderingLogic",
     "CropVolume": "vtkSlicerCropVolumeLogic",
+    "Sequences": "vtkSlicerSequencesLogic",
 }
 
 
