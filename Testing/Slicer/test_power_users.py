@@ -79,8 +79,9 @@ def test_the_menu_opens_the_module_and_predicts(menus, panel, chest_ct, engine, 
 
 
 def test_the_menu_is_registered_once_where_slicer_has_menus(slicer_app, module, monkeypatch):
-    import DLCTPM
     import slicer
+
+    import DLCTPM
 
     sources = []
     plugin = types.SimpleNamespace(setPythonSource=sources.append)
