@@ -1,7 +1,7 @@
 """Whatever interrupts a registration or a comparison with a SPECT, with the real engine: the panel recovers."""
 
 import pytest
-from panel_steps import process_of, temporary_folders, until_idle
+from panel_steps import process_of, temporary_folders, until, until_idle
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_scene_closed_meanwhile(comparing, work):
     at_first_report(comparing, close)
     getattr(ui, work).click()
     until_idle(comparing)
-    assert processes[0].poll() is not None
+    until(lambda: processes[0].poll() is not None, 20, "the end of the engine")
     assert slicer.mrmlScene.GetFirstNodeByName("SPECT to CT") is None
     assert slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") == []
     assert slicer.util.getNodesByClass("vtkMRMLTableNode") == []

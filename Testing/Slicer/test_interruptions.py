@@ -190,7 +190,7 @@ def test_panel_closed_during_a_prediction(module_path, chest_ct, engine, no_devi
         reference = weakref.ref(panel)
         del panel
         module.unload()
-    assert process.poll() is not None
+    until(lambda: process.poll() is not None, 20, "the end of the engine")
     assert is_released(reference)
     assert not hasattr(slicer.modules, "dlctpm")
 
@@ -204,7 +204,7 @@ def test_reload_during_a_prediction(ready, engine):
         start(ready)
         process = process_of(ready)
         ready.onReload()
-    assert process.poll() is not None
+    until(lambda: process.poll() is not None, 20, "the end of the engine")
     reloaded = slicer.modules.DLCTPMWidget
     assert reloaded is not ready
     reloaded.enter()

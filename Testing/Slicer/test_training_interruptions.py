@@ -162,7 +162,7 @@ def test_reload_ends_the_training_and_leaves_no_observer(ready, engine):
     process = process_of(ready)
     ready.onReload()
     settle()
-    assert process.poll() is not None
+    until(lambda: process.poll() is not None, 20, "the end of the engine")
     assert scene_observer_count() == observers
     reloaded = slicer.modules.DLCTPMTrainingWidget
     assert reloaded is not ready
@@ -205,7 +205,7 @@ def test_unloading_ends_the_process_and_leaves_nothing(training, models, engine,
         training_plots.removeTraining(panel.panel.results._record)
         del panel
         loaded.unload()
-    assert process.poll() is not None
+    until(lambda: process.poll() is not None, 20, "the end of the engine")
     assert is_released(reference)
 
 

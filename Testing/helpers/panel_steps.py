@@ -30,7 +30,7 @@ def click(panel, button):
 
 def process_of(panel):
     """The engine's process that the panel runs now."""
-    return panel.panel.runner.job._process
+    return panel.panel.runner.job._process._group.process
 
 
 def temporary_folders():
