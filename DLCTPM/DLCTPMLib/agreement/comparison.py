@@ -87,7 +87,7 @@ def on_spect_grid(
         lungs: upright, or as a label image of CIP values on the CT's grid.
         transform: rigid or affine, maps CT points to SPECT points (LPS, mm); identity if None.
         settings: if None, those of ``bundle_preprocessing``, else the defaults.
-        ct: HU, for the two baselines that look at it.
+        ct: HU, for the three baselines that look at it.
         bundle_preprocessing: the model's settings; they also make the baselines.
 
     Raises:

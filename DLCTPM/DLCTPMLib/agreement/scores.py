@@ -37,8 +37,10 @@ METRICS = ("r_spearman", "r_pearson", "ssim", "ssim_box", "dsc_high", "dsc_low",
 BASELINE_NAMES = {
     "all_high": "baseline: all lung high-functional",
     "geometry": "baseline: geometry only",
+    "blurred_mask": "baseline: blurred lung mask",
     "density_median": "baseline: filtered density",
     "enhanced_ct": "baseline: enhanced CT (Eq. 1)",
+    "blurred_density": "baseline: blurred density",
 }
 """Every baseline's key in ``result.json``, and its name in a table."""
 

@@ -1,7 +1,7 @@
-"""What needs no learning: the four maps that a model has to beat (METHOD.md §5).
+"""What needs no learning: the six maps that a model has to beat (METHOD.md §5 and §7.6).
 
 Each gives cell values on the network's grid, one array a lung, as the network does; ``LungGrids.to_ct`` brings them
-to the CT by the same way back. Agreement divides ``geometry`` and ``density_median`` by their own percentile.
+to the CT by the same way back. Agreement divides all but ``all_high`` by their own percentile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ DORSAL_GAIN_PER_CM = 0.04
 PLEURA_LENGTH_MM = 15.0
 """Depth below the pleura at which ``geometry`` reaches 1 − 1/e of its inner value."""
 
-SELF_SCALED = ("geometry", "density_median")
+SPECT_FWHM_MM = 14.0
+"""Resolution of a SPECT to which ``blurred_mask`` and ``blurred_density`` are blurred (Gaussian)."""
+MASK_GAIN_PER_CM, DENSITY_GAIN_PER_CM = 0.04, 0.025
+"""How steeply the two grow towards the back: e to so much per cm."""
+DENSITY_CAP = 0.3
+"""Density (HU + 1000) / 1000 from which ``blurred_density`` takes lung as equally dense: vessels, consolidation."""
+
+SELF_SCALED = ("geometry", "density_median", "enhanced_ct", "blurred_mask", "blurred_density")
 """Baselines in arbitrary units: agreement divides them by their own percentile, as the SPECT is by its HIR."""
 
 
@@ -64,6 +71,32 @@ def enhanced_ct(lungs: LungGrids, settings: PreprocessingSettings) -> dict[str, 
     return {side: enhance_ct(grid.down(lungs.hu), grid.mask, settings) for side, grid in lungs.grids.items()}
 
 
+def blurred_mask(lungs: LungGrids) -> dict[str, np.ndarray]:
+    """The lung mask as a SPECT would blur it, times e^(0.04 per cm dorsal): edges and gravity, no HU."""
+    ones = {side: grid.mask.astype(np.float32) for side, grid in lungs.grids.items()}
+    return _blurred(lungs, ones, MASK_GAIN_PER_CM)
+
+
+def blurred_density(lungs: LungGrids) -> dict[str, np.ndarray]:
+    """Density of the lung, at most 0.3, as a SPECT would blur it, times e^(0.025 per cm dorsal)."""
+    density = {}
+    for side, grid in lungs.grids.items():
+        capped = np.clip((grid.down(lungs.hu) + 1000) / 1000, 0, DENSITY_CAP)
+        density[side] = np.where(grid.mask, capped, 0).astype(np.float32)
+    return _blurred(lungs, density, DENSITY_GAIN_PER_CM)
+
+
+def _blurred(lungs: LungGrids, cells: dict[str, np.ndarray], gain_per_cm: float) -> dict[str, np.ndarray]:
+    """Cells blurred to a SPECT's resolution, nothing around their lung, steeper towards the back; 0 outside it."""
+    result = {}
+    for side, values in cells.items():
+        sigma = SPECT_FWHM_MM / np.sqrt(8 * np.log(2)) / _cell_sizes_mm(lungs, side)
+        dorsal_cm = _cell_centres_mm(lungs, side, 1)[:, None] / 10  # where it starts is a scale, which goes
+        image = ndimage.gaussian_filter(values, sigma, mode="constant") * np.exp(gain_per_cm * dorsal_cm)
+        result[side] = np.where(lungs.grids[side].mask, image, 0).astype(np.float32)
+    return result
+
+
 def baseline_maps(
     lungs: sitk.Image | UprightLungs, ct: sitk.Image | None, settings: PreprocessingSettings
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -71,7 +104,7 @@ def baseline_maps(
 
     Args:
         lungs: upright, or as a label image of CIP values on the CT's grid.
-        ct: HU; without it the two baselines that look at HU are left out.
+        ct: HU; without it the three baselines that look at HU are left out.
         settings: grid and filters of the model that they stand beside.
 
     Yields:
@@ -82,9 +115,11 @@ def baseline_maps(
     on_grid = LungGrids(empty, lungs, settings.grid_shape)
     yield "all_high", on_grid.to_view(all_high(on_grid))
     yield "geometry", on_grid.to_view(geometry(on_grid))
+    yield "blurred_mask", on_grid.to_view(blurred_mask(on_grid))
     if ct is not None:
         yield "density_median", on_grid.to_view(density_median(on_grid, settings))
         yield "enhanced_ct", on_grid.to_view(enhanced_ct(on_grid, settings))
+        yield "blurred_density", on_grid.to_view(blurred_density(on_grid))
 
 
 def _cell_sizes_mm(lungs: LungGrids, side: str) -> np.ndarray:

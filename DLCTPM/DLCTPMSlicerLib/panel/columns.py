@@ -56,15 +56,19 @@ WORDS = {
     "map": "Perfusion map",
     "all_high": "All high",
     "geometry": "Geometry only",
+    "blurred_mask": "Blurred mask",
     "density_median": "CT density",
     "enhanced_ct": "Enhanced CT",
+    "blurred_density": "Blurred density",
 }
 """What the metrics table calls the map and the baselines."""
 MEANINGS = {
     "all_high": "Calls the whole lung high-functional.",
     "geometry": "Only where in the lung a voxel lies: more towards the back, less at the edge. No Hounsfield unit.",
+    "blurred_mask": "The lung mask blurred as a SPECT would be, growing towards the back, no CT values.",
     "density_median": "The lung's density in the CT, median filtered.",
     "enhanced_ct": "The network's input (the paper's Eq. 1), taken for its output.",
+    "blurred_density": "The lung's density in the CT, at most 0.3 g/ml, blurred as a SPECT would be.",
 }
 """Tooltips of the baselines."""
 DECIMALS = {

@@ -16,6 +16,8 @@ from DLCTPMLib.common.settings import StageSettings
 
 FRACTIONS = (0.5, 0.6, 0.7)
 """Thresholds of the paper's "… % of the test cases have more than"."""
+FEWEST_PATIENTS = 8
+"""Patients below which no interval is bootstrapped: drawing a handful again and again makes it far too narrow."""
 _SAME = 1e-12  # a spread below this is rounding
 
 
@@ -77,10 +79,10 @@ def summary(values: np.ndarray, patients: np.ndarray, settings: StatisticsSettin
 
 
 def cluster_interval(values: np.ndarray, clusters: np.ndarray, settings: StatisticsSettings) -> list[float] | None:
-    """Percentile interval of the mean when whole patients are drawn with replacement; None for one patient."""
+    """Percentile interval of the mean when whole patients are drawn with replacement; None under eight patients."""
     _, group = np.unique(clusters, return_inverse=True)
     number = group.max() + 1
-    if number < 2:
+    if number < FEWEST_PATIENTS:
         return None
     sums, counts = np.bincount(group, weights=values), np.bincount(group)
     rng = np.random.default_rng(settings.seed)
@@ -173,9 +175,10 @@ def paired_difference(a: np.ndarray, b: np.ndarray, settings: StatisticsSettings
 
     Returns:
         ``pairs``, ``difference`` (mean of a − b), ``interval`` of it (bootstrap over the patients; None for fewer
-        than two), ``p`` of Wilcoxon's signed-rank test, two-sided (Wilcoxon 1945; None for fewer than two patients
-        or without any difference), and ``shift``, the middle that this test speaks of (Hodges and Lehmann 1963: the
-        median of the means of all pairs of differences), which a few large differences do not turn round.
+        than ``FEWEST_PATIENTS``), ``p`` of Wilcoxon's signed-rank test, two-sided (Wilcoxon 1945; None for fewer
+        than two patients or without any difference), and ``shift``, the middle that this test speaks of (Hodges and
+        Lehmann 1963: the median of the means of all pairs of differences), which a few large differences do not turn
+        round.
     """
     difference = np.asarray(a, float) - np.asarray(b, float)
     n = len(difference)

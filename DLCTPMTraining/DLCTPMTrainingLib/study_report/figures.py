@@ -25,7 +25,14 @@ from DLCTPMTrainingLib.training.evaluation import TITLES
 METRICS = ("r_spearman", "ssim")
 SEEN_OFTEN = 1e-3
 """A bin of the calibration with a smaller share of the voxels is not drawn: its mean is of a few voxels."""
-_DASHES = {"all_high": ":", "geometry": "--", "density_median": "-.", "enhanced_ct": (0, (1, 3))}
+_DASHES = {
+    "all_high": ":",
+    "geometry": "--",
+    "blurred_mask": (0, (5, 1)),
+    "density_median": "-.",
+    "enhanced_ct": (0, (1, 3)),
+    "blurred_density": (0, (3, 1, 1, 1, 1, 1)),
+}
 
 
 def curves(results: StudyResults) -> Figure:

@@ -44,26 +44,23 @@ def verdicts(numbers: dict, origin: Origin) -> list[str]:
 
 
 def _against_baselines(numbers: dict, part: str, words: str) -> list[str]:
-    """Model against geometry and against the other baseline that is the strongest in validation, by R."""
+    """Model against the best baseline: the one of the highest R in validation."""
     gains = {
         name: figures["r_spearman"]
         for name, figures in numbers["advantage"][part].items()
         if figures["r_spearman"]["interval"]
     }
-    chosen = [name for name in ("geometry",) if name in gains]
-    others = [name for name in gains if name not in chosen]
     validation = numbers["validation"][LUNG]
-    strength = {name: validation[name][part]["r_spearman"]["mean"] for name in others if name in validation}
+    strength = {name: validation[name][part]["r_spearman"]["mean"] for name in gains if name in validation}
     known = {name: mean for name, mean in strength.items() if mean is not None}
-    chosen += [max(known, key=known.get)] if known else []
     sentences = []
-    for name in chosen:
+    for name in [max(known, key=known.get)] if known else []:
         low, high = gains[name]["interval"]
         reading = "above" if low > 0 else ("below" if high < 0 else "not shown to differ from")
         baseline = BASELINE_NAMES.get(name, name).replace("baseline: ", "")
         sentences.append(
-            f"{words} the map's R is {reading} that of {baseline}: difference {_signed(gains[name]['mean'])} "
-            f"(95 % interval {_signed(low)} to {_signed(high)})."
+            f"{words} the map's R is {reading} that of the best baseline ({baseline}): difference "
+            f"{_signed(gains[name]['mean'])} (95 % interval {_signed(low)} to {_signed(high)})."
         )
     return sentences
 

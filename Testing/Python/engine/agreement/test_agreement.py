@@ -224,13 +224,20 @@ def test_calling_everything_high_scores_what_the_reference_says(agreement):
 
 
 def test_baselines_that_need_the_ct_come_with_it(patient, agreement):
-    assert list(agreement["lungs"]["baselines"]) == ["all_high", "geometry", "density_median", "enhanced_ct"]
-    assert list(patient.agreement()["lungs"]["baselines"]) == ["all_high", "geometry"]
+    assert list(agreement["lungs"]["baselines"]) == [
+        "all_high",
+        "geometry",
+        "blurred_mask",
+        "density_median",
+        "enhanced_ct",
+        "blurred_density",
+    ]
+    assert list(patient.agreement()["lungs"]["baselines"]) == ["all_high", "geometry", "blurred_mask"]
 
 
 def test_self_scaled_baselines_have_one_as_their_percentile(comparison):
     lung = comparison.masks["lungs"]
-    for name in ("geometry", "density_median"):
+    for name in ("geometry", "density_median", "enhanced_ct", "blurred_mask", "blurred_density"):
         assert np.percentile(comparison.predictions[name][lung], 75) == pytest.approx(1, abs=1e-5)
 
 

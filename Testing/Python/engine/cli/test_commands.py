@@ -16,6 +16,7 @@ from small_chest import chest_ct, lung_labels, write_inputs
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 from DLCTPMLib.agreement.files import COMPARISON_FILES
+from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMLib.cli.main import BAD_INPUT, DEFECT, DONE, INTERRUPTED, main
 from DLCTPMLib.labels.seg_nrrd import segments_of
 from DLCTPMLib.lungs.masks import read_lungs
@@ -117,7 +118,7 @@ def test_result_json_holds_what_the_contract_names(prediction, files):
         figures = result["agreement"][scope]
         for part in (figures, figures["core"]):
             assert {"r_spearman", "ssim", "ssim_box", "dsc_high", "dsc_low", "kappa"} <= set(part)
-            assert set(part["baselines"]) == {"all_high", "geometry", "density_median", "enhanced_ct"}
+            assert set(part["baselines"]) == set(BASELINE_NAMES)
     assert {check["status"] for check in result["quality"]} <= {"PASS", "WARN", "FAIL"}
     assert all(seconds >= 0 for seconds in result["timings_s"].values())
     assert result["settings"]["registration"] == {"kind": "none"}

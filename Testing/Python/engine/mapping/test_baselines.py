@@ -5,7 +5,15 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from DLCTPMLib.mapping.baselines import all_high, baseline_maps, density_median, enhanced_ct, geometry
+from DLCTPMLib.mapping.baselines import (
+    all_high,
+    baseline_maps,
+    blurred_density,
+    blurred_mask,
+    density_median,
+    enhanced_ct,
+    geometry,
+)
 from DLCTPMLib.mapping.mapping import LungGrids
 from DLCTPMLib.preprocessing.enhancement import network_inputs
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -82,6 +90,31 @@ def test_density_median_is_the_masked_median_of_density(chest):
             assert cells[side][tuple(cell)] == pytest.approx(inside[len(inside) // 2], abs=1e-6)
 
 
+def test_the_blurred_mask_is_half_at_a_flat_edge_and_rises_by_e_to_004_per_cm(chest):
+    """Half of a Gaussian lies on each side of an edge; deep inside only gravity is left."""
+    view = chest.to_view(blurred_mask(chest))
+    spacing = chest.axes.spacing_mm
+    z, x = view.shape[0] // 2, int(np.argmax((view > 0).any(axis=0).sum(axis=0)))
+    column = view[z, :, x]
+    inside = np.flatnonzero(column > 0)
+    deep = inside[np.abs(inside - np.median(inside)) * spacing[1] < 20]
+    rise = np.polyfit(deep * spacing[1] / 10, np.log(column[deep]), 1)[0]
+    assert rise == pytest.approx(0.04, abs=0.012)
+    edge = column[inside[0]] / column[deep[0]]
+    assert 0.1 < edge < 0.65  # an edge of two or three faces is less than half
+
+
+def test_blurred_density_takes_dense_lung_for_no_denser_than_its_cap(chest, chest_images):
+    ct, lungs = chest_images
+    solid = sitk.Cast(ct * 0 + 40, sitk.sitkInt16)
+    capped = sitk.Cast(ct * 0 - 700, sitk.sitkInt16)
+    maps = [blurred_density(LungGrids(image, lungs, SETTINGS.grid_shape)) for image in (solid, capped)]
+    for side in maps[0]:
+        assert maps[0][side] == pytest.approx(maps[1][side], rel=1e-5)
+    shallow = blurred_density(LungGrids(sitk.Cast(ct * 0 - 850, sitk.sitkInt16), lungs, SETTINGS.grid_shape))
+    assert all(shallow[side].max() == pytest.approx(0.5 * maps[0][side].max(), rel=1e-3) for side in shallow)
+
+
 def test_enhanced_ct_is_the_networks_input(chest):
     cells = enhanced_ct(chest, SETTINGS)
     for side, grid in chest.grids.items():
@@ -99,4 +132,4 @@ def test_every_map_lies_in_the_lungs_only(chest_images):
         assert view.shape == PatientAxes.of(ct).shape
         assert np.isfinite(view).all()
         assert not view[outside].any()
-    assert names == ["all_high", "geometry", "density_median", "enhanced_ct"]
+    assert names == ["all_high", "geometry", "blurred_mask", "density_median", "enhanced_ct", "blurred_density"]

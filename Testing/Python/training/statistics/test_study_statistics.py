@@ -115,12 +115,15 @@ def test_two_lungs_of_one_patient_do_not_count_twice():
 
 
 def test_a_patient_with_one_lung_weighs_half():
-    """The statistic is the mean over the drawn lungs: by hand for every draw of two patients."""
-    values, patients = np.array([0.2, 0.4, 0.9]), np.array(["A", "A", "B"])
-    # A+A 0.3 in a quarter of the draws, B+B 0.9 in a quarter, A+B (0.2 + 0.4 + 0.9) / 3 in half of them
-    assert cluster_interval(values, patients, SETTINGS) == pytest.approx([0.3, 0.9])
-    middle = cluster_interval(values, patients, StatisticsSettings(confidence=0.4))
-    assert middle == pytest.approx([0.5, 0.5])
+    """The statistic is the mean over the drawn lungs, not of the patients' means: drawn one by one."""
+    lungs = [[0.2, 0.4]] * 5 + [[0.9]] * 5
+    values = np.concatenate(lungs)
+    patients = np.repeat(np.arange(10), [len(one) for one in lungs])
+    rng = np.random.default_rng(0)
+    means = [np.mean(np.concatenate([lungs[i] for i in rng.integers(10, size=10)])) for _ in range(4000)]
+    found = cluster_interval(values, patients, StatisticsSettings(resamples=20_000))
+    assert found == pytest.approx(list(np.percentile(means, [2.5, 97.5])), abs=0.02)
+    assert np.mean(found) < 0.55  # the mean of the patients' means would be 0.6
 
 
 def test_a_summary_says_how_many_lie_above():

@@ -17,6 +17,7 @@ from PIL import Image
 from small_chest import chest_ct, lung_labels, perfusion_spect
 from small_study import NETWORK, rows_of_table
 
+from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMLib.cli.main import BAD_INPUT
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import no_progress
@@ -141,7 +142,7 @@ def test_the_ensemble_is_the_mean_of_the_folds_maps(results):
 
 def test_every_network_and_baseline_is_a_row(results, rows, out):
     assert list(rows) == [
-        "main", "context", "ensemble", "all_high", "geometry", "density_median", "enhanced_ct",
+        "main", "context", "ensemble", *BASELINE_NAMES,
     ]  # fmt: skip
     assert rows["main"]["parameters"] == sum(p.numel() for p in Arnn(NETWORK).parameters())
     assert rows["ensemble"]["parameters"] == 2 * rows["main"]["parameters"]

@@ -51,8 +51,15 @@ def test_nothing_is_said_of_one_patient_and_no_test_of_equal_maps():
     assert paired_difference([0.7], [0.6], SETTINGS) | {"difference": None, "shift": None} == {
         "pairs": 1, "difference": None, "shift": None, "interval": None, "p": None,
     }  # fmt: skip
-    same = paired_difference([0.7, 0.6, 0.5], [0.7, 0.6, 0.5], SETTINGS)
+    same = paired_difference([0.7, 0.6] * 4, [0.7, 0.6] * 4, SETTINGS)
     assert (same["interval"], same["p"]) == ([0, 0], None)
+
+
+def test_no_interval_is_drawn_from_seven_patients():
+    seven, eight = (paired_difference(np.arange(n) / 10, np.zeros(n), SETTINGS) for n in (7, 8))
+    assert seven["interval"] is None
+    assert seven["difference"] == pytest.approx(0.3)
+    assert eight["interval"] is not None
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from DLCTPMTrainingLib.study_report.variants import (
     variants_words,
 )
 
-PATIENTS = ("a", "b", "c", "d")
-CHOSEN = np.array([0.5, 0.6, 0.7, 0.8])
+PATIENTS = tuple("abcdefgh")
+CHOSEN = np.array([0.5, 0.6, 0.7, 0.8] * 2)
 
 
 def table(values, sides: float = 0.05) -> TidyTable:
@@ -31,7 +31,7 @@ def table(values, sides: float = 0.05) -> TidyTable:
 
 @pytest.fixture
 def found() -> dict:
-    less = np.array([0.01, 0.03, 0.02, 0.02])
+    less = np.array([0.01, 0.03, 0.02, 0.02] * 2)
     sensitivity = {"as chosen": table(CHOSEN), "6 levels": table(CHOSEN + less)}
     learning = {"8": table(CHOSEN - less), "31": table(CHOSEN)}
     return {
@@ -47,7 +47,7 @@ def test_differences_are_those_of_each_patient_from_the_chosen_settings_and_from
     fewer = found[LEARNING_CURVE]["variants"]["8"]["ssim"]
     assert more["less_reference"]["difference"] == pytest.approx(0.02)
     assert fewer["less_reference"]["difference"] == pytest.approx(-0.02)
-    assert more["less_reference"]["pairs"] == 4
+    assert more["less_reference"]["pairs"] == 8
     low, high = more["less_reference"]["interval"]
     assert 0.01 <= low < 0.02 < high <= 0.03  # of the differences, far narrower than the patients' 0.5 to 0.8
     assert more["patients_mean"] == pytest.approx(0.67)
@@ -66,7 +66,7 @@ def test_tables_name_the_reference_and_leave_its_own_difference_out(found):
     )  # fmt: skip
     assert sensitivity.rows[0][3] == "–"
     assert sensitivity.rows[1][3].startswith("+0.020 [+0.0")
-    assert learning.rows[0][:2] == ["8", "8"]  # patients trained on, lungs looked at
+    assert learning.rows[0][:2] == ["8", "16"]  # patients trained on, lungs looked at
     assert all(len(row) == len(sensitivity.columns) for row in sensitivity.rows)
 
 

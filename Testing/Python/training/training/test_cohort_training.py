@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from DLCTPMLib.agreement.scores import METRICS
+from DLCTPMLib.agreement.scores import BASELINE_NAMES, METRICS
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.settings import ArnnSettings, ContextSettings
@@ -109,8 +109,8 @@ def test_a_plan_whose_network_takes_other_images_is_refused(cohort, tmp_path):
 def test_the_table_has_every_patient_scope_part_and_prediction(cohort, bundle, tmp_path):
     table = evaluate_cohort(read_cohort(cohort)[:2], bundle, device="cpu")
     rows = list(csv.DictReader(io.StringIO(as_csv(table))))
-    assert len(rows) == 2 * 3 * 2 * 5
-    assert {row["prediction"] for row in rows} == {"model", "all_high", "geometry", "density_median", "enhanced_ct"}
+    assert len(rows) == 2 * 3 * 2 * 7
+    assert {row["prediction"] for row in rows} == {"model", *BASELINE_NAMES}
     by_hand = [
         float(r["r_spearman"])
         for r in rows
