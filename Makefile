@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 DLCTPM := $(VENV)/bin/dlctpm
 
-.PHONY: demo test test-long lint benchmark gui clean
+.PHONY: demo test test-long fuzz lint benchmark gui clean
 
 demo: $(VENV)/.installed
 	$(DLCTPM) demo --out dlctpm-demo
@@ -15,6 +15,10 @@ test: $(VENV)/.installed-test
 
 test-long: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest
+
+# Damaged files of every format into every reader, for an hour (FUZZ_SECONDS).
+fuzz: $(VENV)/.installed-test
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} $(VENV)/bin/python -m pytest -s Testing/Python/engine/volumes/test_fuzz_readers.py
 
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check --fix .

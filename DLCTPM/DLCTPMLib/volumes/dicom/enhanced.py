@@ -49,7 +49,10 @@ def read_enhanced(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]
         for frame in frames:
             holder = (frame.get(group, None) or shared.get(group, None) or [pydicom.Dataset()])[0]
             value = holder.get(keyword, None)
-            rows.append(np.atleast_1d(np.array(value if value is not None else np.nan, float)))
+            try:
+                rows.append(np.atleast_1d(np.array(value if value is not None else np.nan, float)))
+            except (TypeError, ValueError):
+                rows.append(np.array([np.nan]))
         if any(row.shape != (count,) or not np.isfinite(row).all() for row in rows):
             raise InputError(f"{name}: its frames do not all state {keyword}; export the series again")
         return np.array(rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
@@ -12,7 +11,7 @@ from DLCTPMLib.volumes.formats.apart import read_other_image
 from DLCTPMLib.volumes.formats.metaimage import is_metaimage, read_metaimage
 from DLCTPMLib.volumes.formats.nifti import nifti_start, read_nifti
 from DLCTPMLib.volumes.formats.nrrd import is_nrrd, read_nrrd
-from DLCTPMLib.volumes.formats.raw_volume import RawVolume, image_of, single_volume
+from DLCTPMLib.volumes.formats.raw_volume import RawVolume, image_of
 from DLCTPMLib.volumes.formats.voxel_bytes import GZIP_MAGIC
 
 
@@ -55,12 +54,4 @@ def _raw_volume(path: Path, orientation: str | None) -> RawVolume:
     with path.open("rb") as file:
         if file.read(2) == GZIP_MAGIC:
             raise InputError(f"{path}: is packed with gzip and holds no NIfTI image, or is damaged; unpack it first")
-    image, says_orientation = read_other_image(path)
-    single_volume(list(image.GetSize()), path)
-    dimension = image.GetDimension()
-    if dimension > 3:
-        image = image[(slice(None), slice(None), slice(None), *[0] * (dimension - 3))]
-    directions = np.array(image.GetDirection()).reshape(3, 3) if says_orientation else None
-    return RawVolume(
-        sitk.GetArrayFromImage(image), np.array(image.GetSpacing()), directions, np.array(image.GetOrigin())
-    )
+    return read_other_image(path)

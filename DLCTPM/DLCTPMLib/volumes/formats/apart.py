@@ -11,15 +11,17 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.formats.metaimage import read_metaimage
+from DLCTPMLib.volumes.formats.raw_volume import RawVolume
 
-LONGEST_S = 120
-"""A file that takes longer to open than this is given up."""
+SHORTEST_S, BYTES_A_SECOND = 12.0, 5e6
+"""A file that takes longer to open than this, by its size, is given up: a damaged one may be read for ever."""
 
 _UNORIENTED = (".vtk", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gipl", ".gipl.gz", ".spr", ".pic", ".lsm")
 """Endings of formats that cannot say how a volume lies in the patient."""
@@ -68,8 +70,8 @@ open(sys.argv[2], "w").write(json.dumps([transform.GetName(), points]))
 """
 
 
-def read_other_image(path: Path) -> tuple[sitk.Image, bool]:
-    """Any image that SimpleITK reads, and whether its format can say how it lies in the patient.
+def read_other_image(path: Path) -> RawVolume:
+    """Any image that SimpleITK reads, brought over as a MetaImage.
 
     Raises:
         InputError: it cannot be read, or reading it kills or hangs the reader.
@@ -85,7 +87,11 @@ def read_other_image(path: Path) -> tuple[sitk.Image, bool]:
                 f"{path}: cannot be read as an image (damaged, or none of NRRD, NIfTI, MetaImage, DICOM …); "
                 "check the file"
             )
-        return sitk.ReadImage(str(out)), not path.name.lower().endswith(_UNORIENTED)
+        try:
+            raw = read_metaimage(out)
+        except InputError as error:
+            raise InputError(str(error).replace(str(out), str(path))) from error
+    return replace(raw, directions=None) if path.name.lower().endswith(_UNORIENTED) else raw
 
 
 def decode_with_gdcm(folder: Path) -> None:
@@ -124,9 +130,14 @@ def _run(program: str, path: Path, out: Path) -> int:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=LONGEST_S,
+            timeout=SHORTEST_S + _size(path) / BYTES_A_SECOND,
             check=False,
         )
     except subprocess.TimeoutExpired:
         return -1
     return done.returncode
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(one.stat().st_size for one in path.iterdir()) if path.is_dir() else path.stat().st_size
