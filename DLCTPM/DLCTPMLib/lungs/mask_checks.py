@@ -66,7 +66,7 @@ def contradiction(cip: np.ndarray, axes: PatientAxes) -> str | None:
     sides = split_cells(lung, CellGrid(coarse.shape, (1, 1, 1), spacing), grid_axes)
     shares = np.array([[np.mean(sides[part] == one) for one in (1, 2)] for part in (right, left)])
     if max(shares.diagonal().min(), shares[::-1].diagonal().min()) < OWN_LUNG:
-        ml = float(np.prod(spacing)) / 1000
+        ml = grid_axes.voxel_ml
         return (
             f"what would be its right ({right.sum() * ml:.0f} ml) and left lung ({left.sum() * ml:.0f} ml) are not "
             "the two lungs that lie side by side in it (a lesion, or lobes of one lung?)"
@@ -104,7 +104,7 @@ class AirOfCt:
         inside[0] = False
         for face in faces:
             inside[np.unique(face)] = False
-        self.ml = float(np.prod(self._full.spacing_mm) * np.prod(self._step)) / 1000
+        self.ml = self._full.voxel_ml * float(np.prod(self._step))
         self._air = inside[pieces]
         large = np.bincount(pieces.ravel(), minlength=count + 1) * self.ml >= LUNG_ML
         self._lung = (inside & large)[pieces]

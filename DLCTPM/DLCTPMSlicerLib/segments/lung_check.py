@@ -46,7 +46,7 @@ def _ofLabels(labels) -> float:
     values = slicer.util.arrayFromVolume(labels)
     present = np.unique(values)
     lung = present[np.isin(present & 255, [int(region) for region in LUNG])]
-    return float(np.isin(values, lung).sum() * np.prod(labels.GetSpacing()) / 1e6)
+    return float(np.isin(values, lung).sum() * _voxelMl(labels) / 1000)
 
 
 def _ofSegmentation(node) -> float:
@@ -67,5 +67,13 @@ def _ofSegmentation(node) -> float:
         image = slicer.vtkOrientedImageData()
         if node.GetBinaryLabelmapRepresentation(segmentId, image) and image.GetNumberOfPoints():
             voxels = vtk_to_numpy(image.GetPointData().GetScalars())
-            litres += float(np.count_nonzero(voxels) * np.prod(image.GetSpacing()) / 1e6)
+            litres += float(np.count_nonzero(voxels) * _voxelMl(image) / 1000)
     return litres
+
+
+def _voxelMl(image) -> float:
+    """Volume of a voxel by the determinant of its axes: they need not be at right angles in the scene."""
+    toWorld = vtk.vtkMatrix4x4()
+    read = getattr(image, "GetIJKToRASMatrix", None) or image.GetImageToWorldMatrix
+    read(toWorld)
+    return abs(toWorld.Determinant()) / 1000

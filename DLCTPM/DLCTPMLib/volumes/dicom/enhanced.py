@@ -72,4 +72,4 @@ def read_enhanced(series: DicomSeries, name: str) -> tuple[sitk.Image, list[str]
     volume = read_volume([path], [(float(slopes[0, 0]) or 1.0, float(intercepts[0, 0]))], name)
     if len(volume) != len(frames):
         raise InputError(f"{name}: has {len(volume)} frames and tells the place of {len(frames)}; export it again")
-    return placed_image(volume, geometry), []
+    return placed_image(volume, geometry, name), []

@@ -114,7 +114,7 @@ def _read_slices(headers: list[pydicom.Dataset], name: str) -> tuple[sitk.Image,
     ordered = [headers[i] for i in geometry.order]
     volume = read_volume([str(h.filename) for h in ordered], [rescale(h, name) for h in ordered], name)
     whole = replace(geometry, order=tuple(range(len(ordered))))
-    return placed_image(volume.astype(np.float32), whole), []
+    return placed_image(volume.astype(np.float32), whole, name), []
 
 
 def _read_frames(header: pydicom.Dataset, name: str, part: str | None) -> tuple[sitk.Image, list[str]]:
@@ -134,7 +134,7 @@ def _read_frames(header: pydicom.Dataset, name: str, part: str | None) -> tuple[
     volume = read_volume([str(path)], [rescale(header, name)], name)
     if len(volume) != count:
         raise InputError(f"{name}: {path.name} has {len(volume)} frames where {count} are promised; copy it again")
-    return placed_image(volume[frames].astype(np.float32), geometry), notes + more
+    return placed_image(volume[frames].astype(np.float32), geometry, name), notes + more
 
 
 def _slice_numbers(header: pydicom.Dataset, count: int, frames: np.ndarray, name: str) -> np.ndarray:

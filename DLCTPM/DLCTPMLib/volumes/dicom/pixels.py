@@ -19,7 +19,9 @@ import SimpleITK as sitk
 from pydicom.uid import RLELossless
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.dicom.geometry import StackGeometry
 from DLCTPMLib.volumes.formats.apart import decode_with_gdcm
+from DLCTPMLib.volumes.formats.raw_volume import check_grid
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _NOT_STORED = (
@@ -186,8 +188,14 @@ def _of_stored_bits(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
     return up >> up.dtype.type(allocated - bits)
 
 
-def placed_image(volume: np.ndarray, geometry) -> sitk.Image:
-    """An image of (z, y, x) voxels in the order of their files, on a ``StackGeometry``."""
+def placed_image(volume: np.ndarray, geometry: StackGeometry, name: str) -> sitk.Image:
+    """An image of (z, y, x) voxels in the order of their files, on a ``StackGeometry``.
+
+    Raises:
+        InputError: a grid that cannot be used; see ``check_grid``.
+    """
+    directions = np.array(geometry.direction).reshape(3, 3)
+    check_grid(np.array(geometry.spacing_mm), directions, np.array(geometry.origin_mm), volume.shape[::-1], name)
     order = np.asarray(geometry.order)
     ordered = volume if np.array_equal(order, np.arange(len(order))) else volume[order]
     image = sitk.GetImageFromArray(ordered)

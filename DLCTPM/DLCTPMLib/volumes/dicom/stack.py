@@ -52,7 +52,7 @@ def read_stack(series: DicomSeries, name: str, acquisition: str | None = None) -
     )
     ordered = [headers[i] for i in geometry.order]
     volume = read_volume([str(h.filename) for h in ordered], [rescale(h, name) for h in ordered], name)
-    return placed_image(volume, replace(geometry, order=tuple(range(len(ordered))))), notes + more
+    return placed_image(volume, replace(geometry, order=tuple(range(len(ordered)))), name), notes + more
 
 
 def _check_single(headers: list[pydicom.Dataset], name: str) -> None:

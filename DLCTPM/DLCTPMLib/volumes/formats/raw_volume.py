@@ -22,8 +22,11 @@ SIDEWAYS_MM = 1.0
 MAX_VOXELS = 1 << 33
 """More voxels than this are a damaged header, not an image."""
 
-MAX_SPACING_MM = 1000.0
-"""Voxels larger than this are a damaged header, not an image."""
+MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 100.0
+"""Voxels smaller or larger than these are a damaged header, not an image of a body."""
+
+MAX_EXTENT_MM = 10_000.0
+"""A volume that is longer is a damaged header, too."""
 
 MAX_AWAY_MM = 1e6
 """A volume whose first voxel lies further from the origin than this has a damaged header."""
@@ -83,7 +86,7 @@ def image_of(raw: RawVolume, path: Path, orientation: str | None = None) -> sitk
         orientation: where the array's axes run to, for a file that does not say.
 
     Raises:
-        InputError: spacing or axes that are not numbers, make no sense or are not at right angles; a file that
+        InputError: spacing or axes that are not numbers, makes no sense or are not at right angles; a file that
             does not say how it lies in the patient, or says otherwise than ``orientation``.
     """
     spacing, origin = np.asarray(raw.spacing_mm, float), np.asarray(raw.origin_mm, float)
@@ -116,7 +119,7 @@ def check_agrees(directions: np.ndarray, orientation: str, path: Path) -> None:
         )
 
 
-def check_grid(spacing: np.ndarray, directions: np.ndarray, origin: np.ndarray, size, path: Path) -> None:
+def check_grid(spacing: np.ndarray, directions: np.ndarray, origin: np.ndarray, size, path: Path | str) -> None:
     """The one rule for grids of every format; ``size`` is voxels along x, y, z.
 
     Raises:
@@ -124,13 +127,14 @@ def check_grid(spacing: np.ndarray, directions: np.ndarray, origin: np.ndarray, 
     """
     if not (np.isfinite(spacing).all() and np.isfinite(directions).all() and np.isfinite(origin).all()):
         raise InputError(f"{path}: its spacing, axes or origin are not finite numbers; write the file again")
-    if min(spacing) <= 0 or max(spacing) > MAX_SPACING_MM or np.abs(origin).max() > MAX_AWAY_MM:
+    extent = np.asarray(size, float) * spacing
+    small, large = min(spacing) < MIN_SPACING_MM, max(spacing) > MAX_SPACING_MM or max(extent) > MAX_EXTENT_MM
+    if small or large or np.abs(origin).max() > MAX_AWAY_MM:
         raise InputError(
-            f"{path}: its voxel spacing ({'×'.join(f'{s:.4g}' for s in spacing)} mm) or place "
-            f"({', '.join(f'{o:.4g}' for o in origin)} mm) makes no sense; write the file again"
+            f"{path}: its {'×'.join(map(str, size))} voxels of {'×'.join(f'{s:.4g}' for s in spacing)} mm or their place "
+            f"({', '.join(f'{o:.4g}' for o in origin)} mm) make no sense; write the file again"
         )
     lengths = np.linalg.norm(directions, axis=0)
-    extent = np.asarray(size, float) * spacing
     unit = directions / np.where(lengths > 0, lengths, 1)
     cosines = unit.T @ unit - np.eye(3)
     sideways = np.abs(cosines) * np.maximum.outer(extent, extent)
