@@ -131,8 +131,8 @@ def check_grid(spacing: np.ndarray, directions: np.ndarray, origin: np.ndarray, 
     small, large = min(spacing) < MIN_SPACING_MM, max(spacing) > MAX_SPACING_MM or max(extent) > MAX_EXTENT_MM
     if small or large or np.abs(origin).max() > MAX_AWAY_MM:
         raise InputError(
-            f"{path}: its {'×'.join(map(str, size))} voxels of {'×'.join(f'{s:.4g}' for s in spacing)} mm or their place "
-            f"({', '.join(f'{o:.4g}' for o in origin)} mm) make no sense; write the file again"
+            f"{path}: its {'×'.join(map(str, size))} voxels of {'×'.join(f'{s:.4g}' for s in spacing)} mm or their "
+            f"place ({', '.join(f'{o:.4g}' for o in origin)} mm) make no sense; write the file again"
         )
     lengths = np.linalg.norm(directions, axis=0)
     unit = directions / np.where(lengths > 0, lengths, 1)
