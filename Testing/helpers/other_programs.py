@@ -95,7 +95,13 @@ class CliModule:
         """The parameters of the last run."""
         return self.nodes[-1].given
 
-    def Apply(self, node, _wait):
+    def SetDeleteTemporaryFiles(self, _delete):
+        pass
+
+    def SetHideWindow(self, _hide):
+        pass
+
+    def Apply(self, node, _update_display):
         node.SetStatus(node.Running)
         qt.QTimer.singleShot(0, lambda: self._end(node))
 

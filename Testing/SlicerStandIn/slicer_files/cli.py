@@ -29,13 +29,21 @@ def setNodeParameters(node, parameters):
             raise TypeError(f"CLI parameter {name} has type {type(value).__name__}, which Slicer would drop")
 
 
-def run(module, node=None, parameters=None, wait_for_completion=False, **_options):
+def run(
+    module, node=None, parameters=None, wait_for_completion=False, update_display=True, delete_temporary_files=True
+):
     """Run a CLI module; a test's stand-in for one runs at once or when its own logic says."""
     if node is None:
         node = createNode(module, parameters)
     else:
         setNodeParameters(node, parameters or {})
-    module.logic().Apply(node, wait_for_completion)
+    logic = module.logic()
+    logic.SetDeleteTemporaryFiles(int(delete_temporary_files))
+    logic.SetHideWindow(1)
+    if wait_for_completion:
+        logic.ApplyAndWait(node, update_display)
+    else:
+        logic.Apply(node, update_display)
     return node
 
 
