@@ -22,7 +22,6 @@ class ResultsPart:
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
         self._record: TrainingRecord | None = None  # of the run that goes on
-        self._chartWasShown = False
         self._window = None
         self.table = ResultTable(self.ui.resultsTable)
         self.ui.lossPlotButton.clicked.connect(lambda: self.plot(training_plots.LOSS))
@@ -31,7 +30,7 @@ class ResultsPart:
 
     def begin(self) -> None:
         """A run begins."""
-        self._record, self._chartWasShown = None, False
+        self._record = None
         self.ui.modelLabel.text = ""
 
     def end(self) -> None:
@@ -44,10 +43,7 @@ class ResultsPart:
         self.table.fill(*record.summary())
         if self.panel.parameters is None and training_plots.trainingNodes(record) is None:
             return
-        nodes = training_plots.showTraining(record)
-        if self.panel.parameters is not None and not self._chartWasShown:
-            self._chartWasShown = True
-            training_plots.showChart(nodes.loss)
+        training_plots.showTraining(record)
         self.update()
 
     def deliver(self, result: TrainingResult) -> None:

@@ -190,3 +190,17 @@ def test_only_standard_views_changes_the_layout(mapped, views):
     assert views.layout == layouts.SlicerLayoutOneUpRedSliceView
     mapped.ui.hangingButton.click()
     assert views.layout == layouts.SlicerLayoutFourUpView
+
+
+def test_after_a_comparison_the_map_lies_over_the_ct_again(mapped, chest_files, views):
+    """The SPECT was shown to judge its registration; the comparison is about the map."""
+    import slicer
+
+    spect = slicer.util.loadVolume(chest_files["spect"], {"name": "SPECT", "show": False})
+    mapped.ui.spectSelector.setCurrentNode(spect)
+    mapped.ui.hangingButton.click()
+    click(mapped, mapped.ui.registerButton)
+    composite = views.sliceWidget("Red").mrmlSliceCompositeNode()
+    assert composite.GetForegroundVolumeID() == spect.GetID()
+    click(mapped, mapped.ui.evaluateButton)
+    assert composite.GetForegroundVolumeID() == mapped._parameterNode.perfusionVolume.GetID()

@@ -12,13 +12,15 @@ from DLCTPMSlicerLib.nodes.files import ijkToWorld
 from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, LUNGS_ROLE, MADE_HERE, partOf
 from DLCTPMSlicerLib.segments.surfaces import makeSurfaces
 
+OWN_VIEWS = "DLCTPM "
+"""How the names of the views in this module's own layout begin."""
 CT_WINDOW, CT_LEVEL = 1400, -500
 """The usual lung window, HU."""
 JUST_ABOVE_ZERO = 1e-6
 """Lower display threshold: voxels outside the lungs are exactly 0 and stay clear."""
 ABOVE_ALL = 1000.0
 """Upper display threshold: no relative perfusion comes near it."""
-SPECT_TOP_PERCENTILE = 99.5
+SPECT_TOP_PERCENTILE = 99.9
 SPECT_CLEAR_BELOW = 0.1
 """Part of the brightest counts below which a SPECT is clear, so that the CT is seen beside the lungs."""
 LEGEND_TITLE = "Perfusion"
@@ -98,6 +100,15 @@ def setSpectDisplay(spect: slicer.vtkMRMLScalarVolumeNode) -> None:
         node.SetAutoThreshold(False)
         node.SetThreshold(SPECT_CLEAR_BELOW * top, max(top, spect.GetImageData().GetScalarRange()[1]))
         node.SetApplyThreshold(True)
+
+
+def putBack(overlay, instead: slicer.vtkMRMLScalarVolumeNode, opacity: float) -> None:
+    """Show something else where a slice view shows ``overlay``; the views of this module's own layout stay."""
+    for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        own = (view.GetSingletonTag() or "").startswith(OWN_VIEWS)
+        if not own and overlay is not None and view.GetForegroundVolumeID() == overlay.GetID():
+            view.SetForegroundVolumeID(instead.GetID())
+            view.SetForegroundOpacity(opacity)
 
 
 def spectTop(spect: slicer.vtkMRMLScalarVolumeNode) -> float:

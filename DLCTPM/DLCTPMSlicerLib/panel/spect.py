@@ -187,13 +187,19 @@ class SpectPart:
             lambda **callbacks: self.panel.logic.startEvaluation(
                 perfusion, spect, ct, threshold=threshold, **callbacks
             ),
-            lambda table: self._showComparison(perfusion),
+            lambda table: self._showComparison(perfusion, spect),
             _("Compared with the SPECT. Research use only."),
             cancelled,
         )
 
-    def _showComparison(self, perfusion) -> None:
+    def _showComparison(self, perfusion, spect) -> None:
         """Show the tables of the map anew, whose nodes the comparison filled again."""
         self.panel.results.say(_("Compared with the SPECT. Research use only."), resultOf(perfusion))
         self.table.show(self._table)
         self.panel.function.tableChanged()
+        self.panel.whenOpen(lambda: self._showMap(perfusion, spect))
+
+    def _showMap(self, perfusion, spect) -> None:
+        """The map again, where the SPECT was shown to judge its registration."""
+        if isInScene(perfusion) and isInScene(spect):
+            display.putBack(spect, perfusion, self.panel.parameters.opacity)

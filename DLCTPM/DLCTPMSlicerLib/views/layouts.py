@@ -11,9 +11,9 @@ from DLCTPMSlicerLib.nodes.roles import CHART_ROLE, CT_ROLE, METRICS_ROLE, SPECT
 LAYOUT_ID = 39607
 """Slicer's own layouts count from 1, those of other extensions are said to start at 500: this is "Lung" in SNOMED CT,
 cut to five digits."""
-SLICES = ("DLCTPM CT", "DLCTPM map", "DLCTPM SPECT")
+SLICES = tuple(f"{display.OWN_VIEWS}{name}" for name in ("CT", "map", "SPECT"))
 LABELS = ("C", "P", "S")
-PLOT, TABLE = "DLCTPM plot", "DLCTPM table"
+PLOT, TABLE = f"{display.OWN_VIEWS}plot", f"{display.OWN_VIEWS}table"
 
 
 def _slice(tag: str, label: str) -> str:
