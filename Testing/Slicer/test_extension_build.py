@@ -156,3 +156,21 @@ def test_extension_index_entry_follows_the_schema():
     assert re.search(r"project\((\w+)", text)[1] == "DLCTPM"
     assert re.search(r'EXTENSION_DEPENDS "(.*)"', text)[1].split() == entry["build_dependencies"]
     assert entry["scm_url"].rsplit("/", 1)[1].startswith("SlicerDLCTPM")
+
+
+def test_addresses_in_the_description_are_files_of_the_tree():
+    """Icon and screenshots, as the extension index fetches them from the main branch."""
+    text = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
+    raw = "https://raw.githubusercontent.com/DL-CTPM/SlicerDLCTPM/main/"
+    addresses = re.search(r'EXTENSION_ICONURL "(.*)"', text)[1].split()
+    addresses += re.search(r'EXTENSION_SCREENSHOTURLS "(.*)"', text)[1].split()
+    assert len(addresses) >= 3
+    assert all(address.startswith(raw) for address in addresses)
+    assert [one for one in addresses if not (REPOSITORY / one.removeprefix(raw)).is_file()] == []
+    assert 100 < len(re.search(r'EXTENSION_DESCRIPTION "(.*)"', text)[1]) < 600
+
+
+def test_pictures_and_pages_of_the_tutorial_are_there():
+    for page in (REPOSITORY / "docs" / "tutorial.md", REPOSITORY / "README.md"):
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+        assert [link for link in links if not (page.parent / link).exists()] == [], page
