@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -33,6 +33,7 @@ class SpectComparison:
         predictions: relative perfusion by name, "model" first, then the baselines; means over the lung part
             of every voxel, baselines in their final scale; 0 where there is no lung.
         masks: by scope, the voxels at least half of which are that lung (or either).
+        sides: the voxels of "lungs" shared out between "right lung" and "left lung".
         cores: the same, each lung eroded.
         scales: by ``hir_scope``, what the SPECT is divided by in every voxel (HIR × clip_at); NaN where a
             lung has none.
@@ -44,6 +45,7 @@ class SpectComparison:
     spect: np.ndarray
     predictions: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
+    sides: dict[str, np.ndarray]
     cores: dict[str, np.ndarray]
     scales: dict[str, np.ndarray]
     hir: dict[str, float | None]
@@ -53,6 +55,11 @@ class SpectComparison:
         """The normalised SPECT, not clipped: S/HIR inside the lung mask, 0 outside."""
         scale = self.scales[hir_scope or self.settings.hir_scope]
         return np.where(self.masks["lungs"], self.spect / scale, 0).astype(np.float32)
+
+    def with_spect(self, values: np.ndarray) -> SpectComparison:
+        """The same lungs and predictions against another SPECT on the same grid, (z, y, x) along the same axes."""
+        hir, scales = _references(values, self.sides, self.settings)
+        return replace(self, spect=values, hir=hir, scales=scales)
 
     def joint_histogram(
         self, scope: str = "lungs", bins: int = 60, top: float = 1.5
@@ -123,6 +130,7 @@ def on_spect_grid(
         spect=values,
         predictions=predictions,
         masks=masks,
+        sides=sides,
         cores=cores,
         scales=scales,
         hir=hir,

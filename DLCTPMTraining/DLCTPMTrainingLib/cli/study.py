@@ -15,12 +15,13 @@ from DLCTPMLib.common.run_file import keeping
 from DLCTPMLib.networks.settings import ArnnSettings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.settings import PredictionSettings
+from DLCTPMTrainingLib.ceiling.settings import FEWEST_DRAWS
 from DLCTPMTrainingLib.study.settings import SearchSettings, SplitSettings
 from DLCTPMTrainingLib.training.settings import ModelName, TrainingSettings
 
 EPOCHS = 100
 """Of each fold and of the final fit, where nothing is said."""
-LATER = ("alternatives", "without", "sensitivity", "learning_curve")
+LATER = ("alternatives", "without", "sensitivity", "learning_curve", "ceiling")
 """Options that may be added to a study that was begun, since they change none of its main numbers."""
 
 
@@ -50,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sensitivity", action="store_true", help="train variants of the preprocessing (fold 1)")
     parser.add_argument("--learning-curve", action="store_true", help="train on fewer patients (fold 1)")
+    parser.add_argument(
+        "--ceiling", nargs="?", type=int, const=FEWEST_DRAWS, metavar="N",
+        help="draw N SPECTs of each virtual test patient anew beneath its CT: how good any map of it could be "
+        f"(an estimate, simulated; default {FEWEST_DRAWS})",
+    )  # fmt: skip
     parser.add_argument(
         "--export-docs", metavar="FOLDER", help="also write report and headline tables in at most 5 MB"
     )
@@ -110,6 +116,7 @@ def plan_of(options: argparse.Namespace):
         without=options.without or "",
         sensitivity=options.sensitivity,
         learning_curve=options.learning_curve,
+        ceiling=options.ceiling or 0,
         alternatives=words(options.alternatives) if options.alternatives else (),
         **_given(register=options.register, device=options.device, jobs=options.jobs, threads=options.threads),
     )

@@ -19,6 +19,7 @@ from DLCTPMLib.networks.settings import (
 )
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.settings import PredictionSettings
+from DLCTPMTrainingLib.ceiling.settings import FEWEST_DRAWS
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings
 from DLCTPMTrainingLib.study.settings import SearchSettings, SplitSettings
 from DLCTPMTrainingLib.training.settings import ModelName, TrainingSettings
@@ -101,6 +102,7 @@ class StudyPlan(StageSettings):
         without: a diagnosis; a second model is trained and tested without its patients. "" for none.
         sensitivity: train variants of filter kernels, HIR percentile and levels on the first fold.
         learning_curve: train on quarters of the first fold's training patients.
+        ceiling: how many SPECTs of each test patient are drawn anew for the ceiling; 0 for none.
         alternatives: other architectures that get the same split, folds and budget, with the settings that the search
             chose on the main network. They may be added to a finished study, and stay in it once they are tested.
         device: auto, cpu, cuda or mps.
@@ -125,6 +127,7 @@ class StudyPlan(StageSettings):
     without: str = ""
     sensitivity: bool = False
     learning_curve: bool = False
+    ceiling: int = 0
     alternatives: tuple[str, ...] = ()
     device: str = PredictionSettings.device
     jobs: int = 1
@@ -140,6 +143,7 @@ class StudyPlan(StageSettings):
                 "with --jobs give --threads too, the cores divided by the jobs; it changes the rounding of the "
                 "results, so it is not guessed": self.jobs == 1 or self.threads >= 1,
                 "registration must be none, rigid or affine": self.register in ("none", "rigid", "affine"),
+                f"a ceiling needs at least {FEWEST_DRAWS} draws": self.ceiling == 0 or self.ceiling >= FEWEST_DRAWS,
                 "the curves need at least 2 points": self.curve_points >= 2,
                 "the search cannot use more folds than there are": self.search.folds <= self.split.folds,
                 "this network has no ROI attention to search": not self.search.roi_attention

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from DLCTPMTrainingLib.ceiling.estimate import Ceiling
 from DLCTPMTrainingLib.cohorts.check import CohortCheck
 from DLCTPMTrainingLib.cohorts.table import CohortRow
 from DLCTPMTrainingLib.common.patient_origin import Origin
@@ -57,6 +58,7 @@ class StudyResults:
         alternatives: the other architectures by name, and ``failed`` those that diverged, with the reason.
         ensemble: figures of the test patients by the mean of the main network's folds.
         seconds: how long a map takes, by "", "ensemble" and name of the alternative.
+        ceiling: of the test patients; None if not asked.
     """
 
     plan: StudyPlan
@@ -79,6 +81,7 @@ class StudyResults:
     failed: dict[str, str]
     ensemble: Evaluated
     seconds: dict[str, float]
+    ceiling: Ceiling | None
 
     @property
     def all_validation(self) -> TidyTable:

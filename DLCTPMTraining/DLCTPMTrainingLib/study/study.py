@@ -13,6 +13,7 @@ final/ model/         the fit on the whole training set, and the bundle
 test.json test/       the one look at the test set
 speed.json            how long a map takes
 test-curve/           the test set through the kept epochs, computed afterwards and used for nothing
+ceiling/              the test set's SPECTs drawn anew beneath the same CTs
 ensemble/             the test set by the mean of the folds' maps
 first-fold/           the reference of sensitivity and learning curve
 sensitivity/          the same with one choice of preprocessing changed
@@ -43,7 +44,7 @@ from DLCTPMTrainingLib.study.results import LEARNING_CURVE, SENSITIVITY, Alterna
 from DLCTPMTrainingLib.study.search import searched
 from DLCTPMTrainingLib.study.split import too_few
 from DLCTPMTrainingLib.study.stages import StagedWorkbench
-from DLCTPMTrainingLib.study.workbench import EVALUATE, PREPARE, Meter
+from DLCTPMTrainingLib.study.workbench import DRAW, EVALUATE, PREPARE, Meter
 from DLCTPMTrainingLib.training.loop import DivergenceError
 from DLCTPMTrainingLib.training.ranks import processes_of_torchrun
 
@@ -140,6 +141,7 @@ class _Study(StagedWorkbench):
             failed=failed,
             ensemble=ensemble,
             seconds=seconds,
+            ceiling=self.ceiling(chosen) if self.plan.ceiling else None,
         )
 
     def prepare(self) -> CohortCheck:
@@ -196,6 +198,8 @@ class _Study(StagedWorkbench):
         work += arms * plan.training.epochs * (plan.split.folds * part + training)
         if plan.without:
             work += plan.training.epochs * training
+        if plan.ceiling:
+            work += n * plan.split.test_share * (plan.ceiling + 1) * DRAW
         if plan.sensitivity:
             work += 9 * plan.search_epochs() * part
         if plan.learning_curve:

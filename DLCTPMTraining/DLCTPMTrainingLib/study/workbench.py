@@ -21,6 +21,7 @@ from DLCTPMLib.networks.inference import choose_device
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.registry import build_network
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMTrainingLib.ceiling.estimate import Ceiling, ceiling_of_patients
 from DLCTPMTrainingLib.cohorts.table import read_cohort
 from DLCTPMTrainingLib.common.files import read_json, write_json
 from DLCTPMTrainingLib.samples.from_images import cached_samples
@@ -34,8 +35,8 @@ from DLCTPMTrainingLib.study.split import Split, kept_split
 from DLCTPMTrainingLib.training.fitting import FittedModel
 from DLCTPMTrainingLib.training.loop import DivergenceError
 
-PREPARE, EVALUATE = 3.0, 8.0
-"""What a patient costs, in training steps of one lung."""
+PREPARE, EVALUATE, DRAW = 3.0, 8.0, 15.0
+"""What a patient costs, in training steps of one lung; a draw for the ceiling."""
 TIMED = 3
 """Test patients whose maps are timed."""
 
@@ -154,6 +155,13 @@ class Workbench:
                 f"{path}: the test set has been looked at with another model, and once is all there is; "
                 "begin a new study with another --out"
             )
+
+    def ceiling(self, choice: Candidate) -> Ceiling:
+        """Stage: the test patients' SPECTs drawn anew, each against the mean of the others."""
+        who, draws = self.split.test, self.plan.ceiling
+        progress = self.meter.part(len(who) * (draws + 1) * DRAW)
+        patients = [self.patients[p] for p in who]
+        return ceiling_of_patients(patients, choice.preprocessing, self.out / "ceiling", draws, progress)
 
     def trained_and_tested(
         self, run: str, choice: Candidate, training: Sequence[str], tested: Sequence[str], folder: str

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from DLCTPMLib.networks.settings import ARCHITECTURES
+from DLCTPMTrainingLib.ceiling.estimate import CEILING, ERROR, HALF, RIGHT_SHARE_ERROR, Ceiling, reached
 from DLCTPMTrainingLib.cohorts.table import CohortRow, table_1_row
 from DLCTPMTrainingLib.statistics import numbers as found
 from DLCTPMTrainingLib.statistics.numbers import HEADLINE, summary_of, values_of
@@ -68,6 +69,7 @@ def numbers_of(results: StudyResults) -> dict:
         "statistics": settings.to_dict(),
         "side_by_side": side_by_side(results),
         "paired": _paired(results),
+        "ceiling": _ceiling(results, settings),
         SENSITIVITY: _variants(results.sensitivity, 0, settings),
         LEARNING_CURVE: _variants(results.learning_curve, -1, settings),
     }
@@ -107,6 +109,66 @@ def _without(results: StudyResults, settings: StatisticsSettings) -> dict | None
         "diagnosis": results.plan.without,
         **{name: _headline(table, settings) for name, table in groups.items()},
     }
+
+
+def _ceiling(results: StudyResults, settings: StatisticsSettings) -> dict | None:
+    """``ceiling_numbers`` of the main network, its alternatives and the folds' mean; None if not asked for."""
+    if results.ceiling is None:
+        return None
+    networks = {_title(results.chosen): results.test.table}
+    networks |= {_title(arm.choice): arm.test.table for arm in results.alternatives.values()}
+    networks[f"mean of the {len(results.split.folds)} folds' networks"] = results.ensemble.table
+    return ceiling_numbers(results.ceiling, results.test.table, networks, settings)
+
+
+def ceiling_numbers(
+    ceiling: Ceiling, test: TidyTable, networks: dict[str, TidyTable], settings: StatisticsSettings
+) -> dict:
+    """The ceiling's figures as of any prediction, and how far each network gets to it from the best baseline."""
+    table = ceiling.table
+    figures = found.of_every_prediction(table, settings)
+    return {
+        "draws": ceiling.draws,
+        "cuts": ceiling.cuts,
+        "figures": {unit: of[CEILING] for unit, of in figures.items()},
+        "rows": [_towards(part, metric, table, test, networks) for part in (WHOLE, CORE) for metric in HEADLINE],
+        "right_share_error": mean_value(values_of(table, RIGHT_SHARE_ERROR, CEILING, unit=found.PATIENT)),
+        "half_r": mean_value(values_of(table, HALF + "r_spearman", CEILING)),
+    }
+
+
+def _towards(part: str, metric: str, ceiling: TidyTable, test: TidyTable, networks: dict[str, TidyTable]) -> dict:
+    """One metric of the lungs: the best baseline, the ceiling, and each network on the way from one to the other."""
+    baselines = {
+        name: mean_value(values_of(test, metric, name, part=part)) for name in found.predictions_of(test)[1:]
+    }
+    known = {name: mean for name, mean in baselines.items() if mean is not None}
+    best = max(known, key=known.get) if known else None
+    limit = values_of(ceiling, metric, CEILING, part=part)
+    errors = values_of(ceiling, ERROR + metric, CEILING, part=part).value
+    means = {name: mean_value(values_of(table, metric, part=part)) for name, table in networks.items()}
+    top = mean_value(limit)
+    return {
+        "part": part,
+        "metric": metric,
+        "lungs": len(limit),
+        "baseline": best,
+        "baseline_mean": known.get(best),
+        "ceiling": top,
+        "error": float(np.sqrt(np.sum(errors**2)) / len(errors)) if len(errors) else None,
+        "networks": {
+            name: {
+                "mean": mean,
+                "reached": None if None in (mean, top) or best is None else reached(mean, known[best], top),
+            }
+            for name, mean in means.items()
+        },
+    }
+
+
+def mean_value(table: TidyTable) -> float | None:
+    """Mean of the lines' values; None without any."""
+    return float(table.value.mean()) if len(table) else None
 
 
 def _paired(results: StudyResults) -> dict:

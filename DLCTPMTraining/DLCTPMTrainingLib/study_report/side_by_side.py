@@ -13,6 +13,7 @@ from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMLib.common.templates import MISSING
 from DLCTPMLib.networks.registry import build_network
 from DLCTPMLib.networks.settings import ARCHITECTURES, NetworkSettings
+from DLCTPMTrainingLib.ceiling.estimate import CEILING
 from DLCTPMTrainingLib.common.drawing import GRAY, GREEN, PURPLE, panels
 from DLCTPMTrainingLib.common.patient_origin import Origin
 from DLCTPMTrainingLib.statistics.numbers import predictions_of, summary_of, with_acute_embolism
@@ -67,6 +68,13 @@ def side_by_side(results: StudyResults) -> dict:
             "kind": BASELINE,
             "parameters": None,
             **_figures(validation, test, name, settings),
+        }
+    if results.ceiling:
+        rows[CEILING] = {
+            "title": "ceiling, an estimate (simulated)",
+            "kind": CEILING,
+            "parameters": None,
+            **_figures(TidyTable.of([]), results.ceiling.table, CEILING, settings),
         }
     networks = {
         name: row["validation"]["mean"]
@@ -169,7 +177,7 @@ def side_by_side_figure(numbers: dict) -> Figure:
             value = row[column]
             if value["mean"] is None:
                 continue
-            colour = {NETWORK: PURPLE, ENSEMBLE: GREEN, BASELINE: GRAY}[row["kind"]]
+            colour = {NETWORK: PURPLE, ENSEMBLE: GREEN}.get(row["kind"], GRAY)
             if value["interval"]:
                 axis.plot(value["interval"], [place, place], color=colour, linewidth=1)
             fill = colour if name == found["best"] else "white"

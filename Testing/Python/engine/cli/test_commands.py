@@ -299,7 +299,7 @@ def test_evaluate_without_the_ct_leaves_out_the_density_baselines(prediction, fi
     arguments += ["--lungs", files["lungs"], "--transform", str(transform), "--out", str(tmp_path / "out")]
     assert main(["evaluate", *arguments]) == DONE
     baselines = result_of(tmp_path / "out")["agreement"]["lungs"]["baselines"]
-    assert set(baselines) == {"all_high", "geometry"}
+    assert set(baselines) == {"all_high", "geometry", "blurred_mask"}
 
 
 def test_a_defect_is_a_traceback_and_status_1(files, tmp_path, monkeypatch, capsys):
