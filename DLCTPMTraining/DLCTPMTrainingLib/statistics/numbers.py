@@ -150,8 +150,17 @@ def right_against_left(table: TidyTable, metric: str, margin: float) -> dict:
     return paired_test(*(np.array([side[patient] for patient in both]) for side in by_side), margin)
 
 
-def by_diagnosis(sets: Mapping[str, TidyTable], group: Callable[[str], str], settings: StatisticsSettings) -> dict:
-    """The model and geometry by group of diagnoses and set of patients."""
+def best_baseline(table: TidyTable, metric: str = "r_spearman", part: str = WHOLE) -> str | None:
+    """The baseline with the highest mean of a metric over the lungs; None where none has a value."""
+    of = {name: values_of(table, metric, name, part=part).value for name in predictions_of(table)[1:]}
+    means = {name: float(values.mean()) for name, values in of.items() if len(values)}
+    return max(means, key=means.get) if means else None
+
+
+def by_diagnosis(
+    sets: Mapping[str, TidyTable], group: Callable[[str], str], settings: StatisticsSettings, baseline: str
+) -> dict:
+    """The model and a baseline by group of diagnoses and set of patients."""
     diagnoses = {name for table in sets.values() for name in table.names("diagnosis")}
     return {
         name: {
@@ -165,7 +174,7 @@ def by_diagnosis(sets: Mapping[str, TidyTable], group: Callable[[str], str], set
                     )
                     for metric in HEADLINE
                 }
-                for prediction in (MODEL, "geometry")
+                for prediction in (MODEL, baseline)
             }
             for which, table in sets.items()
         }

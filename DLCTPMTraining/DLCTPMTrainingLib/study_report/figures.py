@@ -197,20 +197,21 @@ def dice_by_threshold(numbers: dict) -> Figure:
 
 
 def by_diagnosis(numbers: dict) -> Figure:
-    """R of the model and of geometry by row of Table 1: the test set filled, the validation folds open."""
-    found = numbers["table_1_rows"]
+    """R of the model and of the best baseline by row of Table 1: the test set filled, the validation folds open."""
+    found, baseline = numbers["table_1_rows"], numbers["best_baseline"]
+    short = BASELINE_NAMES.get(baseline, baseline).removeprefix("baseline: ")
     figure, (axis,) = panels(1, width=7.0, height=0.9 + 0.38 * max(len(found), 3))
     for place, parts in enumerate(found.values()):
         for part, fill, shift in (("test", "full", 0.1), ("validation", "none", -0.1)):
-            for prediction, colour, step in ((MODEL, PURPLE, 0.0), ("geometry", GRAY, 0.05)):
+            for prediction, colour, step in ((MODEL, PURPLE, 0.0), (baseline, GRAY, 0.05)):
                 value = parts[part][prediction]["r_spearman"]
                 if value["mean"] is not None:
                     axis.errorbar(value["mean"], place + shift - step, xerr=value["sd"] or 0, fmt="o", markersize=4.5,
                                   color=colour, fillstyle=fill, elinewidth=0.8)  # fmt: skip
     axis.set_yticks(range(len(found)), list(found), fontsize=7.5)
     axis.set(xlabel="R, mean ± SD of the lungs", title="By diagnosis")
-    marks = [("DL-CTPM, test", PURPLE, "full"), ("geometry, test", GRAY, "full"),
-             ("DL-CTPM, validation", PURPLE, "none"), ("geometry, validation", GRAY, "none")]  # fmt: skip
+    marks = [("DL-CTPM, test", PURPLE, "full"), (f"{short}, test", GRAY, "full"),
+             ("DL-CTPM, validation", PURPLE, "none"), (f"{short}, validation", GRAY, "none")]  # fmt: skip
     handles = [Line2D([], [], marker="o", linestyle="", color=c, fillstyle=f, label=name) for name, c, f in marks]
     figure.legend(handles=handles, loc="outside right center")
     axis.invert_yaxis()

@@ -28,7 +28,9 @@ def numbers_of(results: StudyResults) -> dict:
     settings, margin = results.plan.statistics, results.plan.statistics.margin
     validation, test = results.all_validation, results.test.table
     sets = {"test": test, "validation": validation}
+    baseline = found.best_baseline(validation) or "all_high"
     return {
+        "best_baseline": baseline,
         "simulated": results.simulated,
         "origin": asdict(results.origin),
         "patients": {
@@ -59,8 +61,8 @@ def numbers_of(results: StudyResults) -> dict:
             metric: found.validation_against_test(validation, test, metric) for metric in TESTED
         },
         "right_against_left": {metric: found.right_against_left(test, metric, margin) for metric in TESTED},
-        "diagnoses": found.by_diagnosis(sets, lambda diagnosis: diagnosis or "not given", settings),
-        "table_1_rows": found.by_diagnosis(sets, table_1_row, settings),
+        "diagnoses": found.by_diagnosis(sets, lambda diagnosis: diagnosis or "not given", settings, baseline),
+        "table_1_rows": found.by_diagnosis(sets, table_1_row, settings, baseline),
         "without": _without(results, settings),
         "bland_altman": found.shares(test),
         "calibration": found.calibration(results.test.calibration),
@@ -139,11 +141,8 @@ def ceiling_numbers(
 
 def _towards(part: str, metric: str, ceiling: TidyTable, test: TidyTable, networks: dict[str, TidyTable]) -> dict:
     """One metric of the lungs: the best baseline, the ceiling, and each network on the way from one to the other."""
-    baselines = {
-        name: mean_value(values_of(test, metric, name, part=part)) for name in found.predictions_of(test)[1:]
-    }
-    known = {name: mean for name, mean in baselines.items() if mean is not None}
-    best = max(known, key=known.get) if known else None
+    best = found.best_baseline(test, metric, part)
+    bottom = mean_value(values_of(test, metric, best, part=part)) if best else None
     limit = values_of(ceiling, metric, CEILING, part=part)
     errors = values_of(ceiling, ERROR + metric, CEILING, part=part).value
     means = {name: mean_value(values_of(table, metric, part=part)) for name, table in networks.items()}
@@ -153,13 +152,13 @@ def _towards(part: str, metric: str, ceiling: TidyTable, test: TidyTable, networ
         "metric": metric,
         "lungs": len(limit),
         "baseline": best,
-        "baseline_mean": known.get(best),
+        "baseline_mean": bottom,
         "ceiling": top,
         "error": float(np.sqrt(np.sum(errors**2)) / len(errors)) if len(errors) else None,
         "networks": {
             name: {
                 "mean": mean,
-                "reached": None if None in (mean, top) or best is None else reached(mean, known[best], top),
+                "reached": None if None in (mean, top, bottom) else reached(mean, bottom, top),
             }
             for name, mean in means.items()
         },

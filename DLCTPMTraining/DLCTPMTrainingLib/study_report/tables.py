@@ -45,7 +45,7 @@ def ceiling(numbers: dict) -> Table:
     of = numbers["ceiling"]
     rows = []
     for row in of["rows"]:
-        name = BASELINE_NAMES.get(row["baseline"], row["baseline"] or MISSING).removeprefix("baseline: ")
+        name = _short(row["baseline"]) if row["baseline"] else MISSING
         error = MISSING if row["error"] is None else f"± {row['error']:.3f}"
         rows.append(
             [f"{TITLES[row['metric']]}{'' if row['part'] == WHOLE else ', core'}", str(row["lungs"]), name,
@@ -58,16 +58,22 @@ def ceiling(numbers: dict) -> Table:
         "against the mean of the others, for DSC and κ the best cut of the share of draws above the threshold. In "
         "brackets: how far the network gets from the best baseline (0 %) to the ceiling (100 %). The error is that "
         f"of Monte Carlo. With half of the other draws R is {number_text(of['half_r'])}: the mean of all possible "
-        f"draws lies a little higher still. Mean error of the right lung's share: {of['right_share_error']:.1f} points."
+        "draws lies a little higher still. "
+        f"Mean error of the right lung's share: {of['right_share_error']:.1f} points."
     )
     columns = ["mean of the lungs", "lungs", "best baseline", "its mean", "ceiling", "Monte-Carlo error", *names]
     return Table("ceiling", "Ceiling, an estimate (simulated): what any map of the CT could reach", columns, rows,
                  note=note)  # fmt: skip
 
 
+def _short(baseline: str) -> str:
+    """A baseline's name in a column that says what it is."""
+    return BASELINE_NAMES.get(baseline, baseline).removeprefix("baseline: ")
+
+
 def _on_the_way(network: dict) -> str:
     """A network's mean, and how far it gets from the best baseline to the ceiling."""
-    share = MISSING if network["reached"] is None else f"{100 * network['reached']:.0f} %"
+    share = MISSING if network["reached"] is None else f"{100 * network['reached']:.0f} %".replace("-", "−")
     return f"{number_text(network['mean'])} ({share})"
 
 
@@ -223,7 +229,8 @@ def outliers(numbers: dict) -> Table:
 
 
 def diagnoses(numbers: dict) -> Table:
-    """The model and geometry by diagnosis, in the test set and in the validation folds."""
+    """The model and the best baseline by diagnosis, in the test set and in the validation folds."""
+    baseline = numbers["best_baseline"]
     rows = []
     for name, parts in numbers["diagnoses"].items():
         for part, figures in parts.items():
@@ -231,9 +238,10 @@ def diagnoses(numbers: dict) -> Table:
                 model = figures[MODEL]
                 rows.append([name, part, str(model["r_spearman"]["patients"]), str(model["r_spearman"]["n"])]
                             + [summary_text(model[m], interval=False) for m in HEADLINE]
-                            + [summary_text(figures["geometry"]["r_spearman"], interval=False)])  # fmt: skip
-    columns = ["diagnosis", "set", "patients", "lungs", *(TITLES[m] for m in HEADLINE), "R of geometry"]
-    return Table("diagnoses", "By diagnosis", columns, rows)
+                            + [summary_text(figures[baseline]["r_spearman"], interval=False)])  # fmt: skip
+    columns = ["diagnosis", "set", "patients", "lungs", *(TITLES[m] for m in HEADLINE), f"R of {_short(baseline)}"]
+    note = "The baseline is the best in validation, by R."
+    return Table("diagnoses", "By diagnosis", columns, rows, note=note)
 
 
 def percentages(numbers: dict) -> Table:
