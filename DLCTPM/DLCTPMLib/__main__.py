@@ -1,6 +1,15 @@
-"""Run the command line as a module: ``python -m DLCTPMLib COMMAND …`` is how Slicer's Python starts it."""
+"""The program: ``dlctpm COMMAND …``, and ``python -m DLCTPMLib COMMAND …``, as Slicer's Python starts it."""
 
-from DLCTPMLib.cli.main import run_program
+from DLCTPMLib.common.ending.interruption import own_process
+
+
+def start() -> None:
+    """Run this process's command line and end the process."""
+    own_process()
+    from DLCTPMLib.cli.main import run_program  # a signal that comes during these imports counts already
+
+    run_program()
+
 
 if __name__ == "__main__":
-    run_program()
+    start()

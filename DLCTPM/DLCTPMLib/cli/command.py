@@ -8,6 +8,7 @@ that is imported to know a command may be heavy: ``dlctpm --help`` loads them al
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -74,6 +75,17 @@ def distinct(commands: Iterable[Command]) -> list[Command]:
         if not taken and not any(name.startswith(f"{command.name} ") for name in kept):
             kept[command.name] = command
     return list(kept.values())
+
+
+def check_there(*paths: str | None) -> None:
+    """Refuse a wrong path before anything heavy is imported to read it; None is an input that was not given.
+
+    Raises:
+        InputError: there is no such file or folder.
+    """
+    for path in paths:
+        if path is not None and not os.path.exists(path):
+            raise InputError(f"{path}: there is no such file or folder; check the path")
 
 
 def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:

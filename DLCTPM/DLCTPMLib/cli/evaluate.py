@@ -6,7 +6,7 @@ import argparse
 import contextlib
 
 from DLCTPMLib.cli.arguments import add_ct_choice, add_lungs, add_model, add_spect_series
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.command import Command, check_there
 from DLCTPMLib.cli.printed import agreement_table
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read, compare, print, and write the results where a folder was named."""
+    check_there(options.prediction, options.spect, options.lungs, options.ct, options.transform, options.result)
     from DLCTPMLib.cli.evaluation import EVALUATION_FILES, evaluate
     from DLCTPMLib.common.atomic_output import OutputFolder, check_disk
     from DLCTPMLib.results.result_json import write_json

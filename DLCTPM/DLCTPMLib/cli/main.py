@@ -9,21 +9,21 @@ import argparse
 import contextlib
 import errno
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from DLCTPMLib.cli import evaluate, info, predict, register, segment
 from DLCTPMLib.cli.command import Command, build_parser, installed_commands
-from DLCTPMLib.cli.parent_process import INTERRUPTED, clear_up_after_parent, exit_with_parent
+from DLCTPMLib.cli.parent_process import exit_with_parent
 from DLCTPMLib.common.console import plain_line
+from DLCTPMLib.common.ending import interruption
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.memory import is_out_of_memory
 from DLCTPMLib.common.progress import JsonLines, TerminalBar, no_progress
 
 DONE, DEFECT, BAD_INPUT = 0, 1, 2
-"""Exit statuses, beside ``INTERRUPTED``."""
+"""Exit statuses, beside those of an interrupted run (``interruption.exit_status``)."""
 
 COMMANDS = (predict.COMMAND, segment.COMMAND, register.COMMAND, evaluate.COMMAND, info.COMMAND)
 """The engine's own commands."""
@@ -36,25 +36,19 @@ def main(argv: list[str] | None = None, more: Sequence[Command] = ()) -> int:
         argv: the command line without the program; None for this process's own.
         more: commands beside the engine's and those of installed packages.
     """
-    interrupted: list[int] = []
-    try:
-        with _interruptible(interrupted):
+    with interruption.interruptible():
+        try:
             exit_with_parent()
             options = parser_of(more).parse_args(argv)
             progress = {"bar": TerminalBar, "json": JsonLines, "none": lambda: no_progress}[options.progress]()
             options.run(options, progress)
-    except KeyboardInterrupt:
-        return _interrupted()
-    except Exception as error:
-        if interrupted:  # some libraries turn the interruption into an error of their own
-            return _interrupted()
-        sentence = _sentence(error)
-        if sentence is None:
-            traceback.print_exc()
-            return DEFECT
-        if not _first_process_tells(error):
-            _print_error(plain_line(f"error: {sentence}"))
-        return BAD_INPUT
+            interruption.raise_if_received()
+        except KeyboardInterrupt:
+            return interruption.finish(_print_error)
+        except Exception as error:
+            if interruption.received():  # some libraries turn the interruption into an error of their own
+                return interruption.finish(_print_error)
+            return _failed(error)
     return DONE
 
 
@@ -66,24 +60,33 @@ def parser_of(more: Sequence[Command] = ()) -> argparse.ArgumentParser:
 def run_program(main: Callable[[], int] = main) -> None:
     """Run a command line as a module does (``python -m DLCTPMLib COMMAND …``), and end the process at once."""
     try:
-        status = main()
-    except SystemExit as ending:
-        status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # whoever read it may be gone
-            stream.flush()
-    os._exit(status)  # everything is written; taking torch and the images apart would keep the parent for a second
+        try:
+            status = main()
+        except SystemExit as ending:
+            status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # whoever read it may be gone
+                stream.flush()
+    except KeyboardInterrupt:
+        status = interruption.finish(_print_error)
+    # Everything is written. Taking torch and the images apart would keep the parent for a second, and a module that
+    # is still imported in the background (``preload``) would be waited for.
+    os._exit(status)
 
 
-def _interrupted() -> int:
-    _print_error("interrupted")
-    clear_up_after_parent()
-    return INTERRUPTED
+def _failed(error: Exception) -> int:
+    sentence = _sentence(error)
+    if sentence is None:
+        traceback.print_exc()
+        return DEFECT
+    if not _first_process_tells(error):
+        _print_error(plain_line(f"error: {sentence}"))
+    return BAD_INPUT
 
 
 def _print_error(line: str) -> None:
     """One line on standard error, in place of an unfinished progress bar; whoever read along may be gone."""
-    start = "\r\x1b[2K" if sys.stderr.isatty() else ""
+    start = interruption.CLEAR_LINE if sys.stderr.isatty() else ""
     with contextlib.suppress(OSError):
         print(f"{start}{line}", file=sys.stderr, flush=True)
 
@@ -108,27 +111,3 @@ def _sentence(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}; check the path and your rights"
     return None
-
-
-@contextlib.contextmanager
-def _interruptible(interrupted: list[int]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM (Slicer's Cancel) interrupt once; then leave the cleaning up alone."""
-
-    def interrupt(number: int, frame) -> None:
-        interrupted.append(number)
-        for one in watched:
-            signal.signal(one, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    names = ("SIGINT", "SIGTERM", "SIGBREAK")
-    watched = {getattr(signal, name) for name in names if hasattr(signal, name)}
-    try:
-        before = {one: signal.signal(one, interrupt) for one in watched}
-    except ValueError:  # not the main thread: whoever called owns the signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)

@@ -11,21 +11,18 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
+
+from DLCTPMLib.common.ending.interruption import GRACE_S, at_the_end, end_at_once, received
 
 ENDS_WITH_INPUT = "DLCTPM_ENDS_WITH_INPUT"
 """Environment variable by which a program asks; it must hold a pipe to the standard input until its own end."""
 REMOVED_WITH_PARENT = "DLCTPM_REMOVED_WITH_PARENT"
 """Environment variable: the folder of files that the program made for this run, images among them. A program that has
 been killed cannot remove it any more; the engine then does."""
-GRACE_S = 20.0
-"""How long the interrupted work may tidy up before the process ends at once."""
 MET_ELSEWHERE_S = 0.2
 """How long an interrupted run waits to learn whether its parent has ended."""
-INTERRUPTED = 130
-"""Exit status, as after Ctrl-C."""
 
 
 def exit_with_parent() -> None:
@@ -45,6 +42,7 @@ def exit_with_parent() -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     _Parent.folder, _Parent.gone = folder, threading.Event()
+    at_the_end(clear_up_after_parent)
     threading.Thread(target=_watch, args=(watched,), name="parent", daemon=True).start()
 
 
@@ -67,13 +65,11 @@ def _watch(watched: int) -> None:
         while os.read(watched, 4096):
             pass
     _Parent.gone.set()
-    if hasattr(signal, "pthread_kill"):
+    if received():  # a second signal would end the tidying up
+        pass
+    elif hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # also out of a wait for something
     else:
         signal.raise_signal(signal.SIGINT)
     time.sleep(GRACE_S)
-    multiprocessing = sys.modules.get("multiprocessing")
-    for child in multiprocessing.active_children() if multiprocessing else ():
-        child.kill()
-    clear_up_after_parent()
-    os._exit(INTERRUPTED)
+    end_at_once()

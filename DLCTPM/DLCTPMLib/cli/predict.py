@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from DLCTPMLib.cli.arguments import add_ct, add_lungs, add_model, add_spect_series
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.command import Command, check_there
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read, find the lungs, map, compare, report."""
+    check_there(options.ct, options.spect, options.lungs)
     from DLCTPMLib.common.atomic_output import OutputFolder
     from DLCTPMLib.common.background import preload
     from DLCTPMLib.common.stopwatch import Stopwatch

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from DLCTPMLib.cli.arguments import add_ct_choice, add_lungs, add_spect_series
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.command import Command, check_there
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import naming
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read both, register, write the transform."""
+    check_there(options.fixed, options.moving, options.lungs)
     from DLCTPMLib.common.atomic_output import whole_file
     from DLCTPMLib.registration.search import register, write_transform
     from DLCTPMLib.volumes.reading import read_ct, read_spect

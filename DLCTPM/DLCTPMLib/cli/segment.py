@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from DLCTPMLib.cli.arguments import add_ct
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.command import Command, check_there
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.progress import Progress, within
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read, find the lungs, write them."""
+    check_there(options.ct)
     from DLCTPMLib.common.atomic_output import whole_file
     from DLCTPMLib.labels.seg_nrrd import write_segments
     from DLCTPMLib.volumes.reading import read_ct, write_image

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import re
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from DLCTPMLib.common.ending.temporary_files import private_folder
 from DLCTPMLib.common.errors import InputError
 
 
@@ -22,8 +22,7 @@ def unpacked(archive: Path) -> Iterator[Path]:
         InputError: not a zip, damaged, encrypted, larger than the disk has room for, or with an entry
             whose path leads out of the folder.
     """
-    folder = Path(tempfile.mkdtemp(prefix="dlctpm-"))
-    try:
+    with private_folder() as folder:
         try:
             _extract(archive, folder)
         except (InputError, MemoryError):
@@ -33,8 +32,6 @@ def unpacked(archive: Path) -> Iterator[Path]:
                 raise
             raise InputError(f"{archive}: this zip is damaged; make or download it again") from error
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _extract(archive: Path, folder: Path) -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from DLCTPMLib.common.ending import temporary_files
+from DLCTPMLib.common.ending.interruption import raise_if_received
 from DLCTPMLib.common.errors import InputError
 
 FULL_DISK_BYTES = 1 << 16
 """A disk with less free space than this after a write has not taken all of it."""
-
-_STALE_S = 86400
 
 
 def check_disk(path: str | os.PathLike) -> None:
@@ -41,14 +39,16 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     partial = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         try:
+            temporary_files.keep_in_mind(partial)
             yield partial
             check_disk(path)
+            raise_if_received()
             os.replace(partial, path)
         except OSError as error:
             reason = "the disk is full" if error.errno == errno.ENOSPC else f"cannot be written ({error.strerror})"
             raise InputError(f"{path}: {reason}; free some space or choose another place") from error
     finally:
-        partial.unlink(missing_ok=True)
+        temporary_files.remove(partial)
 
 
 class OutputFolder:
@@ -87,8 +87,7 @@ class OutputFolder:
         try:
             place.mkdir(parents=True, exist_ok=True)
             prefix = f".{target.name}.partial-"
-            _remove_stale(place, prefix)
-            self.work = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+            self.work = temporary_files.make_private_folder(place, prefix)
         except OSError as error:
             self._remove_parents()
             raise InputError(
@@ -101,12 +100,14 @@ class OutputFolder:
     ) -> None:
         try:
             if kind is None:
-                self._publish()
+                raise_if_received()
+                with temporary_files.publishing:
+                    self._publish()
         except BaseException:
             kind = BaseException
             raise
         finally:
-            shutil.rmtree(self.work, ignore_errors=True)
+            temporary_files.remove(self.work)
             if kind is not None:
                 self._remove_parents()
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -117,7 +118,8 @@ class OutputFolder:
         new = sorted(path.name for path in self.work.iterdir())
         made = not self.folder.exists()
         self.folder.mkdir(exist_ok=True)
-        earlier = Path(tempfile.mkdtemp(prefix=".earlier-", dir=self.work))
+        earlier = self.work / ".earlier"
+        earlier.mkdir()
         saved, placed = [], []
         try:
             for name in dict.fromkeys((*new, *self._owned)):
@@ -143,10 +145,3 @@ class OutputFolder:
                 folder.rmdir()
             except OSError:
                 return
-
-
-def _remove_stale(parent: Path, prefix: str) -> None:
-    """Leftovers of runs that were killed outright, once they are a day old."""
-    for path in parent.glob(f"{prefix}*"):
-        if time.time() - path.stat().st_mtime > _STALE_S:
-            shutil.rmtree(path, ignore_errors=True)

@@ -39,5 +39,6 @@ def preload(*names: str) -> None:
             with suppress(ImportError, OSError):
                 importlib.import_module(name)
 
-    # not a daemon: an interpreter that ends in the middle of an import may crash
+    # not a daemon: an interpreter that ends in the middle of an import may crash; a program that ends by
+    # ``run_program`` does not wait
     threading.Thread(target=load, name="imports").start()

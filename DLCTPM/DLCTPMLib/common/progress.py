@@ -1,6 +1,7 @@
 """How far a long computation has come, reported to whoever shows it.
 
-A computation takes a ``Progress`` (any callable of stage and fraction) and calls it; it never prints.
+A computation takes a ``Progress`` (any callable of stage and fraction) and calls it; it never prints. A run that
+is to end ends there at the latest.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from DLCTPMLib.common.ending.interruption import interrupt, raise_if_received
+
 Progress = Callable[[str, float], None]
 """Called with the name of the running stage and the finished fraction of the whole, 0…1."""
 
@@ -24,6 +27,7 @@ people see."""
 
 def no_progress(stage: str, fraction: float) -> None:
     """Report to nobody."""
+    raise_if_received()
 
 
 def no_events(**values: object) -> None:
@@ -39,6 +43,7 @@ class JsonLines:
 
     def __call__(self, stage: str, fraction: float) -> None:
         """Write the line."""
+        raise_if_received()
         self._last = {"stage": stage, "fraction": round(fraction, 4)}
         self._write(self._last)
 
@@ -52,7 +57,7 @@ class JsonLines:
         except OSError as gone:
             if gone.errno not in (errno.EPIPE, errno.EINVAL):  # Windows says EINVAL of a pipe that nobody reads
                 raise
-            raise KeyboardInterrupt from gone  # the program that read along has ended: nobody waits for the results
+            interrupt()  # the program that read along has ended: nobody waits for the results
 
 
 class TerminalBar:
@@ -66,6 +71,7 @@ class TerminalBar:
 
     def __call__(self, stage: str, fraction: float) -> None:
         """Draw the bar anew."""
+        raise_if_received()
         if not self._stream.isatty():
             return
         filled = round(self.WIDTH * min(max(fraction, 0.0), 1.0))

@@ -8,7 +8,6 @@ that library can die of a damaged file.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import pydicom
 import SimpleITK as sitk
 from pydicom.uid import RLELossless
 
+from DLCTPMLib.common.ending.temporary_files import private_folder
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.dicom.geometry import StackGeometry
 from DLCTPMLib.volumes.formats.apart import decode_with_gdcm
@@ -78,7 +78,7 @@ def _rescaled(stored: np.ndarray, slope: float, intercept: float, whole: bool) -
 def _stored(paths: Sequence[str], name: str) -> Iterator[np.ndarray]:
     """The stored values of each file in turn, (frames, rows, columns); what GDCM must decode goes to it together."""
     packed = [path for path in paths if _needs_gdcm(path)]
-    with tempfile.TemporaryDirectory(prefix="dlctpm-") if packed else contextlib.nullcontext() as folder:
+    with private_folder() if packed else contextlib.nullcontext() as folder:
         decoded = dict(zip(packed, _decoded(packed, Path(folder), name), strict=True)) if packed else {}
         for path in paths:
             yield _frames(Path(path), decoded.get(path), name)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from DLCTPMLib.common.ending.temporary_files import private_folder
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.formats.metaimage import read_metaimage
 from DLCTPMLib.volumes.formats.raw_volume import RawVolume
@@ -77,8 +77,8 @@ def read_other_image(path: Path) -> RawVolume:
         InputError: it cannot be read, or reading it kills or hangs the reader.
         MemoryError: it does not fit into memory.
     """
-    with tempfile.TemporaryDirectory(prefix="dlctpm-") as folder:
-        out = Path(folder) / "image.mha"
+    with private_folder() as folder:
+        out = folder / "image.mha"
         status = _run(_READ_IMAGE, path, out)
         if status == 4:
             raise MemoryError(f"{path}: does not fit into memory")
@@ -108,8 +108,8 @@ def read_other_transform(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: it cannot be read, or is not linear and three-dimensional.
     """
-    with tempfile.TemporaryDirectory(prefix="dlctpm-") as folder:
-        out = Path(folder) / "transform.json"
+    with private_folder() as folder:
+        out = folder / "transform.json"
         if _run(_READ_TRANSFORM, path, out) != 0:
             raise InputError(f"{path}: not an ITK transform file, or damaged; export the transform as .tfm")
         name, points = json.loads(out.read_text())

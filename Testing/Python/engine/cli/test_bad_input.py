@@ -257,7 +257,8 @@ def test_results_that_should_go_into_a_file(refused, good, tmp_path):
     path = tmp_path / "taken"
     path.write_text("mine")
     refused("predict", good["ct"], "--model", good["model"], out=path, names="taken")
-    refused("evaluate", "--prediction", "p", "--spect", "s", "--lungs", "l", out=path, names="taken")
+    images = ("--prediction", good["ct"], "--spect", good["ct"], "--lungs", good["ct"])
+    refused("evaluate", *images, out=path, names="taken")
     refused("segment", good["ct"], out=tmp_path / "no" / "folder.nrrd", names="folder.nrrd")
     refused("segment", good["ct"], out=tmp_path / "lungs.strange", names="lungs.strange")
 

@@ -17,7 +17,8 @@ from small_chest import chest_ct, lung_labels, write_inputs
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 from DLCTPMLib.agreement.files import COMPARISON_FILES
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
-from DLCTPMLib.cli.main import BAD_INPUT, DEFECT, DONE, INTERRUPTED, main
+from DLCTPMLib.cli.main import BAD_INPUT, DEFECT, DONE, main
+from DLCTPMLib.common.ending.interruption import INTERRUPTED
 from DLCTPMLib.labels.seg_nrrd import segments_of
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.volumes.reading import read_image
@@ -322,7 +323,9 @@ def test_too_little_memory_is_advice_not_a_traceback(files, tmp_path, monkeypatc
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals of this kind")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_with_130_and_the_callers_handlers_are_back(files, tmp_path, monkeypatch, capsys, number):
+def test_a_signal_ends_with_128_and_its_number_and_the_callers_handlers_are_back(
+    files, tmp_path, monkeypatch, capsys, number
+):
     """Slicer's Cancel sends SIGTERM. A second signal does not disturb the cleaning up."""
 
     def signalled(then=lambda *_, **__: None):
@@ -336,7 +339,7 @@ def test_a_signal_ends_with_130_and_the_callers_handlers_are_back(files, tmp_pat
     monkeypatch.setattr("DLCTPMLib.results.prediction.predict_to_folder", signalled())
     monkeypatch.setattr("DLCTPMLib.common.atomic_output.shutil.rmtree", signalled(shutil.rmtree))
     options = ["--model", files["model"], "--lungs", files["lungs"], "--out", str(tmp_path / "out")]
-    assert main(["predict", files["ct"], *options]) == INTERRUPTED
+    assert main(["predict", files["ct"], *options]) == 128 + number
     assert capsys.readouterr().err == "interrupted\n"
     assert list(tmp_path.iterdir()) == []
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before

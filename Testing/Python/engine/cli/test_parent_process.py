@@ -118,7 +118,7 @@ def test_the_parents_folder_is_removed_where_the_parent_has_ended_and_only_there
     folder.mkdir()
     (folder / "ct.nrrd").write_text("a person's")
     monkeypatch.setenv(REMOVED_WITH_PARENT, str(folder))
-    work = "[progress('step', 0.1 + 0 * time.sleep(0.01)) for _ in range(3000)]"
+    work = "[(progress('step', 0.1), time.sleep(0.01)) for _ in range(3000)]"
     child = engine_that("pass" if end == "done" else work)
     assert child.stdout.readline() == "begun\n"
     if end == "cancelled":
