@@ -5,7 +5,7 @@ import sys
 import pytest
 from slicer_process import foster_parent, killed_at
 
-from DLCTPMLib.cli.parent_process import INTERRUPTED
+from DLCTPMLib.common.ending.interruption import INTERRUPTED
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sees the end of an orphaned process on Linux only")
 

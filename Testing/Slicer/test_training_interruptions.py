@@ -11,7 +11,7 @@ from panel_steps import FAILS, process_of, until, until_idle
 from slicer_process import foster_parent, killed_at
 from training_steps import EPOCH, EPOCHS, QUICK, TRAINING_MODULE, chart, history, plotted, set_up, weights
 
-from DLCTPMLib.cli.parent_process import INTERRUPTED
+from DLCTPMLib.common.ending.interruption import INTERRUPTED
 
 TELLS = f"""
 import json, sys, time

@@ -17,13 +17,17 @@ from pathlib import Path
 LOST_S = 60.0
 """A run that goes on for so long after a signal has lost it."""
 
+LAST_S = 1.0
+"""A run that is done within so long after a signal may have met it when all was written."""
+
 
 @dataclass(frozen=True)
 class Ended:
-    """How one run ended: seconds from its start to the signal and from there to its end (None: it went on), its exit
-    status, what it left behind, and its standard error."""
+    """How one run ended: seconds from its start to the signal, whether it was over by then, seconds from there to its
+    end (None: it went on), its exit status, what it left behind, and its standard error."""
 
     sent_s: float
+    over: bool
     took_s: float | None
     status: int
     left: list[str]
@@ -42,6 +46,7 @@ def interrupted_run(arguments: list[str], folder: Path, after_s: float, number: 
         text=True,
     )
     time.sleep(after_s)
+    over = child.poll() is not None
     child.send_signal(number)
     sent = time.monotonic()
     try:
@@ -50,7 +55,7 @@ def interrupted_run(arguments: list[str], folder: Path, after_s: float, number: 
         child.kill()
         errors, took = child.communicate()[1], None
     left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path != temporary)
-    return Ended(after_s, took, child.returncode, left, errors)
+    return Ended(after_s, over, took, child.returncode, left, errors)
 
 
 def is_tidy(run: Ended, number: int = signal.SIGINT) -> bool:
@@ -61,7 +66,7 @@ def is_tidy(run: Ended, number: int = signal.SIGINT) -> bool:
     """
     if run.took_s is None:
         return False
-    if run.status == 0:
+    if run.status == 0 and (run.over or run.took_s < LAST_S):
         return "out/result.json" in run.left and not any("temporary" in path for path in run.left)
     return run.left == [] and run.status in (128 + number, -number, 1)
 
@@ -72,7 +77,7 @@ def main(count: int, seconds: float, seed: int, number: int) -> None:
     from small_chest import chest_ct
 
     moments = random.Random(seed)
-    statuses, slowest, faults = Counter(), 0.0, []
+    statuses, runs, faults = Counter(), [], []
     with tempfile.TemporaryDirectory() as inputs:
         ct = Path(inputs) / "ct.nrrd"
         sitk.WriteImage(chest_ct(), str(ct))
@@ -80,11 +85,15 @@ def main(count: int, seconds: float, seed: int, number: int) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 run = interrupted_run(["predict", str(ct)], Path(folder), moments.uniform(0, seconds), number)
             statuses[run.status] += 1
-            slowest = max(slowest, run.took_s or LOST_S)
+            runs.append(run)
             if not is_tidy(run, number):
                 faults.append(run)
                 print(run, flush=True)
-    print(f"{count} runs, exit statuses {dict(statuses)}, slowest end {slowest:.1f} s, {len(faults)} faults")
+    met = sorted(run.took_s or LOST_S for run in runs if not run.over)
+    print(
+        f"{count} runs, {len(met)} at work when the signal came; exit statuses {dict(statuses)}; from signal to end "
+        f"median {met[len(met) // 2]:.2f} s, longest {met[-1]:.1f} s; {len(faults)} faults"
+    )
 
 
 if __name__ == "__main__":
