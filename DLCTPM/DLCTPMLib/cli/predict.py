@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spect", metavar="SPECT", help="perfusion SPECT to compare with: file, folder or zip")
     add_spect_series(parser)
     add_options(parser, PredictionSettings(), *CHOSEN)
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="map also where a check of the input FAILs; every picture and file then says so",
+    )
     parser.add_argument("--out", metavar="DIR", help="results (default: ./NAME-perfusion, after the CT's name)")
 
 
@@ -56,7 +61,9 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
                 ct, options.lungs, within(progress, 0.05, 0.2), options.lungs_values, options.orientation
             )
         images = PatientImages(ct, lungs, spect)
-        result = predict_to_folder(images, bundle, settings, folder.work, stopwatch, within(progress, 0.2, 1.0))
+        result = predict_to_folder(
+            images, bundle, settings, folder.work, stopwatch, within(progress, 0.2, 1.0), options.force
+        )
     progress("Done", 1.0)
     say(options, summary(result, out))
 

@@ -18,6 +18,8 @@ def summary(result: dict, out: Path) -> str:
         lines.append(f"{name:12}{row['volume_ml']:10.0f}{mean:>7}{share:>9}{volumes}")
     if "agreement" in result:
         lines.append(agreement_table(result["agreement"]))
+    if result.get("forced"):
+        lines.append(f"FORCED: this map cannot be right ({'; '.join(result['forced'])})")
     lines += [f"warning: {warning}" for warning in result["warnings"]]
     lines += [f"{check['status']}: {check['message']}" for check in result["quality"] if check["status"] != "PASS"]
     lines.append(f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}")

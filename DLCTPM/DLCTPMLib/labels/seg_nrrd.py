@@ -69,13 +69,16 @@ def segments_of(image: sitk.Image, name: str) -> SegNrrd:
     return SegNrrd(image, tuple(segments))
 
 
-def write_segments(path: str | Path, labels: sitk.Image, segments: list[Segment]) -> None:
+def write_segments(
+    path: str | Path, labels: sitk.Image, segments: list[Segment], notes: dict[str, str] | None = None
+) -> None:
     """Write a label image as a segmentation that Slicer opens with names, colours and terminology.
 
     Args:
         path: file to write, named ``….seg.nrrd``.
         labels: three-dimensional image of label values; a value that no segment has stays in the file unnamed.
         segments: what the values mean; all in layer 0.
+        notes: further keys of the header and what they say, in ASCII.
     """
     small = max((segment.value for segment in segments), default=0) < 256
     image = sitk.Cast(labels, sitk.sitkUInt8 if small else sitk.sitkUInt16)
@@ -99,6 +102,8 @@ def write_segments(path: str | Path, labels: sitk.Image, segments: list[Segment]
     image.SetMetaData("Segmentation_ContainedRepresentationNames", "Binary labelmap|")
     image.SetMetaData("Segmentation_MasterRepresentation", "Binary labelmap")
     image.SetMetaData("Segmentation_ReferenceImageExtentOffset", "0 0 0")
+    for key, text in (notes or {}).items():
+        image.SetMetaData(key, text)
     sitk.WriteImage(image, str(path), useCompression=True)
 
 

@@ -51,6 +51,11 @@ def check_input(ct: sitk.Image, lungs: sitk.Image | UprightLungs, bundle_metadat
     return [dict(zip(("check", "status", "value", "message"), check, strict=True)) for check in checks]
 
 
+def failures(quality: list[dict]) -> list[dict]:
+    """Those of the checks by which the map cannot be right."""
+    return [check for check in quality if check["status"] == FAIL]
+
+
 class ChestMeasurements:
     """What the checks look at: HU and lungs in the box of the lungs, along the patient's axes."""
 

@@ -38,6 +38,9 @@ HIGH_COLOUR, LOW_COLOUR = "#e69f00", "#0072b2"
 NOTE = "research use only"
 """What stands beneath a picture unless more must be said (*simulated*)."""
 
+FORCED_NOTE = "FORCED: an input check FAILED, this map cannot be right"
+"""What stands before it in every picture of a map that a check of the input speaks against."""
+
 _SOFT = "#666666"
 _MARGIN_MM = 20.0
 _OVERLAY = 0.6

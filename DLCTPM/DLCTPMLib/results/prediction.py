@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.scores import agreement_of
 from DLCTPMLib.common.atomic_output import check_disk
 from DLCTPMLib.common.background import preload
-from DLCTPMLib.common.errors import naming
+from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.progress import Progress, no_progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.regions import HIGH, LOW, functional_labels, region_table
@@ -21,7 +22,7 @@ from DLCTPMLib.labels.seg_nrrd import Segment, write_segments
 from DLCTPMLib.lungs.masks import Lungs
 from DLCTPMLib.mapping.mapping import PerfusionMap, map_perfusion
 from DLCTPMLib.networks.bundle import ModelBundle
-from DLCTPMLib.quality.checks import check_input
+from DLCTPMLib.quality.checks import check_input, failures
 from DLCTPMLib.registration.search import Registration, register, write_transform
 from DLCTPMLib.registration.settings import RegistrationSettings
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
@@ -39,6 +40,9 @@ RESULT_FILES = (
     "result.json",
 )
 """Every file that a prediction may write."""
+
+FORCED_KEY = "DLCTPM_Forced"
+"""Key in the headers of the map and its segments where the map was forced against a FAIL."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ def predict_to_folder(
     folder: Path,
     stopwatch: Stopwatch,
     progress: Progress = no_progress,
+    force: bool = False,
 ) -> dict:
     """Map a patient's perfusion and write every result into ``folder`` (an ``OutputFolder``'s ``work``).
 
@@ -75,14 +80,24 @@ def predict_to_folder(
         folder: an existing folder.
         stopwatch: keeps the seconds of earlier stages too.
         progress: told the stage and the fraction of this job.
+        force: map also where a check of the input FAILs; every picture and file then says so.
 
     Returns:
         the content of ``result.json``.
+
+    Raises:
+        InputError: a check of the input FAILs, and nobody forces the map.
     """
     ct, lungs = images.ct.image, images.lungs.upright
     warnings = [*images.ct.warnings, *images.lungs.warnings]
     with stopwatch("quality"):
         quality = check_input(ct, lungs, bundle.metadata)
+    failed = failures(quality)
+    if failed and not force:
+        raise InputError(
+            f"{images.ct.description['path']}: {' '.join(check['message'] for check in failed)} Correct that, or map "
+            "it all the same with --force."
+        )
     preload("DLCTPMLib.networks.inference", "DLCTPMLib.results.report")  # in this order: the report is needed last
     mapped = map_perfusion(
         ct,
@@ -110,7 +125,7 @@ def predict_to_folder(
 
     progress("Writing images", 0.78)
     with stopwatch("writing"):
-        _write_images(folder, mapped.perfusion, images.lungs, settings.threshold)
+        _write_images(folder, mapped.perfusion, images.lungs, settings.threshold, failed)
         if registration is not None:
             write_transform(registration.transform, folder / "spect_to_ct.tfm")
             write_comparison(folder, comparison, images.spect.image)
@@ -156,6 +171,7 @@ def prediction_result(
         "input": described,
         "regions": regions,
         "quality": quality,
+        "forced": [check["message"] for check in failures(quality)],
     }
     if comparison is not None and registration is not None:
         described["spect"] = images.spect.description
@@ -199,11 +215,19 @@ def _comparison(
     )
 
 
-def _write_images(folder: Path, perfusion: sitk.Image, lungs: Lungs, threshold: float) -> None:
+def _write_images(
+    folder: Path, perfusion: sitk.Image, lungs: Lungs, threshold: float, failed: Sequence[dict]
+) -> None:
+    notes = {}
+    if failed:  # header texts are ASCII: the names of the checks, whose sentences result.json holds
+        names = ", ".join(check["check"] for check in failed)
+        notes[FORCED_KEY] = f"input checks FAILED, this map cannot be right: {names}"
+        perfusion.SetMetaData(FORCED_KEY, notes[FORCED_KEY])
     write_image(perfusion, folder / "perfusion.nrrd")
     write_image(lungs.labels, folder / "lungs.nrrd")
     segments = [
         Segment("high-functional-lung", "High-functional lung", HIGH, (0.90, 0.62, 0.0), terminology(1)),
         Segment("low-functional-lung", "Low-functional lung", LOW, (0.0, 0.45, 0.70), terminology(1)),
     ]
-    write_segments(folder / "function.seg.nrrd", functional_labels(perfusion, lungs.upright, threshold), segments)
+    labels = functional_labels(perfusion, lungs.upright, threshold)
+    write_segments(folder / "function.seg.nrrd", labels, segments, notes)

@@ -19,6 +19,8 @@ from DLCTPMLib.results.figures import (
     AXIAL,
     COLOUR_MAP,
     CORONAL,
+    FORCED_NOTE,
+    NOTE,
     PLANES,
     WINDOW_HU,
     ChestPictures,
@@ -70,7 +72,8 @@ def write_report(
         progress: told after every picture.
     """
     threshold = result["settings"]["functional_regions"]["threshold"]
-    note = "simulated · research use only" if result["simulated"] else "research use only"
+    said = [FORCED_NOTE] * bool(result.get("forced")) + ["simulated"] * result["simulated"]
+    note = " · ".join([*said, NOTE])
     scale = _scale(result["settings"]["preprocessing"])
     chest = ChestPictures(images.ct, images.lungs, images.perfusion, colour_map, note, scale)
     drawings = [(_plane_caption(plane.name), lambda plane=plane: chest.strip(plane)) for plane in PLANES]

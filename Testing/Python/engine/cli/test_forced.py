@@ -1,0 +1,54 @@
+"""A FAIL among the checks of the input ends ``predict``; ``--force`` goes on and everything says so."""
+
+import json
+
+import pytest
+import SimpleITK as sitk
+from matplotlib.text import Text
+from small_chest import chest_ct, lung_labels, on_grid, write_inputs
+
+from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
+from DLCTPMLib.results import figures
+from DLCTPMLib.results.prediction import FORCED_KEY
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """Predict on a chest whose lungs are nearly as dense as water."""
+    folder = tmp_path_factory.mktemp("inputs")
+    files = write_inputs(folder)
+    hu = sitk.GetArrayFromImage(chest_ct())
+    hu[sitk.GetArrayFromImage(lung_labels()) > 0] += 700
+    sitk.WriteImage(on_grid(hu), str(folder / "dense.nrrd"))
+    options = ["--lungs", files["lungs"], "--model", files["model"], "--spect", files["spect"], "--register", "none"]
+    return ["predict", str(folder / "dense.nrrd"), *options, "--device", "cpu", "--progress", "none"]
+
+
+def test_a_fail_ends_with_its_sentence_and_leaves_nothing(command, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main([*command, "--out", str(out)]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith("error: ")
+    for part in ("dense.nrrd", "not aerated lung", "--force"):
+        assert part in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_forced_is_said_in_every_picture_and_file(command, tmp_path, capsys, monkeypatch):
+    written = []
+    set_text = Text.set_text
+    monkeypatch.setattr(Text, "set_text", lambda self, said: (written.append(str(said)), set_text(self, said)))
+    out = tmp_path / "out"
+    assert main([*command, "--force", "--out", str(out)]) == DONE
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert result["forced"] == [check["message"] for check in result["quality"] if check["status"] == "FAIL"]
+    assert any("not aerated lung" in said for said in result["forced"])
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "FORCED: this map cannot be right" in report
+    notes = [said for said in written if figures.NOTE in said]
+    assert len(notes) >= report.count("data:image/png") > 0  # a text is set more than once
+    assert all(figures.FORCED_NOTE in said for said in notes)
+    for name in ("perfusion.nrrd", "function.seg.nrrd"):
+        assert "mean lung density" in sitk.ReadImage(str(out / name)).GetMetaData(FORCED_KEY)
+    assert "FORCED" in capsys.readouterr().out
