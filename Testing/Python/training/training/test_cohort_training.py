@@ -92,7 +92,7 @@ def test_a_network_is_trained_by_its_name_and_maps_the_cohort(cohort, tmp_path):
     assert bundle.metadata["network_data_format"]["inputs"]["image"]["num_channels"] == 2
     assert "attention residual network with place and density" in bundle.card
     table = evaluate_cohort(read_cohort(cohort)[:1], bundle, device="cpu")
-    assert len(table) == 3 * 2 * 5 * len(METRICS)
+    assert len(table) == 3 * 2 * (1 + len(BASELINE_NAMES)) * len(METRICS)
 
 
 def test_options_that_the_network_cannot_have_are_refused(cohort, tmp_path, capsys):
