@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.upright import UprightLungs
+from DLCTPMLib.quality.anatomy import Landmarks, orientation_checks
 from DLCTPMLib.volumes.patient_axes import patient_array
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
@@ -46,6 +47,7 @@ def check_input(ct: sitk.Image, lungs: sitk.Image | UprightLungs, bundle_metadat
         _lung_density(chest),
         _dense_lung(chest),
         _contrast(chest),
+        *orientation_checks(chest.landmarks),
         *_training_ranges(chest, (bundle_metadata or {}).get("training_ranges", {})),
     ]
     return [dict(zip(("check", "status", "value", "message"), check, strict=True)) for check in checks]
@@ -71,6 +73,8 @@ class ChestMeasurements:
             side: float(self.hu_box[m].mean(dtype=float)) if m.any() else None for side, m in self.masks.items()
         }
         self.total_ml = sum(self.volume_ml.values())
+        ends = self.box[0].start == 0, self.box[0].stop == self.hu.shape[0]
+        self.landmarks = Landmarks.of(self.hu_box, lungs.sides, self.axes, ends)
 
 
 Check = tuple[str, str, float | None, str]

@@ -46,7 +46,8 @@ def test_an_ordinary_chest_passes_all_but_its_coarse_pixels():
     assert not_passed(found) == {"pixel spacing": "WARN"}
     for check in found.values():
         assert set(check) == {"check", "status", "value", "message"}
-        assert isinstance(check["value"], float)
+        unseen = check["check"] in ("front and back", "head and feet", "left and right")  # no spine in it
+        assert isinstance(check["value"], float) or unseen
         assert check["message"].endswith(".")
 
 

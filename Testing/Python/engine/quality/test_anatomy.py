@@ -1,0 +1,56 @@
+"""The anatomy contradicts a header that lies, and says nothing where it can not tell."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from DLCTPMLib.quality.checks import check_input
+
+SIZE, MM = (70, 70, 90), 4.0
+
+
+def a_chest(spine=True, heart_x=52):
+    """HU and CIP labels (z, y, x): lungs on domes, heart to the left, spine behind, towards head, back and left."""
+    z, y, x = np.meshgrid(*[np.arange(n) for n in SIZE], indexing="ij")
+    labels = np.zeros(SIZE, np.uint16)
+    for side, centre in ((2, 25), (3, 65)):
+        labels[((z - 30) / 30) ** 2 + ((y - 35) / 24) ** 2 + ((x - centre) / 17) ** 2 < 1] = side
+        labels[((z + 4) / 32) ** 2 + ((y - 30) / 20) ** 2 + ((x - centre) / 15) ** 2 < 1] = 0
+    heart = ((z - 20) / 14) ** 2 + ((y - 28) / 11) ** 2 + ((x - heart_x) / 14) ** 2 < 1
+    labels[heart] = 0
+    hu = np.where(((y - 35) / 33) ** 2 + ((x - 45) / 43) ** 2 < 1, 45, -1000)
+    hu[labels > 0] = -830
+    if spine:
+        hu[((y - 52) / 5) ** 2 + ((x - 45) / 5) ** 2 < 1] = 400
+    return hu.astype(np.int16), labels
+
+
+def found(hu, labels):
+    images = [sitk.GetImageFromArray(np.ascontiguousarray(array)) for array in (hu, labels)]
+    for image in images:
+        image.SetSpacing((MM,) * 3)
+    names = ("front and back", "head and feet", "left and right")
+    return {one["check"]: one["status"] for one in check_input(*images) if one["check"] in names}
+
+
+UPRIGHT = {"front and back": "PASS", "head and feet": "PASS", "left and right": "PASS"}
+
+
+def test_a_chest_as_its_header_says_passes():
+    assert found(*a_chest()) == UPRIGHT
+
+
+@pytest.mark.parametrize(("axis", "name"), [(0, "head and feet"), (1, "front and back")])
+def test_a_chest_stored_against_its_header_fails(axis, name):
+    assert found(*(np.flip(array, axis) for array in a_chest())) == UPRIGHT | {name: "FAIL"}
+
+
+def test_a_heart_on_the_right_is_asked_about():
+    assert found(*a_chest(heart_x=30)) == UPRIGHT | {"left and right": "WARN"}
+
+
+def test_what_is_not_seen_is_not_guessed():
+    hu, labels = a_chest(spine=False)
+    assert found(hu[:, ::-1], labels[:, ::-1]) == UPRIGHT
+    hu, labels = a_chest()
+    assert found(hu[20:][::-1], labels[20:][::-1]) == UPRIGHT  # the lungs' lower ends are missing
