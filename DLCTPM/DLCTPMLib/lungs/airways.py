@@ -15,6 +15,9 @@ from scipy import ndimage
 from DLCTPMLib.lungs.cells import CellGrid
 from DLCTPMLib.volumes.patient_axes import PatientAxes
 
+SEARCH_MM = (20.0, 60.0)
+"""How far around a patch its continuation is sought: the second where a piece leaves the first."""
+
 
 @dataclass(frozen=True)
 class AirwaySettings:
@@ -197,23 +200,46 @@ def _walled(piece, window, settings):
     return (window[rim] > settings.lumen_hu[0]).mean() >= 0.5
 
 
+def _leaves(piece, open_ends):
+    """Whether a piece reaches an end of its search window beyond which the slice goes on, so is cut by it."""
+    for axis, ends in enumerate(open_ends):
+        along = piece.any(axis=1 - axis)
+        if (ends[0] and along[0]) or (ends[1] and along[-1]):
+            return True
+    return False
+
+
 def _same(a, b):
     return a[1:3] == b[1:3] and a[3].shape == b[3].shape
 
 
 def _pieces(view, axes, z, y0, x0, parent, settings, floor_hu, may_grow=2.5):
-    """Small pieces of lumen in slice z that overlap a patch of the slice before."""
+    """Small pieces of lumen in slice z that overlap a patch of the slice before.
+
+    A main bronchus runs far sideways within a thick slice: what leaves the window is sought in a wider one.
+    """
+    for window_mm in SEARCH_MM:
+        found, left = _pieces_within(window_mm, view, axes, z, y0, x0, parent, settings, floor_hu, may_grow)
+        if not left:
+            break
+    return found
+
+
+def _pieces_within(window_mm, view, axes, z, y0, x0, parent, settings, floor_hu, may_grow):
+    """Those of one search window, and whether any piece leaves it (which is then not among them)."""
     _, dy, dx = axes.spacing_mm
     low, high = (limit / (dy * dx) for limit in settings.branch_mm2)
     parent_area = parent.sum()
-    margin_y, margin_x = int(np.ceil(20 / dy)), int(np.ceil(20 / dx))
+    margin_y, margin_x = int(np.ceil(window_mm / dy)), int(np.ceil(window_mm / dx))
     top, left = max(y0 - margin_y, 0), max(x0 - margin_x, 0)
     window = view[z, top : y0 + parent.shape[0] + margin_y, left : x0 + parent.shape[1] + margin_x]
+    bottom, right = top + window.shape[0], left + window.shape[1]
+    open_ends = ((top > 0, bottom < view.shape[1]), (left > 0, right < view.shape[2]))
     reach = np.zeros(window.shape, bool)
     y, x = y0 - top, x0 - left
     inside = reach[max(y, 0) : y + parent.shape[0], max(x, 0) : x + parent.shape[1]]
     inside[:] = parent[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]]
-    found = []
+    found, left_window = [], False
     for limit in settings.lumen_hu:
         labels, _ = ndimage.label((window < limit) & (window >= floor_hu))
         touched = np.unique(labels[reach])
@@ -221,7 +247,10 @@ def _pieces(view, axes, z, y0, x0, parent, settings, floor_hu, may_grow=2.5):
         for label in touched[touched > 0]:
             piece = labels == label
             area = piece.sum()
-            if area > min(high, may_grow * max(parent_area, low) + high / 8):
+            too_large = area > min(high, may_grow * max(parent_area, low) + high / 8)
+            leaves = not too_large and _leaves(piece, open_ends)
+            left_window |= leaves
+            if too_large or leaves:
                 exploded = True
                 continue
             if area < low or (limit < settings.lumen_hu[0] and not _walled(piece, window, settings)):
@@ -232,4 +261,4 @@ def _pieces(view, axes, z, y0, x0, parent, settings, floor_hu, may_grow=2.5):
             found.append((z, top + int(rows[0]), left + int(columns[0]), patch))
         if not exploded:
             break
-    return found
+    return found, left_window
