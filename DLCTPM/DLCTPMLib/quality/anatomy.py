@@ -23,8 +23,8 @@ BONE_HU, TISSUE_HU = 250.0, (-100.0, 250.0)
 SPINE_TELLS = 0.4
 """Balance of bone behind and in front from which it tells (virtual and real patients: 0.77 to 1.0)."""
 
-LIVER_TELLS = 0.1
-"""Balance of tissue in the lower and the upper half from which it tells (virtual and real ones: 0.04 to 0.32)."""
+LIVER_TELLS = 0.15
+"""Balance of tissue in the lower and the upper half from which it tells (virtual and real ones: −0.04 to 0.32)."""
 
 LEAST_BONE_ML = 15.0
 MOST_CUT_CM2 = 40.0
