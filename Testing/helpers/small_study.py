@@ -21,6 +21,7 @@ def a_plan(cohort: Path, out: Path, **changes) -> StudyPlan:
         "search": SearchSettings(learning_rates=(1e-2, 1e-4), budget=2),
         "register": "none",
         "device": "cpu",
+        "threads": 1,
     }
     return StudyPlan(cohort=cohort, out=out, **{**defaults, **changes})
 
