@@ -31,10 +31,7 @@ from DLCTPMTrainingLib.study_report.words import verdicts
 @pytest.fixture(scope="module")
 def results(cohort, tmp_path_factory):
     """A finished study; its report lies in ``results.plan.out / "results"``."""
-    plan = a_plan(
-        cohort, tmp_path_factory.mktemp("study"), without="pulmonary hypertension", alternatives=("context",)
-    )
-    found = run_study(plan)
+    found = run_study(a_plan(cohort, tmp_path_factory.mktemp("study"), without="pulmonary hypertension"))
     write_results(found)
     return found
 
