@@ -15,7 +15,7 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.settings import ArnnSettings
 from DLCTPMTrainingLib.samples.batches import LungBatches
 from DLCTPMTrainingLib.samples.lung_samples import Samples
-from DLCTPMTrainingLib.training import loop as training
+from DLCTPMTrainingLib.training import checkpoint
 from DLCTPMTrainingLib.training.loop import train
 from DLCTPMTrainingLib.training.ranks import ranks_of_torchrun
 from DLCTPMTrainingLib.training.settings import TrainingSettings
@@ -35,7 +35,7 @@ def unequal_lungs(count: int, seed: int) -> Samples:
     return Samples(names, np.full(count, "left lung"), enhanced, target, mask, np.ones(count), np.ones(count))
 
 
-LEARNING, WATCHING = unequal_lungs(5, seed=1), unequal_lungs(3, seed=2)
+TRAINING, VALIDATION = unequal_lungs(5, seed=1), unequal_lungs(3, seed=2)
 """Five lungs in batches of two: one process has nothing to do in an epoch's last step."""
 
 
@@ -53,7 +53,7 @@ def main(out: Path) -> None:
             records, network, error = [], None, None
             try:
                 network = train(
-                    LEARNING, WATCHING, NETWORK, settings, out / run, CPU, records.append, ranks=ranks, **options
+                    TRAINING, VALIDATION, NETWORK, settings, out / run, CPU, records.append, ranks=ranks, **options
                 )
             except InputError as failure:
                 error = str(failure)
@@ -61,10 +61,10 @@ def main(out: Path) -> None:
             if network:
                 torch.save(network.state_dict(), out / f"{run}-{ranks.rank}.pt")
 
-        save, written = training._save, []
-        training._save = lambda *state: written.append(save(*state))
+        save, written = checkpoint.save, []
+        checkpoint.save = lambda *state: written.append(save(*state))
         told("whole")
-        training._save, seen["written"] = save, len(written)
+        checkpoint.save, seen["written"] = save, len(written)
 
         def cut(done, steps):
             if done == 5:
@@ -100,7 +100,7 @@ def main(out: Path) -> None:
             if done == 2 and ranks.rank == 1:
                 raise KeyboardInterrupt
 
-        train(LEARNING, None, NETWORK, SETTINGS, out / "interrupted", CPU, on_step=interrupt, ranks=ranks)
+        train(TRAINING, None, NETWORK, SETTINGS, out / "interrupted", CPU, on_step=interrupt, ranks=ranks)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from shared_training import CPU, LEARNING, NETWORK, SETTINGS, WATCHING
+from shared_training import CPU, NETWORK, SETTINGS, TRAINING, VALIDATION
 
 from DLCTPMLib.networks.registry import build_network
 from DLCTPMTrainingLib.cli.main import main
@@ -72,7 +72,7 @@ def pair(tmp_path_factory) -> Pair:
 def alone(tmp_path_factory):
     """The same training in this one process: its weights and records."""
     records = []
-    network = train(LEARNING, WATCHING, NETWORK, SETTINGS, tmp_path_factory.mktemp("one"), CPU, records.append)
+    network = train(TRAINING, VALIDATION, NETWORK, SETTINGS, tmp_path_factory.mktemp("one"), CPU, records.append)
     return network.state_dict(), records
 
 
