@@ -9,7 +9,7 @@ import pytest
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
-LARGE = 4 << 20
+LARGE = 1 << 20
 """Bytes of an array that gets memory of its own."""
 
 
