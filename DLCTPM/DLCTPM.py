@@ -23,6 +23,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
 )
 
+from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
 from DLCTPMSlicerLib.panel.module_widget import ModuleWidget
 
 #
@@ -141,7 +142,7 @@ class DLCTPMParameterNode:
     lungs3D: bool = True
     mip3D: bool = False
     randomColours: bool = False
-    threshold: Annotated[float, WithinRange(0.01, 0.99)] = 0.66
+    threshold: Annotated[float, WithinRange(0.01, 0.99)] = FUNCTIONAL_THRESHOLD
     preview: bool = False
     spectVolume: vtkMRMLScalarVolumeNode
     registration: Registration = Registration.rigid
@@ -202,7 +203,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         logic = DLCTPMLogic()
         lungs = logic.segmentLungs(ct)
         prediction = logic.predict(ct, lungs)
-        function = logic.createFunctionalSegmentation(prediction.perfusion, threshold=0.66)
+        function = logic.createFunctionalSegmentation(prediction.perfusion)
         logic.registerSpect(ct, spect, lungs=lungs)
         metrics = logic.evaluate(prediction.perfusion, spect)
         logic.exportReport(prediction.perfusion, "/tmp/report")
@@ -227,7 +228,9 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         """Find the lungs of a CT with the engine and wait: a segmentation, one segment a region."""
         return self.startSegmentation(ct).wait()
 
-    def startPrediction(self, ct, lungs=None, model="", device="auto", threshold=0.66, output=None, **callbacks):
+    def startPrediction(
+        self, ct, lungs=None, model="", device="auto", threshold=FUNCTIONAL_THRESHOLD, output=None, **callbacks
+    ):
         """Start mapping perfusion; the job delivers ``PredictionNodes``. Arguments as for ``predict``."""
         from DLCTPMSlicerLib.nodes import jobs
 
@@ -239,7 +242,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         lungs: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None = None,
         model: str = "",
         device: str = "auto",
-        threshold: float = 0.66,
+        threshold: float = FUNCTIONAL_THRESHOLD,
         output: vtkMRMLScalarVolumeNode | None = None,
     ):
         """Map perfusion and wait.
@@ -276,7 +279,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
     def createFunctionalSegmentation(
         self,
         perfusion: vtkMRMLScalarVolumeNode,
-        threshold: float = 0.66,
+        threshold: float = FUNCTIONAL_THRESHOLD,
         segmentation: vtkMRMLSegmentationNode | None = None,
     ) -> vtkMRMLSegmentationNode:
         """High- and low-functional lung, right and left, of a map made here; fills ``segmentation`` anew if given."""
@@ -298,7 +301,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         perfusion.SetNodeReferenceID(roles.TABLE_ROLE, table.GetID())
         return table
 
-    def startEvaluation(self, perfusion, spect, ct=None, model="", threshold=0.66, **callbacks):
+    def startEvaluation(self, perfusion, spect, ct=None, model="", threshold=FUNCTIONAL_THRESHOLD, **callbacks):
         """Start comparing with a SPECT; the job delivers the metrics table node."""
         from DLCTPMSlicerLib.nodes import jobs
 
@@ -310,7 +313,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         spect: vtkMRMLScalarVolumeNode,
         ct: vtkMRMLScalarVolumeNode | None = None,
         model: str = "",
-        threshold: float = 0.66,
+        threshold: float = FUNCTIONAL_THRESHOLD,
     ) -> vtkMRMLTableNode:
         """Compare a map with a SPECT where it lies now (its transform counts) and wait: the metrics table.
 

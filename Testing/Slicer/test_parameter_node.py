@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -149,3 +150,18 @@ def behaves(slicer_session):
 @pytest.mark.parametrize("implementation", [SMALL, OWN])
 def test_parameter_node(behaves, implementation, behaviour):
     assert behaves(implementation)[behaviour] == EXPECTED[behaviour]
+
+
+def test_every_range_of_the_panel_can_be_bound_to_a_range_widget(slicer_app, module):
+    """A default after the equals sign would keep the widget of a range from being bound, in every Slicer."""
+    import ctk
+    from slicer.parameterNodeWrapper import FloatRange
+
+    import DLCTPM
+
+    hints = get_type_hints(DLCTPM.DLCTPMParameterNode, include_extras=True)
+    ranges = [name for name, hint in hints.items() if get_args(hint) and get_args(hint)[0] is FloatRange]
+    assert ranges
+    parameters = DLCTPM.DLCTPMLogic().getParameterNode()
+    for name in ranges:
+        parameters.connectParametersToGui({name: ctk.ctkRangeWidget()})
