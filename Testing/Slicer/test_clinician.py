@@ -62,7 +62,8 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     assert "rank correlation" in ui.metricsTable.horizontalHeaderItem(2).toolTip()
     assert -1 <= float(ui.metricsTable.item(0, 2).text()) <= 1
     what = {ui.metricsTable.item(row, 1).text() for row in range(ui.metricsTable.rowCount)}
-    assert what == {"Perfusion map", "All high", "Geometry only", "CT density", "Enhanced CT"}
+    baselines = {"All high", "Geometry only", "CT density", "Enhanced CT", "Blurred mask", "Blurred density"}
+    assert what == {"Perfusion map", *baselines}
 
     parts = {ui.metricsTable.item(row, 0).text() for row in range(ui.metricsTable.rowCount)}
     assert parts == {f"{scope}{core}" for scope in ("lungs", "right lung", "left lung") for core in ("", ", core")}

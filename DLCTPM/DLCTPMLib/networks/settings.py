@@ -159,7 +159,8 @@ def network_settings(values: dict[str, Any]) -> NetworkSettings:
     values = dict(values)
     name = values.pop("architecture", PAPER)
     if not isinstance(name, str) or name not in ARCHITECTURES:
-        raise InputError(f"network settings: unknown architecture, known are {', '.join(ARCHITECTURES)}")
+        known = ", ".join(ARCHITECTURES)
+        raise InputError(f"network settings: unknown architecture {str(name)[:40]!r}, known are {known}")
     return ARCHITECTURES[name].settings.from_dict(values)
 
 

@@ -11,6 +11,7 @@ import torch
 from skimage.metrics import structural_similarity
 from small_training import CPU, NETWORK, settings, some_samples
 
+from DLCTPMLib.common.ending.interruption import interruptible
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import JsonLines, event_sink, no_progress
 from DLCTPMLib.common.run_file import arguments_of, keeping, read_run
@@ -75,7 +76,7 @@ def test_the_kept_options_are_the_command_that_continues_the_run(tmp_path, monke
     assert told == [{"epoch": {"epoch": 1}}, {"cohort": {"patients": 2}}]
     again = vars(parse(*arguments_of(read_run(tmp_path / "run"), tmp_path / "run")))
     expected = {**vars(options), "cohort": str(tmp_path / "cohort.csv"), "test": str(tmp_path / "test.csv")}
-    assert again == {**expected, "out": str(tmp_path / "run"), "device": "auto", "progress": "bar"}
+    assert again == {**expected, "out": str(tmp_path / "run"), "device": None, "progress": "bar"}
 
 
 def test_options_of_a_run_that_was_begun_stay(tmp_path):
@@ -140,7 +141,7 @@ class Refusing(io.StringIO):
 
 @pytest.mark.parametrize("reason", [errno.EPIPE, errno.EINVAL], ids=["POSIX", "Windows"])
 def test_a_pipe_that_nobody_reads_ends_the_run_and_a_full_disk_is_told(reason):
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), interruptible():
         JsonLines(Refusing(reason))("stage", 0.5)
     with pytest.raises(OSError, match="refused"):
         JsonLines(Refusing(errno.ENOSPC))("stage", 0.5)

@@ -214,9 +214,9 @@ def test_a_network_that_takes_other_images_than_are_made_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"takes 2 images but the preprocessing makes 1 \(enhanced\)"):
         check_inputs(ContextSettings(), PreprocessingSettings())
     metadata = {"name": "m", "version": "0", "intended_use": "tests", "preprocessing": WITH_DENSITY.to_dict()}
-    bundle = load_bundle(save_bundle(tmp_path / "m", used("unet"), metadata, "", ""))
-    with pytest.raises(InputError, match=r"m: the network takes 1 image but the preprocessing makes 2"):
-        bundle.network()
+    folder = save_bundle(tmp_path / "m", used("unet"), metadata, "", "")
+    with pytest.raises(InputError, match=r"metadata.json: the network takes 1 image but the preprocessing makes 2"):
+        load_bundle(folder)
 
 
 @pytest.mark.parametrize("inputs", [(), ("density",), ("density", "enhanced"), ("enhanced", "vessels")])
