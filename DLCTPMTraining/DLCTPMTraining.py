@@ -163,8 +163,6 @@ class DLCTPMTrainingWidget(ModuleWidget):
     """The panel; each part of it lives in a ``DLCTPMTrainingSlicerLib.panel…`` file. A training needs no node of the
     scene: it goes on when the scene is closed."""
 
-    HELPERS = ("DLCTPMTrainingSlicerLib", "DLCTPMTrainingLib")
-
     def makeLogic(self):
         """The module's logic."""
         return DLCTPMTrainingLogic()

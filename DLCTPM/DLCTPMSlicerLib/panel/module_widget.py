@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import slicer
@@ -17,9 +18,6 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     A module's own widget class gives ``makeLogic`` and ``makePanel``; Slicer goes by that class's name. The panel has
     ``close()``, ``refreshChoices()``, ``setParameters(parameterNode or None)``, ``update()`` and ``sceneClosed()``.
     """
-
-    HELPERS = ("DLCTPMSlicerLib", "DLCTPMLib")
-    """Packages that are read again when the module is reloaded."""
 
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -58,8 +56,12 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.close()
 
     def onReload(self) -> None:
-        """What "Reload" of Slicer's developer mode does: besides the module's file, its helpers are read again."""
-        for name in [name for name in sys.modules if name.split(".")[0] in self.HELPERS]:
+        """What "Reload" of Slicer's developer mode does: besides the module's file, its helpers are read again.
+
+        Those of both modules: one that kept its own would go on with parts of the other's that are gone.
+        """
+        helpers = re.compile(r"DLCTPM\w*Lib(\.|$)")
+        for name in [name for name in sys.modules if helpers.match(name)]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
