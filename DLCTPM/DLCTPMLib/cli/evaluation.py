@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.scores import agreement_of
+from DLCTPMLib.cli.input_names import InputNames
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.options import given
 from DLCTPMLib.common.progress import Progress, within
@@ -24,7 +25,7 @@ from DLCTPMLib.results.report import ReportImages, write_report
 from DLCTPMLib.results.result_json import header, json_ready, notes_for
 from DLCTPMLib.results.settings import COMPARED, PredictionSettings
 from DLCTPMLib.volumes.patient_axes import same_grid
-from DLCTPMLib.volumes.reading import Scan, describe, read_ct, read_map, read_spect
+from DLCTPMLib.volumes.reading import Scan, content_sha256, describe, read_ct, read_map, read_spect
 
 EVALUATION_FILES = ("result.json", "report.html", *COMPARISON_FILES)
 """What an evaluation may write; ``report.html`` only with the prediction's own result."""
@@ -40,6 +41,16 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         progress: told the stage and the fraction.
         folder: where the compared images and the report go; None writes nothing.
     """
+    names = InputNames(
+        {
+            "map": options.prediction,
+            "SPECT": options.spect,
+            "lungs": options.lungs,
+            "CT": options.ct,
+            "transform": options.transform,
+        },
+        options.pseudonym,
+    )
     predicted = _predicted(options) if options.result else None
     stopwatch, warnings = Stopwatch(), []
     progress("Reading the images", 0.0)
@@ -71,13 +82,14 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         )
         agreement = agreement_of(comparison)
     described = {
-        **describe(prediction, Path(options.prediction), "perfusion map"),
-        "lungs": {"source": lungs.source},
-        "spect": spect.description,
-        "transform": options.transform,
+        **names.described(describe(prediction, Path(options.prediction), "perfusion map"), "map"),
+        "sha256": content_sha256(prediction),
+        "lungs": {"source": names["lungs"]},
+        "spect": {**names.described(spect.description, "SPECT"), "sha256": content_sha256(spect.image)},
+        "transform": names["transform"] if options.transform else None,
     }
     if ct is not None:
-        described["ct"] = ct.description
+        described["ct"] = {**names.described(ct.description, "CT"), "sha256": content_sha256(ct.image)}
     result = {
         **header(),
         "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
@@ -85,7 +97,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         "input": described,
         "agreement": agreement,
         "timings_s": stopwatch.seconds,
-        "warnings": list(dict.fromkeys(warnings)),
+        "warnings": list(dict.fromkeys(names.told(warnings))),
     }
     if folder is not None:
         progress("Writing images", 0.5)
@@ -147,6 +159,6 @@ def _on_grid(ct: Scan, prediction: sitk.Image, warnings: list[str]) -> sitk.Imag
     lowest = float(sitk.GetArrayViewFromImage(ct.image).min())
     brought = sitk.Resample(ct.image, prediction, sitk.Transform(), sitk.sitkLinear, lowest, sitk.sitkFloat32)
     if sitk.GetArrayViewFromImage(brought).max() <= lowest:
-        raise InputError(f"{ct.description['path']}: the CT does not overlap the map; give the CT it was made from")
-    warnings.append(f"{ct.description['path']} is on another grid than the map and was brought over (linear)")
+        raise InputError(f"{ct.path}: the CT does not overlap the map; give the CT it was made from")
+    warnings.append(f"{ct.path} is on another grid than the map and was brought over (linear)")
     return brought

@@ -23,7 +23,7 @@ def lungs_of(
     from DLCTPMLib.lungs.segmentation import segment_lungs
 
     if path is None:
-        with naming(ct.description["path"]):
+        with naming(ct.path):
             return segment_lungs(ct.image, progress=lambda _, fraction: progress("Finding the lungs", fraction))
     progress("Reading the lungs", 0.0)
     return read_lungs(path, ct.image, values, orientation=orientation, frame_of_reference=ct.frame_of_reference)

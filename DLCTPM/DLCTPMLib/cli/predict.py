@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from DLCTPMLib.cli.arguments import add_ct, add_lungs, add_model, add_spect_series
 from DLCTPMLib.cli.command import Command, check_there
+from DLCTPMLib.cli.input_names import InputNames, add_pseudonym
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress, within
 from DLCTPMLib.results.settings import PredictionSettings
+
+if TYPE_CHECKING:
+    from DLCTPMLib.lungs.masks import Lungs
+    from DLCTPMLib.volumes.reading import Scan
 
 CHOSEN = ("registration", "threshold", "hir_scope", "device", "precision")
 """Settings of a prediction that are options."""
@@ -31,12 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="map also where a check of the input FAILs; every picture and file then says so",
     )
+    add_pseudonym(parser)
     parser.add_argument("--out", metavar="DIR", help="results (default: ./NAME-perfusion, after the CT's name)")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read, find the lungs, map, compare, report."""
     check_there(options.ct, options.spect, options.lungs)
+    names = InputNames({"CT": options.ct, "SPECT": options.spect, "lungs": options.lungs}, options.pseudonym)
     from DLCTPMLib.common.atomic_output import OutputFolder
     from DLCTPMLib.common.background import preload
     from DLCTPMLib.common.stopwatch import Stopwatch
@@ -46,7 +55,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
 
     settings = PredictionSettings(**given(options, PredictionSettings, *CHOSEN))
     stopwatch = Stopwatch()
-    out = Path(options.out or default_folder(options.ct))
+    out = Path(options.out or default_folder(options.ct, options.pseudonym))
     with OutputFolder(out, RESULT_FILES) as folder:
         bundle = load_bundle(options.model)
         preload("DLCTPMLib.networks.inference")  # PyTorch, while the CT is read
@@ -60,7 +69,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
             lungs = lungs_of(
                 ct, options.lungs, within(progress, 0.05, 0.2), options.lungs_values, options.orientation
             )
-        images = PatientImages(ct, lungs, spect)
+        compared = None if spect is None else _named(spect, "SPECT", names)
+        images = PatientImages(_named(ct, "CT", names), _named_lungs(lungs, names), compared)
         result = predict_to_folder(
             images, bundle, settings, folder.work, stopwatch, within(progress, 0.2, 1.0), options.force
         )
@@ -68,8 +78,19 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     say(options, summary(result, out))
 
 
-def default_folder(ct: str) -> str:
-    """Where results go when nothing was said: ``./NAME-perfusion``, after the CT's file or folder."""
+def _named(scan: Scan, what: str, names: InputNames) -> Scan:
+    return replace(scan, description=names.described(scan.description, what), warnings=names.told(scan.warnings))
+
+
+def _named_lungs(lungs: Lungs, names: InputNames) -> Lungs:
+    source = lungs.source if names.paths["lungs"] is None else names["lungs"]
+    return replace(lungs, source=source, warnings=names.told(lungs.warnings))
+
+
+def default_folder(ct: str, pseudonym: str | None = None) -> str:
+    """Where results go when nothing was said: ``./NAME-perfusion``, after the CT's file or folder, or pseudonym."""
+    if pseudonym is not None:
+        return f"{pseudonym}-perfusion"
     path = Path(ct).resolve()
     if path.is_dir():
         return f"{path.name or 'ct'}-perfusion"

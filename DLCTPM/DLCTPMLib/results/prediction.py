@@ -27,7 +27,7 @@ from DLCTPMLib.registration.search import Registration, register, write_transfor
 from DLCTPMLib.registration.settings import RegistrationSettings
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
 from DLCTPMLib.results.settings import PredictionSettings
-from DLCTPMLib.volumes.reading import Scan, write_image
+from DLCTPMLib.volumes.reading import Scan, content_sha256, write_image
 
 RESULT_FILES = (
     "perfusion.nrrd",
@@ -95,7 +95,7 @@ def predict_to_folder(
     failed = failures(quality)
     if failed and not force:
         raise InputError(
-            f"{images.ct.description['path']}: {' '.join(check['message'] for check in failed)} Correct that, or map "
+            f"{images.ct.path}: {' '.join(check['message'] for check in failed)} Correct that, or map "
             "it all the same with --force."
         )
     preload("DLCTPMLib.networks.inference", "DLCTPMLib.results.report")  # in this order: the report is needed last
@@ -116,11 +116,11 @@ def predict_to_folder(
 
     comparison = registration = None
     if images.spect is not None:
-        with stopwatch("registration"), naming(images.spect.description["path"]):
+        with stopwatch("registration"), naming(images.spect.path):
             registration = _registered(images, settings, within(progress, 0.52, 0.68))
         warnings += [*images.spect.warnings, *registration.warnings]
         progress("Comparing with the SPECT", 0.68)
-        with stopwatch("agreement"), naming(images.spect.description["path"]):
+        with stopwatch("agreement"), naming(images.spect.path):
             comparison = _comparison(images, mapped, registration, bundle, settings)
 
     progress("Writing images", 0.78)
@@ -161,7 +161,11 @@ def prediction_result(
         "network": bundle.metadata["network"],
         "functional_regions": {"threshold": settings.threshold},
     }
-    described = {**images.ct.description, "lungs": {"source": images.lungs.source}}
+    described = {
+        **images.ct.description,
+        "sha256": content_sha256(images.ct.image),
+        "lungs": {"source": images.lungs.source},
+    }
     result = {
         **header(images.simulated),
         "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
@@ -174,7 +178,7 @@ def prediction_result(
         "forced": [check["message"] for check in failures(quality)],
     }
     if comparison is not None and registration is not None:
-        described["spect"] = images.spect.description
+        described["spect"] = {**images.spect.description, "sha256": content_sha256(images.spect.image)}
         used["agreement"] = comparison.settings.to_dict()
         how = {} if settings.registration == "none" else RegistrationSettings().to_dict()
         used["registration"] = {"kind": settings.registration, **how}

@@ -99,7 +99,7 @@ def write_report(
     html = render_html(
         "report.html.j2",
         result=result,
-        title=Path(result["input"]["path"]).name,
+        title=result["input"]["name"],
         made=datetime.date.today().isoformat(),
         cards=_cards(result, threshold),
         map_figures=figures[:4],
@@ -248,12 +248,12 @@ def _rows(values: dict) -> list[tuple[str, str]]:
 
 
 def _input_rows(described: dict) -> list[tuple[str, str]]:
-    rows = [("CT", described["path"]), *_grid_rows(described), ("orientation", described["orientation"])]
+    rows = [("CT", described["name"]), *_grid_rows(described), ("orientation", described["orientation"])]
     rows += [("lungs", described["lungs"]["source"])]
     rows += _rows(described.get("dicom", {}))
     if "spect" in described:
         spect = described["spect"]
-        rows += [("SPECT", spect["path"]), *((f"SPECT {name}", text) for name, text in _grid_rows(spect))]
+        rows += [("SPECT", spect["name"]), *((f"SPECT {name}", text) for name, text in _grid_rows(spect))]
     return rows
 
 

@@ -6,6 +6,7 @@ and a description that names no patient.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable
@@ -42,17 +43,19 @@ class Scan:
 
     Attributes:
         image: the volume; CT in HU (int16 or float32), SPECT in its own units (float32).
-        description: path, format, size, spacing, orientation and, from DICOM, how it was made
+        description: name of the file or folder, format, size, spacing, orientation and, from DICOM, how it was made
             (``dicom.header.KEPT_TAGS``); fit for ``result.json``, as no patient is named in it.
         warnings: sentences for the user.
         frame_of_reference: DICOM Frame of Reference UID, empty for other files; it names the examination, so it
             stays in memory.
+        path: as it was given, for sentences to the user; it stays in memory too.
     """
 
     image: sitk.Image
     description: dict
     warnings: list[str] = field(default_factory=list)
     frame_of_reference: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ def _read(path: Path, wanted: _Wanted) -> Scan:
             f"{path}: has only {min(image.GetSize())} slices ({'×'.join(map(str, image.GetSize()))} voxels); "
             "a volume of the whole lungs is needed"
         )
-    return Scan(image, describe(image, path, path.suffix.lstrip(".").upper() or "image file"), notes)
+    return Scan(image, describe(image, path, path.suffix.lstrip(".").upper() or "image file"), notes, path=str(path))
 
 
 def _read_series(folder: Path, path: Path, wanted: _Wanted) -> Scan:
@@ -229,7 +232,7 @@ def _dicom_scan(series: DicomSeries, path: Path, file_format: str, wanted: _Want
     if wanted.orientation is not None:
         check_agrees(np.array(image.GetDirection()).reshape(3, 3), wanted.orientation, path)
     description = describe(image, path, file_format) | {"dicom": series.description()}
-    return Scan(image, description, notes + more, str(series.first.get("FrameOfReferenceUID", "") or ""))
+    return Scan(image, description, notes + more, str(series.first.get("FrameOfReferenceUID", "") or ""), str(path))
 
 
 def _is_ct(series: DicomSeries) -> bool:
@@ -254,10 +257,10 @@ def _series_and_part(series: str | None) -> tuple[str | None, str | None]:
 
 
 def describe(image: sitk.Image, path: Path, file_format: str) -> dict:
-    """Where an image came from and how its grid lies, for ``result.json``; lengths in mm, LPS."""
+    """What an image was read from, by name only, and how its grid lies, for ``result.json``; lengths in mm, LPS."""
     direction = image.GetDirection()
     return {
-        "path": str(path),
+        "name": Path(path).resolve().name,
         "format": file_format,
         "size": list(image.GetSize()),
         "spacing": [round(s, 6) for s in image.GetSpacing()],
@@ -265,6 +268,19 @@ def describe(image: sitk.Image, path: Path, file_format: str) -> dict:
         "direction": [round(d, 9) for d in direction],
         "orientation": sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction),
     }
+
+
+def content_sha256(image: sitk.Image) -> str:
+    """SHA-256 of an image's content: its grid as text (to 0.1 µm), then its voxels (z, y, x; little-endian).
+
+    It knows the same image again whatever the file is called and however it is packed.
+    """
+    geometry = (image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    grid = (image.GetSize(), *([round(value, 4) + 0.0 for value in part] for part in geometry))  # no −0.0
+    voxels = sitk.GetArrayViewFromImage(image)
+    digest = hashlib.sha256(repr((*grid, voxels.dtype.newbyteorder("<").str)).encode())
+    digest.update(np.ascontiguousarray(voxels, voxels.dtype.newbyteorder("<")))
+    return digest.hexdigest()
 
 
 def _lowest_and_highest(

@@ -60,6 +60,8 @@ LONGEST_ID = 64
 OLDEST = 130
 """A greater age is a mistake."""
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(1, 10))}
+OTHER_DIAGNOSIS = "other"
+"""Stands in what leaves the site for a diagnosis that Table 1 does not have."""
 WOMEN_OF_73 = 49
 """Women among the paper's 73 patients."""
 
@@ -70,6 +72,11 @@ def table_1_row(diagnosis: str) -> str:
         if diagnosis in diagnoses:
             return row
     return "Others"
+
+
+def diagnosis_that_travels(diagnosis: str) -> str:
+    """A diagnosis of the paper's Table 1, else "other": a cell of a table is free text and may name a patient."""
+    return diagnosis if any(diagnosis in diagnoses for _, diagnoses in TABLE_1.values()) else OTHER_DIAGNOSIS
 
 
 def largest_remainder(total: int, weights: list[int]) -> list[int]:

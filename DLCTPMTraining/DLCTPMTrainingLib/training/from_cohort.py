@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from DLCTPMLib.common.progress import EventSink, Progress, no_events, no_progres
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.inference import choose_device
 from DLCTPMLib.networks.settings import network_dict
-from DLCTPMTrainingLib.cohorts.table import CohortRow, read_cohort
+from DLCTPMTrainingLib.cohorts.table import CohortRow, diagnosis_that_travels, read_cohort
 from DLCTPMTrainingLib.samples.from_images import cached_samples
 from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.samples.sample_file import PatientFacts, SampleSet
@@ -56,14 +57,27 @@ def train_cohort(plan: TrainingPlan, progress: Progress = no_progress, emit: Eve
 def export_samples(plan: TrainingPlan, path: Path, progress: Progress = no_progress) -> SampleSet:
     """Make a cohort ready for training and write it to one file, for ``train_samples`` on another machine.
 
+    The file leaves the site, so its patients are numbered and of their diagnoses only Table 1's are named.
+
     Args:
         plan: what to do there; ``out`` keeps the samples patient by patient.
         path: the file.
         progress: told after every patient prepared.
     """
-    ready = prepared(plan, progress)
+    ready = _pseudonymous(prepared(plan, progress))
     ready.save(path)
     return ready
+
+
+def _pseudonymous(ready: SampleSet) -> SampleSet:
+    number = {one.patient_id: f"P{i:04d}" for i, one in enumerate(ready.patients, start=1)}
+    patients = [
+        replace(one, patient_id=number[one.patient_id], diagnosis=diagnosis_that_travels(one.diagnosis))
+        for one in ready.patients
+    ]
+    samples = replace(ready.samples, patient=np.array([number[str(one)] for one in ready.samples.patient]))
+    training, validation = ([number[one] for one in ids] for ids in (ready.training, ready.validation))
+    return replace(ready, samples=samples, patients=patients, training=training, validation=validation)
 
 
 def prepared(plan: TrainingPlan, progress: Progress = no_progress, emit: EventSink = no_events) -> SampleSet:

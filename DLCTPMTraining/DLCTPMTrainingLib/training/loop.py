@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable
@@ -168,8 +170,12 @@ def _seed(*numbers: int) -> int:
 
 
 def _setup(samples: Samples, network_settings: NetworkSettings, settings: TrainingSettings) -> dict:
-    lungs = [f"{patient} {side}" for patient, side in zip(samples.patient, samples.side, strict=True)]
-    return {"network": network_dict(network_settings), "training": settings.to_dict(), "lungs": lungs}
+    lungs = [[str(patient), str(side)] for patient, side in zip(samples.patient, samples.side, strict=True)]
+    return {
+        "network": network_dict(network_settings),
+        "training": settings.to_dict(),
+        "lungs_sha256": hashlib.sha256(json.dumps(lungs).encode()).hexdigest(),  # a checkpoint names no patient
+    }
 
 
 def _resume(state: dict | None, step: TrainingStep) -> list[EpochRecord]:

@@ -20,6 +20,7 @@ from DLCTPMLib.networks.bundle import save_bundle
 from DLCTPMLib.networks.inference import Predictor
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.settings import network_dict
+from DLCTPMTrainingLib.cohorts.table import diagnosis_that_travels
 from DLCTPMTrainingLib.common.patient_origin import HasOrigin, Origin
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
 from DLCTPMTrainingLib.statistics.table import TidyTable
@@ -94,7 +95,7 @@ def metadata_of(fitted: FittedModel) -> dict:
             "patients": len(ready.training),
             "lungs": len(lungs),
             "origin": asdict(origin),
-            "diagnoses": _counts(patient.diagnosis for patient in trained_on),
+            "diagnoses": _counts(diagnosis_that_travels(patient.diagnosis) for patient in trained_on),
         },
         "training_ranges": {
             "lung_volume_ml": _range(lungs.volume_ml),

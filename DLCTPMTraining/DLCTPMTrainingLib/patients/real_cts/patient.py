@@ -152,7 +152,7 @@ def simulate_on_real_ct(settings: RealCtPatientSettings) -> VirtualPatient:
             "real": True,
             "ct": settings.ct.name,
             "ct_voxels_sha256": voxels,
-            "ct_read": {key: entry for key, entry in read.description.items() if key != "path"},
+            "ct_read": {key: entry for key, entry in read.description.items() if key != "name"},
             "lungs": lungs.source,
             "measured": real.measured,
             "quality": [one for one in quality if one["status"] != PASS],
@@ -196,7 +196,7 @@ def read_chest(source: RealCt) -> tuple[Scan, Lungs, list[dict]]:
         raise InputError(f"{source.name}: {' '.join(failed)}")
     warnings = [_told(text, source) for text in lungs.warnings]
     origin = Path(lungs.source).name if source.labels else lungs.source
-    read = Scan(read.image, read.description, [_told(text, source) for text in read.warnings])
+    read = replace(read, warnings=[_told(text, source) for text in read.warnings])
     return read, replace(lungs, warnings=warnings, source=origin), quality
 
 

@@ -1,0 +1,202 @@
+"""docs/privacy.md: identities planted in headers, names and tables are found in no file that a command leaves."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from dicom_samples import write_ct_series
+from small_chest import ORIGIN, SPACING, chest_ct, lung_labels, perfusion_spect, write_inputs
+
+from DLCTPMLib.cli.input_names import InputNames
+from DLCTPMLib.common.errors import InputError
+from DLCTPMTrainingLib.cli.main import main
+from DLCTPMTrainingLib.training.checkpoint import CHECKPOINT
+
+HEADER = {
+    "PatientName": "Zyxquist^Headername",
+    "PatientID": "Zyxquist-headerid",
+    "InstitutionName": "Zyxquist Headerhospital",
+    "SeriesDescription": "Zyxquist headerseries",
+    "StudyDescription": "Zyxquist headerstudy",
+    "PatientComments": "Zyxquist headercomment",
+    "ReferringPhysicianName": "Zyxquist^Headerdoctor",
+    "AccessionNumber": "Zyxquist-acc",
+    "StudyDate": "19391123",
+}
+MARK = b"zyxquist"
+"""In every planted identity, and in nothing else."""
+
+
+def folder_of(tmp_path: Path) -> Path:
+    return tmp_path / "Zyxquist Foldername"
+
+
+def plain_parts(data: bytes) -> list[bytes]:
+    """A file's bytes, and what is compressed in them: gzip, zip (PyTorch's and NumPy's files too), NRRD's data."""
+    parts = [data]
+    if data[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            parts += [part for name in packed.namelist() for part in (name.encode(), *plain_parts(packed.read(name)))]
+    elif data[:2] == b"\x1f\x8b":
+        parts += plain_parts(gzip.decompress(data))
+    elif data[:4] == b"NRRD":
+        body = data.partition(b"\n\n")[2]
+        parts += [zlib.decompressobj(31).decompress(body)] if body[:2] == b"\x1f\x8b" else [body]
+    parts += [part.decode("utf-16-le").encode() for part in parts if b"\0Z\0y\0x\0q" in part and len(part) % 2 == 0]
+    return parts
+
+
+def named_in(folder: Path, marks: tuple[bytes, ...] = (MARK,)) -> list[str]:
+    """The files and folders below a folder in whose name or content a planted identity is found."""
+    found = []
+    for path in folder.rglob("*"):
+        parts = [str(path.relative_to(folder)).encode()]
+        if path.is_file():
+            parts += plain_parts(path.read_bytes())
+        if any(mark in part.lower() for part in parts for mark in marks):
+            found.append(str(path.relative_to(folder)))
+    return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory) -> dict[str, Path]:
+    """A chest whose every name and header holds an identity; the model's names are innocent."""
+    root = tmp_path_factory.mktemp("inputs")
+    model = Path(write_inputs(root / "model-of")["model"])
+    place = folder_of(root)
+    place.mkdir()
+    for name, image in (("ct", chest_ct()), ("lungs", lung_labels()), ("spect", perfusion_spect())):
+        image.SetMetaData("comment", "Zyxquist nrrdcomment")
+        image.SetMetaData("Zyxquist nrrdkey", "Zyxquist nrrdvalue")
+        sitk.WriteImage(image, str(place / f"Zyxquist_file_{name}.nrrd"), True)
+    series = place / "Zyxquist_series"
+    paths = write_ct_series(
+        series, sitk.GetArrayFromImage(chest_ct()), spacing=SPACING, origin=ORIGIN, intercept=-2048.0, **HEADER
+    )
+    import pydicom
+
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        dataset.private_block(0x0011, "Zyxquist privatecreator", create=True).add_new(
+            1, "LO", "Zyxquist privatevalue"
+        )
+        dataset.save_as(path)
+    archive = shutil.make_archive(str(place / "Zyxquist_zip"), "zip", series)
+    files = {name: place / f"Zyxquist_file_{name}.nrrd" for name in ("ct", "lungs", "spect")}
+    return {**files, "series": series, "zip": Path(archive), "model": model, "place": place}
+
+
+def test_the_search_finds_what_was_planted(planted, tmp_path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"a Zyxquist in it"))
+    np.savez_compressed(tmp_path / "b.npz", about=np.array("a Zyxquist in it".encode("ascii")))
+    (tmp_path / "c.txt").write_text("nobody")
+    assert named_in(tmp_path) == ["a.gz", "b.npz"]
+    found = named_in(planted["series"])
+    assert len(found) == len(list(planted["series"].iterdir()))
+    assert named_in(planted["place"])[0].startswith("Zyxquist_")
+
+
+@pytest.mark.parametrize("source", ["ct", "series", "zip"])
+def test_predict_under_a_pseudonym_names_nobody(planted, tmp_path, monkeypatch, capsys, source):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", None)
+    given = ["--lungs", str(planted["lungs"]), "--spect", str(planted["spect"]), "--register", "none"]
+    command = ["predict", str(planted[source]), *given, "--model", str(planted["model"]), "--pseudonym", "case 7"]
+    assert main(command) == 0, capsys.readouterr().err
+    assert (tmp_path / "case 7-perfusion" / "report.html").is_file()
+    assert named_in(tmp_path, (MARK, b"19391123", str(planted["place"].parent).encode().lower())) == []
+    assert MARK not in capsys.readouterr().out.lower().encode()
+    described = json.loads((tmp_path / "case 7-perfusion" / "result.json").read_text())["input"]
+    assert described["name"] == "case 7 (CT)"
+    assert described["lungs"]["source"] == "case 7 (lungs)"
+    assert described["spect"]["name"] == "case 7 (SPECT)"
+
+
+def test_without_a_pseudonym_files_are_named_but_no_folder_above_them_and_no_header(planted, tmp_path, capsys):
+    lungs = ["--lungs", str(planted["lungs"]), "--model", str(planted["model"])]
+    sums = {}
+    for source in ("ct", "series"):
+        out = tmp_path / source
+        assert main(["predict", str(planted[source]), *lungs, "--out", str(out)]) == 0, capsys.readouterr().err
+        described = json.loads((out / "result.json").read_text())["input"]
+        assert described["name"] == planted[source].name
+        assert named_in(out) == ["report.html", "result.json"]  # by the name of the file only
+        assert named_in(out, (b"foldername", b"header", b"nrrdcomment", b"private", b"19391123")) == []
+        assert named_in(out, (str(tmp_path).encode().lower(),)) == []
+        sums[source] = described["sha256"]
+    assert sums["ct"] == sums["series"]  # one content, whatever it is called and however it is packed
+
+
+def test_segment_register_and_evaluate_name_nobody(planted, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    ct, lungs, spect = (str(planted[name]) for name in ("ct", "lungs", "spect"))
+    assert main(["segment", str(planted["series"]), "--out", str(out / "found.seg.nrrd")]) == 0
+    moved = str(out / "moved.tfm")
+    assert main(["register", "--fixed", ct, "--moving", spect, "--lungs", lungs, "--out", moved]) == 0
+    predicted = out / "predicted"
+    model = ["--model", str(planted["model"]), "--pseudonym", "seven"]
+    assert main(["predict", ct, "--lungs", lungs, *model, "--out", str(predicted)]) == 0
+    given = ["--spect", spect, "--lungs", lungs, "--transform", moved, "--ct", ct, *model]
+    result = ["--result", str(predicted / "result.json"), "--out", str(out / "compared")]
+    assert main(["evaluate", "--prediction", str(predicted / "perfusion.nrrd"), *given, *result]) == 0
+    assert named_in(out, (MARK, b"19391123", str(tmp_path).encode().lower())) == [], capsys.readouterr()
+
+
+def test_what_travels_from_a_training_names_no_patient(planted, tmp_path, capsys):
+    table = tmp_path / "Zyxquist_cohort.csv"
+    with table.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["patient_id", "ct", "spect", "lungs", "diagnosis", "sex", "age", "notes"])
+        for number in range(3):
+            images = []
+            for name in ("ct", "spect", "lungs"):
+                images.append(tmp_path / f"Zyxquist{number}_{name}.nrrd")
+                shutil.copy(planted[name], images[-1])
+            for path in images[:2]:  # patients differ
+                image = sitk.ReadImage(str(path))
+                sitk.WriteImage(sitk.Cast(sitk.ShiftScale(image, float(number)), image.GetPixelID()), str(path))
+            lines.writerow([f"Zyxquist-id-{number}", *images, "Zyxquist's own disease", "F", 60, "Zyxquist called"])
+    assert main(["cohort", "check", str(table)]) == 0, capsys.readouterr().err
+    small = ["--channels", "4-4-6-6", "--grid", "32x16x16", "--median-size", "4", "--uniform-size", "3"]
+    exported = tmp_path / "travels" / "samples.npz"
+    exported.parent.mkdir()
+    site = tmp_path / "site"
+    options = ["--out", str(site), *small, "--device", "cpu", "--epochs", "1"]
+    assert main(["train", str(table), *options, "--export", str(exported)]) == 0, capsys.readouterr().err
+    assert main(["train", str(table), *options]) == 0, capsys.readouterr().err
+    shutil.copytree(site / "model", tmp_path / "travels" / "model")
+    checkpoints = list(site.rglob(CHECKPOINT))
+    assert checkpoints
+    for number, path in enumerate(checkpoints):
+        shutil.copy(path, tmp_path / "travels" / f"{number}-{CHECKPOINT}")
+    assert named_in(tmp_path / "travels", (MARK, str(tmp_path).encode().lower())) == []
+    about = json.loads(str(np.load(exported)["about"]))
+    assert [one["patient_id"] for one in about["patients"]] == ["P0001", "P0002", "P0003"]
+    assert {one["diagnosis"] for one in about["patients"]} == {"other"}
+    metadata = json.loads((site / "model" / "configs" / "metadata.json").read_text())
+    assert list(metadata["training"]["diagnoses"]) == ["other"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "../x", "a\\b", "a\nb", "x" * 65, "\x1b[2J"])
+def test_a_pseudonym_is_a_name(name):
+    with pytest.raises(InputError, match="--pseudonym"):
+        InputNames({"CT": "ct.nrrd"}, name)
+
+
+def test_sentences_lose_paths_and_under_a_pseudonym_names():
+    path = os.path.join(os.sep, "home", "Zyxquist", "ct.nrrd")
+    paths = {"CT": path, "lungs": None}
+    assert InputNames(paths).told([f"{path} is uneven"]) == ["ct.nrrd is uneven"]
+    assert InputNames(paths, "seven").told([f"{path}: ct.nrrd is uneven"]) == ["seven (CT): seven (CT) is uneven"]
