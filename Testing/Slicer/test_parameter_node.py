@@ -164,4 +164,5 @@ def test_every_range_of_the_panel_can_be_bound_to_a_range_widget(slicer_app, mod
     assert ranges
     parameters = DLCTPM.DLCTPMLogic().getParameterNode()
     for name in ranges:
-        parameters.connectParametersToGui({name: ctk.ctkRangeWidget()})
+        widget = ctk.ctkRangeWidget()
+        parameters.disconnectGui(parameters.connectParametersToGui({name: widget}))
