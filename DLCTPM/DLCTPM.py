@@ -229,12 +229,20 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         return self.startSegmentation(ct).wait()
 
     def startPrediction(
-        self, ct, lungs=None, model="", device="auto", threshold=FUNCTIONAL_THRESHOLD, output=None, **callbacks
+        self,
+        ct,
+        lungs=None,
+        model="",
+        device="auto",
+        threshold=FUNCTIONAL_THRESHOLD,
+        output=None,
+        force=False,
+        **callbacks,
     ):
         """Start mapping perfusion; the job delivers ``PredictionNodes``. Arguments as for ``predict``."""
         from DLCTPMSlicerLib.nodes import jobs
 
-        return jobs.startPrediction(ct, lungs, model, device, threshold, output, **callbacks)
+        return jobs.startPrediction(ct, lungs, model, device, threshold, output, force, **callbacks)
 
     def predict(
         self,
@@ -244,6 +252,7 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         device: str = "auto",
         threshold: float = FUNCTIONAL_THRESHOLD,
         output: vtkMRMLScalarVolumeNode | None = None,
+        force: bool = False,
     ):
         """Map perfusion and wait.
 
@@ -254,11 +263,12 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
             device: auto, cpu, cuda or mps.
             threshold: relative perfusion above which lung counts as high-functional in the region table.
             output: a map made here before, which is replaced; None for a new one.
+            force: map also where a check of the input fails; the map's name, report and files then say so.
 
         Returns:
             ``PredictionNodes``: the map, the lungs used, the region table, and ``result.json``'s content.
         """
-        return self.startPrediction(ct, lungs, model, device, threshold, output).wait()
+        return self.startPrediction(ct, lungs, model, device, threshold, output, force).wait()
 
     def startRegistration(self, ct, spect, kind="rigid", lungs=None, **callbacks):
         """Start registering with the engine; the job delivers the transform node, which is put on the SPECT."""

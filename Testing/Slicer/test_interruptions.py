@@ -10,6 +10,12 @@ from panel_steps import FAILS, process_of, temporary_folders, until, until_idle
 
 SLEEPS = 'import time; print(\'{"stage": "Network", "fraction": 0.4}\', flush=True); time.sleep(60)'
 WRITES_NOTHING = "pass"
+REFUSES = """
+import json, sys
+print(json.dumps({"stage": "Lungs", "fraction": 0.2, "failed_checks": ["The slices are stored upside down."]}))
+print("error: ct.nrrd: The slices are stored upside down.", file=sys.stderr)
+sys.exit(2)
+"""
 
 
 @pytest.fixture
@@ -50,6 +56,24 @@ def test_the_engines_sentence_is_shown_and_nothing_stays(ready, engine, caplog):
     assert ready.ui.statusLabel.text == "ct.nrrd: this is not a CT; give a CT."
     assert "this is not a CT" in caplog.text
     assert ready.ui.predictButton.enabled
+
+
+def test_a_failed_check_is_a_sentence_and_the_map_can_be_forced(ready, engine, caplog):
+    from stand_in.probes import nothing_left_behind
+
+    asked, ui = engine(REFUSES), ready.ui
+    assert not ui.predictAnywayButton.visible
+    with nothing_left_behind():
+        ui.predictButton.click()
+        until_idle(ready)
+    assert ui.statusLabel.text == "The slices are stored upside down. Nothing was mapped."
+    assert "upside down" not in caplog.text  # no dialog beside the sentence
+    assert not ui.predictAnywayButton.isHidden()
+    ui.predictAnywayButton.click()
+    until_idle(ready)
+    assert ["--force" in arguments for arguments in asked] == [False, True]
+    ui.ctSelector.setCurrentNode(None)
+    assert ui.predictAnywayButton.isHidden()
 
 
 def test_missing_results_are_a_failure(ready, engine):

@@ -13,8 +13,9 @@ from DLCTPMLib.cli.input_names import InputNames, add_pseudonym
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
+from DLCTPMLib.common.errors import FailedChecksError
 from DLCTPMLib.common.options import add_options, given
-from DLCTPMLib.common.progress import Progress, within
+from DLCTPMLib.common.progress import Progress, event_sink, within
 from DLCTPMLib.results.settings import PredictionSettings
 
 if TYPE_CHECKING:
@@ -71,9 +72,12 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
             )
         compared = None if spect is None else _named(spect, "SPECT", names)
         images = PatientImages(_named(ct, "CT", names), _named_lungs(lungs, names), compared)
-        result = predict_to_folder(
-            images, bundle, settings, folder.work, stopwatch, within(progress, 0.2, 1.0), options.force
-        )
+        rest = within(progress, 0.2, 1.0)
+        try:
+            result = predict_to_folder(images, bundle, settings, folder.work, stopwatch, rest, options.force)
+        except FailedChecksError as failed:
+            event_sink(progress)(failed_checks=failed.sentences)  # a panel can then offer to force the map
+            raise
     progress("Done", 1.0)
     say(options, summary(result, out))
 

@@ -12,6 +12,18 @@ class InputError(ValueError):
     """
 
 
+class FailedChecksError(InputError):
+    """The input is such that its result cannot be right.
+
+    Attributes:
+        sentences: what each check found, without the file's name and without an option.
+    """
+
+    def __init__(self, message: str, sentences: list[str]):
+        super().__init__(message)
+        self.sentences = sentences
+
+
 @contextmanager
 def naming(source: object) -> Iterator[None]:
     """Put the file into an InputError that was raised where only its content is known."""

@@ -13,7 +13,7 @@ from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.scores import agreement_of
 from DLCTPMLib.common.atomic_output import check_disk
 from DLCTPMLib.common.background import preload
-from DLCTPMLib.common.errors import InputError, naming
+from DLCTPMLib.common.errors import FailedChecksError, naming
 from DLCTPMLib.common.progress import Progress, no_progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.regions import HIGH, LOW, functional_labels, region_table
@@ -86,7 +86,7 @@ def predict_to_folder(
         the content of ``result.json``.
 
     Raises:
-        InputError: a check of the input FAILs, and nobody forces the map.
+        FailedChecksError: a check of the input FAILs, and nobody forces the map.
     """
     ct, lungs = images.ct.image, images.lungs.upright
     warnings = [*images.ct.warnings, *images.lungs.warnings]
@@ -94,10 +94,9 @@ def predict_to_folder(
         quality = check_input(ct, lungs, bundle.metadata)
     failed = failures(quality)
     if failed and not force:
-        raise InputError(
-            f"{images.ct.path}: {' '.join(check['message'] for check in failed)} Correct that, or map "
-            "it all the same with --force."
-        )
+        sentences = [check["message"] for check in failed]
+        message = f"{images.ct.path}: {' '.join(sentences)} Correct that, or map it all the same with "
+        raise FailedChecksError(f"{message}--force.", sentences)
     preload("DLCTPMLib.networks.inference", "DLCTPMLib.results.report")  # in this order: the report is needed last
     mapped = map_perfusion(
         ct,

@@ -28,12 +28,14 @@ class JobResult:
         message: one sentence for the user where it failed.
         details: the engine's last lines.
         value: what ``deliver`` gave; None unless done.
+        failedChecks: a sentence for each check of the input by which the result could not be right; mostly none.
     """
 
     outcome: Outcome
     message: str = ""
     details: str = ""
     value: object = None
+    failedChecks: tuple[str, ...] = ()
 
 
 class JobError(RuntimeError):
@@ -72,6 +74,7 @@ class EngineJob:
         self._process: EngineProcess | None = None
         self._folder: Path | None = None
         self._sceneTag: int | None = None
+        self._failedChecks: tuple[str, ...] = ()
         self.result: JobResult | None = None
 
     @property
@@ -98,7 +101,7 @@ class EngineJob:
             return self
         environment = engineEnvironment() | {REMOVED_WITH_PARENT: str(self._folder)}
         self._process = EngineProcess(
-            engineCommand(arguments, self._program), environment, str(MODULE_FOLDER), self._onProgress, self._ended
+            engineCommand(arguments, self._program), environment, str(MODULE_FOLDER), self._told, self._ended
         )
         self._process.start()
         return self
@@ -135,9 +138,13 @@ class EngineJob:
         if self.running:
             self._finish(JobResult(Outcome.CANCELLED))
 
+    def _told(self, progress: EngineProgress) -> None:
+        self._failedChecks = tuple(progress.values.get("failed_checks", self._failedChecks))
+        self._onProgress(progress)
+
     def _ended(self, ended: EngineResult) -> None:
         if ended.outcome is not Outcome.DONE:
-            self._finish(JobResult(ended.outcome, ended.message, ended.details))
+            self._finish(JobResult(ended.outcome, ended.message, ended.details, failedChecks=self._failedChecks))
             return
         before = _nodeIds()
         try:

@@ -20,7 +20,7 @@ class JobRunner:
         self._activity, self._changed = activity, changed
         self.job = None
 
-    def run(self, stage: str, start, delivered, done: str, cancelled: str = "") -> bool:
+    def run(self, stage: str, start, delivered, done: str, cancelled: str = "", refused=None) -> bool:
         """Run one engine job and show it; whether it began.
 
         Args:
@@ -29,13 +29,16 @@ class JobRunner:
             delivered: called with what the job brought.
             done: what to say then.
             cancelled: what to say after Cancel, if not the usual.
+            refused: called with the sentences of checks that failed, in place of the usual error; None for that.
         """
         if self._activity.busy or not self._engineReady():
             return False
 
         def finished(result) -> None:
             self.job = None
-            if self._activity.finish(result, done, cancelled):
+            if refused is not None and result.failedChecks:
+                refused(result.failedChecks)
+            elif self._activity.finish(result, done, cancelled):
                 delivered(result.value)
             self._changed()
 

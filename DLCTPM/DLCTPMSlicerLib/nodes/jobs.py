@@ -16,10 +16,15 @@ def startSegmentation(ct, **callbacks) -> EngineJob:
     ).start()
 
 
-def startPrediction(ct, lungs, model: str, device: str, threshold: float, output=None, **callbacks) -> EngineJob:
-    """Map perfusion, in these lungs or (None) in those that the engine finds; ``output`` is a map to replace."""
+def startPrediction(
+    ct, lungs, model: str, device: str, threshold: float, output=None, force: bool = False, **callbacks
+) -> EngineJob:
+    """Map perfusion, in these lungs or (None) in those that the engine finds.
+
+    ``output`` is a map to replace; ``force`` maps also where a check of the input fails.
+    """
     return EngineJob(
-        lambda folder: prediction.predictionArguments(ct, lungs, model, device, threshold, folder),
+        lambda folder: prediction.predictionArguments(ct, lungs, model, device, threshold, folder, force),
         lambda folder: prediction.predictionNodes(ct, folder, model, output),
         **callbacks,
     ).start()

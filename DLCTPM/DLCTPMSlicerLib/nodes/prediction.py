@@ -30,6 +30,8 @@ from DLCTPMSlicerLib.nodes.roles import (
 from DLCTPMSlicerLib.segments.lung_nodes import lungsFromLabels
 
 RESULTS = "results"
+FORCED = " (forced: an input check failed)"
+"""Ends the name of a map that was made although it cannot be right."""
 MODEL_KEY = "DLCTPM.ModelKey"
 """Attribute of a map: what the engine was told to take its model from."""
 
@@ -62,13 +64,17 @@ def writeLungs(lungs, folder: Path) -> Path:
     return writeVolume(lungs, folder / "lungs.nrrd")
 
 
-def predictionArguments(ct, lungs, model: str, device: str, threshold: float, folder: Path) -> list[str]:
+def predictionArguments(
+    ct, lungs, model: str, device: str, threshold: float, folder: Path, force: bool = False
+) -> list[str]:
     """Write CT and lungs into ``folder`` and give the arguments of ``dlctpm predict``."""
     arguments = ["predict", str(writeVolume(ct, folder / "ct.nrrd"))]
     if lungs is not None:
         arguments += ["--lungs", str(writeLungs(lungs, folder))]
     if model:
         arguments += ["--model", model]
+    if force:
+        arguments.append("--force")
     return [*arguments, "--device", device, "--threshold", repr(float(threshold)), "--out", str(folder / RESULTS)]
 
 
@@ -109,7 +115,11 @@ def predictionNodes(ct, folder: Path, model: str = "", output=None) -> Predictio
     results = folder / RESULTS
     result = json.loads((results / "result.json").read_text(encoding="utf-8"))
     replaces = isInScene(output) and isMap(output)
-    name = output.GetName() if replaces else slicer.mrmlScene.GenerateUniqueName(f"{ct.GetName()} perfusion")
+    name = slicer.mrmlScene.GenerateUniqueName(f"{ct.GetName()} perfusion")
+    if replaces:
+        name = output.GetName().removesuffix(FORCED)
+    if result.get("forced"):
+        name += FORCED
     perfusion = readVolume(results / "perfusion.nrrd", name)
     lungs = _lungs(results / "lungs.nrrd", f"{name}: lungs", perfusion)
     table = regionsTable(result["regions"], f"{name}: regions")
@@ -117,6 +127,7 @@ def predictionNodes(ct, folder: Path, model: str = "", output=None) -> Predictio
     report.SetText((results / "report.html").read_text(encoding="utf-8"))
     if replaces:
         perfusion = _replace(output, perfusion)
+        perfusion.SetName(name)
         lungs.SetReferenceImageGeometryParameterFromVolumeNode(perfusion)
 
     describe(perfusion, result)

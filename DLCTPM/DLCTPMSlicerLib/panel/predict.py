@@ -29,10 +29,14 @@ class PredictPart:
         self.ui.predictButton.clicked.connect(self.predict)
         self.ui.segmentButton.clicked.connect(self.segment)
         self.ui.editLungsButton.clicked.connect(self.editLungs)
+        self.ui.predictAnywayButton.clicked.connect(self.predictAnyway)
+        self.ui.predictAnywayButton.visible = False
+        self._refusedFor = None
 
     def forget(self) -> None:
         """The panel works on another scene, or none."""
         self._lastCt = self.panel.parameters.ctVolume if self.panel.parameters is not None else None
+        self._refusedFor = None
 
     def update(self, idle: bool) -> None:
         """Follow the parameters."""
@@ -41,6 +45,8 @@ class PredictPart:
         self.ui.predictButton.enabled = idle and not problem
         self.ui.predictButton.toolTip = problem or _("Map the perfusion of this CT (Ctrl+Shift+P).")
         self.ui.editLungsButton.enabled = idle and self._lungs() is not None
+        refused = self._refusedFor is not None and self._refusedFor[0] is self.panel.parameters.ctVolume
+        self.ui.predictAnywayButton.visible = idle and refused
         frames = browserOf(self.panel.parameters.ctVolume) is not None
         self.ui.framesComboBoxLabel.visible = self.ui.framesComboBox.visible = frames
 
@@ -163,17 +169,33 @@ class PredictPart:
             return
         self._map(lungs)
 
-    def _map(self, lungs) -> None:
+    def predictAnyway(self) -> None:
+        """What "Predict anyway" does: map where a check of the input failed; everything then says so."""
+        if self._refusedFor is None:
+            return
+        _ct, lungs = self._refusedFor
+        if lungs is None or isInScene(lungs):
+            self._map(lungs, force=True)
+        else:
+            self.predict()  # which says what is missing
+
+    def _refused(self, ct, lungs, sentences: tuple[str, ...]) -> None:
+        self._refusedFor = ct, lungs
+        self.panel.activity.end(" ".join([*sentences, _("Nothing was mapped.")]))
+
+    def _map(self, lungs, force: bool = False) -> None:
+        self._refusedFor = None
         parameters, ct = self.panel.parameters, self.panel.parameters.ctVolume
         model, device, threshold = self.panel.inputs.model(), self.panel.inputs.device(), parameters.threshold
         output = parameters.outputVolume
         self.panel.run(
             _("Starting the engine…"),
             lambda **callbacks: self.panel.logic.startPrediction(
-                ct, lungs, model, device, threshold, output, **callbacks
+                ct, lungs, model, device, threshold, output, force, **callbacks
             ),
             lambda prediction: self.panel.results.show(ct, prediction),
-            _("Perfusion mapped. Research use only."),
+            "",  # said with the result
+            refused=lambda sentences: self._refused(ct, lungs, sentences),
         )
 
     def _mapFrames(self) -> None:

@@ -61,7 +61,10 @@ class ResultsPart:
 
     def show(self, ct, prediction) -> None:
         """Show a new prediction, now or when the user comes back to the module."""
-        self.say(_("Perfusion mapped. Research use only."), prediction.result)
+        mapped = _("Perfusion mapped. Research use only.")
+        if prediction.result.get("forced"):
+            mapped = _("Forced: an input check failed, this map cannot be right. Research use only.")
+        self.say(mapped, prediction.result)
         self.panel.whenOpen(lambda: self._show(ct, prediction))
 
     def _show(self, ct, prediction) -> None:

@@ -35,6 +35,14 @@ def test_a_fail_ends_with_its_sentence_and_leaves_nothing(command, tmp_path, cap
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_program_that_reads_along_is_told_the_failed_checks(command, tmp_path, capsys):
+    assert main([*command[:-1], "json", "--out", str(tmp_path / "out")]) == BAD_INPUT
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (sentences,) = [line["failed_checks"] for line in told if "failed_checks" in line]
+    assert any("not aerated lung" in said for said in sentences)
+    assert not any("--force" in said for said in sentences)
+
+
 def test_forced_is_said_in_every_picture_and_file(command, tmp_path, capsys, monkeypatch):
     written = []
     set_text = Text.set_text
