@@ -271,10 +271,14 @@ def test_an_acquired_and_reconstructed_spect_shows_the_perfusion_of_the_real_ct(
 
 @pytest.mark.long
 def test_real_cts_of_several_kinds_make_a_cohort(real_data, tmp_path):
-    found = find_real_cts(real_data)
+    folder, out = tmp_path / "cts", tmp_path / "out"
+    folder.mkdir()
+    for one in real_data.iterdir():
+        if one.is_dir() and one.name != "cases":  # which holds files that went wrong
+            (folder / one.name).symlink_to(one)
+    found = find_real_cts(folder)
     assert len(found) >= 4
-    out = tmp_path / "out"
-    simulate_on_real_cts(real_data, len(found), 7, out, workers=2, adjust=quick)
+    simulate_on_real_cts(folder, len(found), 7, out, workers=2, adjust=quick)
     for row in read_cohort(out / "cohort.csv"):
         flow = sitk.GetArrayFromImage(sitk.ReadImage(str(row.perfusion)))
         assert flow.max() > 0
