@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,18 @@ def slicer_session():
     from stand_in.start import start
 
     return start()
+
+
+@pytest.fixture(autouse=True)
+def libraries_as_before():
+    """A reload reads our libraries anew; other tests of this process go on with the ones that they imported."""
+    ours = re.compile(r"DLCTPM\w*Lib(\.|$)")
+    before = {name: module for name, module in sys.modules.items() if ours.match(name)}
+    yield
+    if any(sys.modules.get(name) is not module for name, module in before.items()):
+        for name in [name for name in sys.modules if ours.match(name)]:
+            del sys.modules[name]
+        sys.modules.update(before)
 
 
 @pytest.fixture

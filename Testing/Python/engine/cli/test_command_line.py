@@ -25,7 +25,13 @@ def python(*arguments, path=()):
     folders = [*path, REPOSITORY / "DLCTPM", REPOSITORY / "DLCTPMTraining"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, env=environment, check=False
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+        cwd=sys.prefix,  # a checkout may hold the metadata of a build, which would count as installed
+        check=False,
     )
 
 

@@ -1,5 +1,6 @@
 """A whole study of twelve virtual patients, coarse and quick, from the table to the report."""
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -17,11 +18,12 @@ from DLCTPMLib.networks.bundle import WEIGHTS, load_bundle
 from DLCTPMLib.networks.settings import ArnnSettings
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array
 from DLCTPMTrainingLib.cohorts.simulate import plan_cohort
-from DLCTPMTrainingLib.cohorts.table import TABLE_1, CohortRow
+from DLCTPMTrainingLib.cohorts.table import TABLE_1, CohortRow, read_cohort
 from DLCTPMTrainingLib.statistics.numbers import SHARE, at_threshold, values_of
 from DLCTPMTrainingLib.study.fits import Fit
 from DLCTPMTrainingLib.study.settings import SearchSettings
 from DLCTPMTrainingLib.study.study import run_study
+from DLCTPMTrainingLib.study.workbench import Workbench
 from DLCTPMTrainingLib.study_report.method_figures import network_blocks
 from DLCTPMTrainingLib.study_report.numbers import characteristics
 from DLCTPMTrainingLib.study_report.report import write_results
@@ -66,13 +68,26 @@ def test_the_report_fetches_nothing(out):
 
 
 def test_no_test_patient_was_trained_on(results):
-    for checkpoint in results.plan.out.rglob("checkpoint.pt"):
-        lungs = json.loads(torch.load(checkpoint, weights_only=True)["setup"])["lungs"]
-        learned = {lung.split()[0] for lung in lungs}
-        assert not learned & set(results.split.test), checkpoint
-        if checkpoint.parent.parent.name == "folds":
-            fold = int(checkpoint.parent.name) - 1
-            assert learned == set(results.split.around(fold))
+    split, samples = results.split, Workbench(results.plan).samples(results.chosen)
+    assert set(samples.patient) == set(split.training)
+    assert not set(split.training) & set(split.test)
+    left_out = {row.patient_id for row in read_cohort(results.plan.cohort) if row.diagnosis == results.plan.without}
+    around = [split.around(fold) for fold in range(len(split.folds))]
+    known = {_sha256(samples.of_patients(some)) for some in [split.training, *around]}
+    known |= {_sha256(samples.of_patients(set(some) - left_out)) for some in [split.training, *around]}
+    checkpoints = list(results.plan.out.rglob("checkpoint.pt"))
+    assert len(checkpoints) > len(split.folds)
+    for checkpoint in checkpoints:
+        learned = json.loads(torch.load(checkpoint, weights_only=True)["setup"])["lungs_sha256"]
+        assert learned in known, checkpoint
+        if checkpoint.parent.parent == results.plan.out / "folds":
+            assert learned == _sha256(samples.of_patients(around[int(checkpoint.parent.name) - 1]))
+
+
+def _sha256(samples) -> str:
+    """What a checkpoint keeps of the lungs that were learned from, in their order; it names no patient."""
+    lungs = [[str(patient), str(side)] for patient, side in zip(samples.patient, samples.side, strict=True)]
+    return hashlib.sha256(json.dumps(lungs).encode()).hexdigest()
 
 
 def test_without_a_diagnosis_nobody_with_it_is_trained_or_tested_on(results, numbers):

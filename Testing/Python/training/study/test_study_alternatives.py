@@ -116,7 +116,7 @@ def test_an_alternative_has_the_chosen_settings_and_the_images_it_is_meant_for(r
     assert choice.preprocessing == replace(results.chosen.preprocessing, inputs=("enhanced", "density"))
     for name in ("folds/1", "folds/2", "final"):
         learned = {
-            str(json.loads(torch.load(run / name / "checkpoint.pt", weights_only=True)["setup"])["lungs"])
+            json.loads(torch.load(run / name / "checkpoint.pt", weights_only=True)["setup"])["lungs_sha256"]
             for run in (results.plan.out, results.plan.out / "alternatives" / "context")
         }
         assert len(learned) == 1  # the same lungs in the same order
