@@ -8,10 +8,11 @@ DLCTPM := $(VENV)/bin/dlctpm
 demo: $(VENV)/.installed
 	$(DLCTPM) demo --out dlctpm-demo
 
+# Two processes of one thread each: with more, the threads wait for each other.
 test: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/python -m pytest -m "not long" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-long: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest
