@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from DLCTPMLib.cli.main import run_program
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.settings import ArnnSettings
 from DLCTPMTrainingLib.samples.batches import LungBatches
@@ -103,10 +104,17 @@ def main(out: Path) -> None:
         train(TRAINING, None, NETWORK, SETTINGS, out / "interrupted", CPU, on_step=interrupt, ranks=ranks)
 
 
-if __name__ == "__main__":
+def ending() -> int:
+    """The exit status of this process, its error told."""
     try:
         main(Path(sys.argv[1]))
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
     except InputError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(ending)  # at once, as the program ends: gloo's threads now and then abort a process taken apart
