@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 from small_chest import chest_ct, lung_labels
+from small_training import READY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAND_IN = REPOSITORY / "Testing" / "CMakeStandIn"
@@ -116,27 +118,66 @@ def test_installed_engine_finds_its_models_and_starts(install_folder):
     assert Path(found.strip()) == install_folder / "Resources"
 
 
-def test_installed_engine_writes_a_report_and_knows_its_parameters(install_folder, tmp_path):
-    """From the installed tree alone: the templates of reports and the table of virtual patients are found."""
+@pytest.fixture(scope="session")
+def only_others_packages(tmp_path_factory):
+    """What this Python has of others: no source tree of this project, no distribution, no entry points."""
+    folder = tmp_path_factory.mktemp("site")
+    for site in (Path(entry) for entry in sys.path if Path(entry).name == "site-packages"):
+        for package in site.iterdir():
+            ours = "dlctpm" in package.name.lower() or package.suffix == ".pth"
+            if not ours and not (folder / package.name).exists():
+                (folder / package.name).symlink_to(package)
+    return folder
+
+
+@pytest.fixture
+def installed(install_folder, only_others_packages, tmp_path):
+    """Runs the installed tree's Python as Slicer does, with a chest's files in the working folder."""
     sitk.WriteImage(chest_ct(), str(tmp_path / "ct.nrrd"))
     sitk.WriteImage(lung_labels(), str(tmp_path / "lungs.nrrd"))
-    options = ["predict", "ct.nrrd", "--lungs", "lungs.nrrd", "--out", "out", "--progress", "none"]
+    READY.save(tmp_path / "samples.npz")
+    places = {"PYTHONPATH": os.pathsep.join(map(str, (install_folder, only_others_packages)))}
+
+    def run(*arguments) -> str:
+        command = [sys.executable, "-S", *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, **places}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_installed_libraries_are_found_without_a_distribution(installed, install_folder):
     code = (
-        f"import sys; sys.path.insert(0, {str(install_folder)!r})\n"
-        "from DLCTPMLib.cli.main import main\n"
+        "import DLCTPMLib, DLCTPMTrainingLib, importlib.metadata as found\n"
         "from DLCTPMTrainingLib.common.parameters import parameters\n"
-        "import DLCTPMLib\n"
-        "print(DLCTPMLib.__file__, len(parameters()))\n"
-        f"sys.exit(main({options!r}))"
+        "print(DLCTPMLib.__file__, DLCTPMTrainingLib.__file__, len(parameters()))\n"
+        "print(len(found.entry_points(group='dlctpm.commands')))"
     )
-    output = _run(sys.executable, "-I", "-c", code, cwd=tmp_path)
-    place, count = output.splitlines()[0].split()
-    assert Path(place).is_relative_to(install_folder)
+    first, entry_points = installed("-c", code).splitlines()
+    engine, training, count = first.split()
+    assert Path(engine).is_relative_to(install_folder)
+    assert Path(training).is_relative_to(install_folder)
     assert int(count) > 100
+    assert entry_points == "0"
+
+
+def test_installed_engine_predicts_and_segments(installed, tmp_path):
+    installed("-m", "DLCTPMLib", "predict", "ct.nrrd", "--lungs", "lungs.nrrd", "--out", "out", "--progress", "none")
     report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     style = (REPOSITORY / "Resources" / "Templates" / "base.css").read_text(encoding="utf-8")
     assert style.splitlines()[0] in report
     assert "plain 3D U-Net" in report
+    installed("-m", "DLCTPMLib", "segment", "ct.nrrd", "--out", "found.seg.nrrd", "--progress", "none")
+    assert sitk.GetArrayViewFromImage(sitk.ReadImage(str(tmp_path / "found.seg.nrrd"))).any()
+
+
+def test_installed_training_trains(installed, tmp_path):
+    options = ["--samples", "samples.npz", "--epochs", 1, "--channels", "2-2-4-4", "--device", "cpu"]
+    installed("-m", "DLCTPMTrainingLib", "train", *options, "--progress", "none", "--out", "run")
+    assert (tmp_path / "run" / "model" / "SHA256SUMS").is_file()
 
 
 def test_the_modules_own_tests_pass_after_the_build(cmake, build_folder):

@@ -6,17 +6,23 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 import SimpleITK as sitk
 from small_chest import write_inputs
 
 import DLCTPMLib
+import DLCTPMTrainingLib
 from DLCTPMLib.cli.main import DONE, main
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 HEAVY = ("torch", "SimpleITK", "numpy", "scipy", "skimage", "matplotlib", "pydicom")
-PACKAGES = sorted(path.parent.name for path in Path(DLCTPMLib.__file__).parent.glob("*/__init__.py"))
+PACKAGES = sorted(
+    f"{library.__name__}.{path.parent.name}"
+    for library in (DLCTPMLib, DLCTPMTrainingLib)
+    for path in Path(library.__file__).parent.glob("*/__init__.py")
+)
 
 
 def test_the_front_door_leads_to_the_rooms():
@@ -28,17 +34,20 @@ def test_the_front_door_leads_to_the_rooms():
         _ = DLCTPMLib.predict_everything
 
 
-@pytest.mark.parametrize("package", [name for name in PACKAGES if name not in ("cli", "common")])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_name_of_a_packages_public_face_is_there(package):
-    room = importlib.import_module(f"DLCTPMLib.{package}")
+    room = importlib.import_module(package)
+    assert room.__doc__
     assert room.__all__
     for name in room.__all__:
-        assert getattr(room, name).__doc__, name
+        offered = getattr(room, name)
+        assert offered.__doc__ or not isinstance(offered, (type, FunctionType)), name
         assert name in dir(room)
+        assert not (Path(room.__file__).parent / f"{name}.py").exists(), f"{name} hides the module of that name"
 
 
 def test_knowing_what_is_offered_imports_nothing_heavy():
-    rooms = ", ".join(f"DLCTPMLib.{package}" for package in PACKAGES)
+    rooms = ", ".join(PACKAGES)
     code = f"import sys, DLCTPMLib, {rooms}; dir(DLCTPMLib); DLCTPMLib.__all__; DLCTPMLib.InputError; "
     code += f"print([name for name in {HEAVY} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
