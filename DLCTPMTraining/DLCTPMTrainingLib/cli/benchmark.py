@@ -12,6 +12,7 @@ from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress
 from DLCTPMLib.networks.settings import ARCHITECTURES, PAPER, ArnnSettings, network_settings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMLib.results.settings import PredictionSettings
 from DLCTPMTrainingLib.training.settings import TrainingSettings
 
 _OF_TRAINING = ("network", "channels", "grid", "batch_size", "precision", "device")
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(train, ArnnSettings(), "channels")
     add_options(train, PreprocessingSettings(), "grid_shape")
     add_options(train, TrainingSettings(), "batch_size", "precision")
-    train.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), help="where to train (default auto)")
+    add_options(train, PredictionSettings(), "device")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -64,7 +65,7 @@ def _train(options: argparse.Namespace, progress: Progress) -> None:
         network=network_settings({**network, **given(options, ArnnSettings, "channels")}),
         grid_shape=grid.grid_shape,
         training=TrainingSettings(**given(options, TrainingSettings, "batch_size", "precision")),
-        device=options.device or "auto",
+        **given(options, PredictionSettings, "device"),
     )
     out = Path(options.out)
     report = run_training_benchmark(settings, out, progress)

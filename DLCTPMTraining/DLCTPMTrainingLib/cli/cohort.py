@@ -16,6 +16,7 @@ from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, event_sink
+from DLCTPMTrainingLib.spect.kinds import KINDS, OSEM
 
 
 def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +26,9 @@ def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for cohort.csv and the images")
     parser.add_argument(
         "--spect",
-        choices=("osem", "analytic"),
-        default="osem",
-        help="osem: acquired and reconstructed; analytic: blurred, quick (default: osem)",
+        choices=tuple(KINDS),
+        default=OSEM,
+        help=f"{'; '.join(f'{kind}: {done}' for kind, done in KINDS.items())} (default {OSEM})",
     )
     parser.add_argument(
         "--ct-folder",

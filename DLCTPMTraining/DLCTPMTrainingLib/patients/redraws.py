@@ -19,6 +19,7 @@ from DLCTPMTrainingLib.patients.virtual_patient import (
     raw_level,
     scan,
 )
+from DLCTPMTrainingLib.spect.kinds import ANALYTIC
 
 
 class Redraws:
@@ -43,7 +44,7 @@ class Redraws:
         settings = replace(self._settings, redraw=number)
         chest = SimulatedChest.of(settings, self._made)
         perfusion = chest.state.anatomy.grid.image(chest.perfusion, chest.offset_mm)
-        if settings.spect == "analytic":
+        if settings.spect == ANALYTIC:
             return scan(settings, chest, self._ct, perfusion)[0], perfusion
         if self._scanner is None:
             from DLCTPMTrainingLib.spect.scan import PatientScanner  # needs torch, which the quick way does without

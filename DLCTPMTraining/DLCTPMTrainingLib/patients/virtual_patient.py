@@ -31,6 +31,7 @@ from DLCTPMTrainingLib.patients.lung_tissue import (
 from DLCTPMTrainingLib.patients.tubes import cover_of
 from DLCTPMTrainingLib.patients.vessel_tree import VesselTree, arteries_and_veins, branching_noise, fractal_flow
 from DLCTPMTrainingLib.spect.analytic import AnalyticSpectSettings, blurred_spect, lung_centre, misalignment
+from DLCTPMTrainingLib.spect.kinds import ANALYTIC, KINDS
 
 GENERATOR_VERSION = 4
 """Raised whenever the same settings would give other voxels."""
@@ -54,7 +55,7 @@ class VirtualPatientSettings:
         ct_spacing_mm: CT voxels (x, y, z).
         ct_matrix: pixels along both edges of a CT slice; None covers the chest.
         core_spacing_mm: edge of the cubic voxels on which anatomy and perfusion are made.
-        spect: "osem", acquired view by view and reconstructed, or "analytic", blurred and made noisy: seconds faster.
+        spect: one of ``KINDS``.
         misalignment_mm, misalignment_degrees: movement of the patient from CT to SPECT (LPS x, y, z).
         redraw: 0, or the number of another draw of what no CT shows (``UNSEEN``) beneath the same CT.
     """
@@ -67,7 +68,7 @@ class VirtualPatientSettings:
     ct_spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.0)
     core_spacing_mm: float = 2.0
     ct_matrix: int | None = None
-    spect: str = "analytic"
+    spect: str = ANALYTIC
     misalignment_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     misalignment_degrees: tuple[float, float, float] = (0.0, 0.0, 0.0)
     redraw: int = 0
@@ -110,8 +111,8 @@ def check_simulation(core_spacing_mm: float, spect: str) -> None:
     """Refuse what no patient's perfusion and SPECT can be made with."""
     if not 1.5 <= core_spacing_mm <= 6:
         raise InputError(f"core spacing {core_spacing_mm} mm is outside 1.5…6 mm")
-    if spect not in ("osem", "analytic"):
-        raise InputError(f"unknown kind of SPECT {spect!r}; use osem or analytic")
+    if spect not in KINDS:
+        raise InputError(f"unknown kind of SPECT {spect!r}; use {' or '.join(KINDS)}")
 
 
 def parameter_table() -> dict[str, list]:
@@ -258,7 +259,7 @@ def scan(settings, chest, ct: sitk.Image, perfusion: sitk.Image) -> tuple[sitk.I
     stream, counts = settings.stream("spect"), settings.stream("counts")
     high_value = draw(stream, raw_level(settings))
     core = chest.state.anatomy.grid
-    if settings.spect == "analytic":
+    if settings.spect == ANALYTIC:
         protocol = AnalyticSpectSettings(
             shift_mm=settings.misalignment_mm, turn_degrees=settings.misalignment_degrees
         )

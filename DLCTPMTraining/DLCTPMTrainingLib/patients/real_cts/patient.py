@@ -37,6 +37,7 @@ from DLCTPMTrainingLib.patients.virtual_patient import (
     scan,
     unseen_streams,
 )
+from DLCTPMTrainingLib.spect.kinds import OSEM
 
 REAL_ANATOMY_VERSION = 2
 """Raised whenever the same CT and settings would give other voxels (another lung segmentation included)."""
@@ -67,7 +68,7 @@ class RealCtPatientSettings:
         content_sha256: hash of the CT's and the label maps' files.
         diagnosis: one of ``real_cts.perfusion.ADDED``.
         core_spacing_mm: edge of the cubic voxels on which perfusion is made.
-        spect: "osem" or "analytic", as for virtual patients.
+        spect: one of ``KINDS``, as for virtual patients.
         misalignment_mm, misalignment_degrees: movement of the patient from CT to SPECT (LPS x, y, z).
         sex, age: not known.
     """
@@ -78,7 +79,7 @@ class RealCtPatientSettings:
     content_sha256: str
     diagnosis: str
     core_spacing_mm: float = 2.0
-    spect: str = "osem"
+    spect: str = OSEM
     misalignment_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     misalignment_degrees: tuple[float, float, float] = (0.0, 0.0, 0.0)
     sex: str = ""
