@@ -29,12 +29,23 @@ class Command:
         summary: one sentence for ``--help``.
         add_arguments: given the command's parser, adds to it; must import nothing heavy.
         run: called with the options and a progress; raises ``InputError`` for what the user can mend.
+        examples: command lines as a user types them, shown below the options.
     """
 
     name: str
     summary: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, Progress], None]
+    examples: tuple[str, ...] = ()
+
+
+class _LinesOfEpilog(argparse.HelpFormatter):
+    """Help whose epilog keeps its lines, so that an example can be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return text
+        return super()._fill_text(text, width, indent)
 
 
 class Parser(argparse.ArgumentParser):
@@ -110,7 +121,15 @@ def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
 
 
 def _add(commands: argparse._SubParsersAction, name: str, command: Command) -> None:
-    parser = commands.add_parser(name, help=command.summary, description=command.summary, allow_abbrev=False)
+    shown = "\n".join(("examples:", *(f"  {line}" for line in command.examples))) if command.examples else None
+    parser = commands.add_parser(
+        name,
+        help=command.summary,
+        description=command.summary,
+        epilog=shown,
+        formatter_class=_LinesOfEpilog,
+        allow_abbrev=False,
+    )
     parser.add_argument(
         "--progress",
         choices=("bar", "json", "none"),

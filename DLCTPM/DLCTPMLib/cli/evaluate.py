@@ -58,4 +58,10 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     say(options, "\n".join([*lines, agreement_table(result["agreement"]), result["research_use_only"]]))
 
 
-COMMAND = Command("evaluate", "Agreement of a perfusion map with a SPECT.", add_arguments, run)
+COMMAND = Command(
+    "evaluate",
+    "Agreement of a perfusion map with a SPECT.",
+    add_arguments,
+    run,
+    ("dlctpm evaluate --prediction result/perfusion.nrrd --lungs result/lungs.nrrd --spect spect.dcm --ct ct.nrrd",),
+)

@@ -82,4 +82,10 @@ def _models() -> list[dict]:
     return [load_bundle(name).identity() for name in list_bundles()]
 
 
-COMMAND = Command("info", "What is installed: versions, devices, models, optional parts.", add_arguments, run)
+COMMAND = Command(
+    "info",
+    "What is installed: versions, devices, models, optional parts.",
+    add_arguments,
+    run,
+    ("dlctpm info",),
+)

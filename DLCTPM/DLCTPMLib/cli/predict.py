@@ -101,4 +101,13 @@ def default_folder(ct: str, pseudonym: str | None = None) -> str:
     return f"{path.name[: -len('.nii.gz')] if path.name.endswith('.nii.gz') else path.stem}-perfusion"
 
 
-COMMAND = Command("predict", "Map relative lung perfusion from a chest CT.", add_arguments, run)
+COMMAND = Command(
+    "predict",
+    "Map relative lung perfusion from a chest CT.",
+    add_arguments,
+    run,
+    (
+        "dlctpm predict ct.nrrd --out result",
+        "dlctpm predict DICOM_FOLDER --lungs lungs.seg.nrrd --spect spect.dcm --out result",
+    ),
+)

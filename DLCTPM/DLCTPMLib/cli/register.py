@@ -54,4 +54,10 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     say(options, "\n".join([*lines, f"Transform in {out}"]))
 
 
-COMMAND = Command("register", "Register a perfusion SPECT to a chest CT.", add_arguments, run)
+COMMAND = Command(
+    "register",
+    "Register a perfusion SPECT to a chest CT.",
+    add_arguments,
+    run,
+    ("dlctpm register --fixed ct.nrrd --moving spect.dcm --out transform.tfm",),
+)

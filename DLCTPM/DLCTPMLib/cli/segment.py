@@ -68,4 +68,10 @@ def _segments(labels: sitk.Image) -> list[Segment]:
     ]
 
 
-COMMAND = Command("segment", "Find the lungs in a chest CT.", add_arguments, run)
+COMMAND = Command(
+    "segment",
+    "Find the lungs in a chest CT.",
+    add_arguments,
+    run,
+    ("dlctpm segment ct.nrrd --out lungs.nrrd",),
+)

@@ -32,6 +32,8 @@ def add_options(
         if several:
             words = f"{', '.join(choices)}: {words}" if choices else words
             words, choices, metavar = f"{words}; several with commas are searched", None, f"{metavar or 'A'},…"
+        elif choices and any("," in choice for choice in choices):  # argparse parts them by commas
+            metavar = "|".join(choices)
         number = kind in (int, float) and not several
         parser.add_argument(
             f"--{_flag(field)}", type=kind if number else str, choices=choices, metavar=metavar, help=words

@@ -72,4 +72,13 @@ def _train(options: argparse.Namespace, progress: Progress) -> None:
     say(options, f"{training_table(report)}\nOn noise in the shape of lungs; figures in {out / FILE}")
 
 
-COMMAND = Command("benchmark", "Time the engine against a plain reference.", add_arguments, run)
+COMMAND = Command(
+    "benchmark",
+    "Time the engine against a plain reference.",
+    add_arguments,
+    run,
+    (
+        "dlctpm benchmark",
+        "dlctpm benchmark --train --channels 8-16-32-64",
+    ),
+)

@@ -129,5 +129,15 @@ SIMULATE = Command(
     "Simulate virtual patients with CT and SPECT, or with --ct-folder perfusion and SPECT on real CTs.",
     add_simulate_arguments,
     simulate,
+    (
+        "dlctpm cohort simulate --patients 20 --seed 1 --out cohort",
+        "dlctpm cohort simulate --patients 4 --seed 1 --ct-folder my-cts --out cohort",
+    ),
 )
-CHECK = Command("cohort check", "Look for faults in a cohort's table and images.", add_check_arguments, check)
+CHECK = Command(
+    "cohort check",
+    "Look for faults in a cohort's table and images.",
+    add_check_arguments,
+    check,
+    ("dlctpm cohort check cohort/cohort.csv --study",),
+)

@@ -58,4 +58,10 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     say(options, summary(result, out))
 
 
-COMMAND = Command("demo", "Map a virtual patient and compare with its simulated SPECT.", add_arguments, run)
+COMMAND = Command(
+    "demo",
+    "Map a virtual patient and compare with its simulated SPECT.",
+    add_arguments,
+    run,
+    ("dlctpm demo --out demo",),
+)

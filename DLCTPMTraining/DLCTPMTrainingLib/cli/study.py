@@ -131,4 +131,10 @@ def _first(values: tuple) -> Any:
     return values[0] if values else None
 
 
-COMMAND = Command("study", "Cross-validate, train and test a model on a cohort.", add_arguments, run)
+COMMAND = Command(
+    "study",
+    "Cross-validate, train and test a model on a cohort.",
+    add_arguments,
+    run,
+    ("dlctpm study cohort/cohort.csv --out study --alternatives unet,context",),
+)

@@ -156,4 +156,14 @@ def _given(**options) -> dict:
     return {name: value for name, value in options.items() if value is not None}
 
 
-COMMAND = Command("train", "Train a model on a cohort of SPECT/CT pairs.", add_arguments, run)
+COMMAND = Command(
+    "train",
+    "Train a model on a cohort of SPECT/CT pairs.",
+    add_arguments,
+    run,
+    (
+        "dlctpm train cohort.csv --out run",
+        "dlctpm train cohort.csv --out run --export samples.npz",
+        "dlctpm train --samples samples.npz --out run",
+    ),
+)

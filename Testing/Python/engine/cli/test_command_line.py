@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -12,8 +13,10 @@ import pytest
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 from DLCTPMLib.cli.command import Command, build_parser, distinct
-from DLCTPMLib.cli.main import main
+from DLCTPMLib.cli.main import COMMANDS, main
 from DLCTPMLib.common.errors import InputError
+from DLCTPMTrainingLib.cli.main import COMMANDS as TRAINING_COMMANDS
+from DLCTPMTrainingLib.cli.main import build_parser as training_parser
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 HEAVY = ("torch", "SimpleITK", "numpy", "scipy", "skimage", "matplotlib", "pydicom", "jinja2", "safetensors")
@@ -107,6 +110,25 @@ def test_the_first_of_two_commands_of_one_name_stays():
     assert build_parser([*first, named("b two")]).parse_args(["b", "two"]).part == "two"
     with pytest.raises(InputError, match="PART"):
         build_parser(first).parse_args(["b"])
+
+
+def test_every_command_shows_examples_that_its_parser_takes(capsys):
+    parser = training_parser()
+    for command in [*COMMANDS, *TRAINING_COMMANDS]:
+        assert command.examples, command.name
+        for example in command.examples:
+            program, *arguments = shlex.split(example)
+            assert program == "dlctpm"
+            assert parser.parse_args(arguments).run is command.run
+        with pytest.raises(SystemExit):
+            parser.parse_args([*command.name.split(), "--help"])
+        assert capsys.readouterr().out.endswith("".join(f"  {example}\n" for example in command.examples))
+
+
+def test_choices_with_commas_in_them_can_be_told_apart(capsys):
+    with pytest.raises(SystemExit):
+        training_parser().parse_args(["train", "--help"])
+    assert "--inputs enhanced|enhanced,density" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("library", ["DLCTPMLib", "DLCTPMTrainingLib"])
