@@ -1,5 +1,7 @@
 """Small valid files of every format that the readers take, and ways to damage them: what the fuzz target feeds."""
 
+import hashlib
+import io
 import random
 import re
 import struct
@@ -10,10 +12,16 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import SimpleITK as sitk
-from dicom_samples import write_ct_series, write_enhanced_ct, write_nm
+from dicom_mask_samples import contours_of, write_seg, write_structures
+from dicom_samples import compress, write_ct_series, write_enhanced_ct, write_nm
+from program_files import PROGRAM_FILES, write_program_files
+
+from DLCTPMLib.networks.bundle import SUMS
 
 SHAPE = (12, 10, 14)
-READERS = ("ct", "spect", "lungs", "transform")
+READERS = ("ct", "spect", "lungs", "transform", *PROGRAM_FILES)
+SLOW = {".vtk", ".h5", ".J2K", ".JPEG", *PROGRAM_FILES}
+"""Suffixes of files that are read in a process of their own, and readers that train or compare: rarer than others."""
 
 
 def voxels(kind=np.int16) -> np.ndarray:
@@ -38,6 +46,7 @@ def labels() -> sitk.Image:
 def write_samples(folder: Path) -> dict[str, list[Path]]:
     """Valid files and folders for each reader."""
     samples: dict[str, list[Path]] = {reader: [] for reader in READERS}
+    samples.update(write_program_files(folder / "program"))
     for suffix in (".nrrd", ".mha", ".mhd", ".nii", ".nii.gz", ".nhdr", ".vtk"):
         for reader, made in (("ct", image(voxels())), ("lungs", labels())):
             path = folder / f"{reader}{suffix}"
@@ -54,6 +63,17 @@ def write_samples(folder: Path) -> dict[str, list[Path]]:
         for path in sorted((folder / "series").iterdir()):
             archive.write(path, path.name)
     samples["ct"] += [folder / name for name in ("second.nii", "series", "enhanced.dcm", "ct.zip")]
+    for name, syntax in (("series.RLE", "RLE"), ("series.JPEG", "JPEG"), ("series.J2K", "JPEG2000")):
+        for path in write_ct_series(folder / name, voxels(), AcquisitionNumber=1):
+            compress(path, syntax)
+        samples["ct"].append(folder / name)
+    right, left = (sitk.GetArrayFromImage(labels()) == value for value in (2, 3))
+    outlines = {"lung r": contours_of(right, labels()), "lung l": contours_of(left, labels())}
+    samples["lungs"] += [
+        write_structures(folder / "structures.dcm", outlines),
+        write_seg(folder / "segments.dcm", labels(), [("Lung", "right", right), ("Lung", "left", left)]),
+        write_seg(folder / "shares.dcm", labels(), [("right lung", None, right), ("left lung", None, left)], True),
+    ]
     samples["spect"] += [folder / name for name in ("spect.mha", "nm.dcm", "pet")]
     for name, transform in (
         ("rigid.tfm", sitk.Euler3DTransform((1, 2, 3), 0.1, 0.2, 0.3, (4, 5, 6))),
@@ -114,8 +134,8 @@ _WORDS = (
 
 def edit_a_field(content: bytes, draw: random.Random) -> bytes:
     """Put a troublesome number or word in the place of one that stands in the text of a header."""
-    head = content[:2048]
-    found = list(re.finditer(rb"(?<=[ (,:=])[-+0-9.eE]+|(?<=[=:] )[A-Za-z_]+", head))
+    head = content[: draw.choice((2048, 1 << 16))]
+    found = list(re.finditer(rb"(?<=[ (,:=])[-+0-9.eE]+|(?<=[=:,] )\"?[A-Za-z_]+", head))
     if not found:
         return flip_bits(content, draw)
     place = draw.choice(found)
@@ -136,6 +156,9 @@ def edit_a_binary_number(content: bytes, draw: random.Random) -> bytes:
     return content[:start] + new + content[start + len(new) :]
 
 
+HIT = {"result.json", "checkpoint.pt", "cohort.csv"}
+"""In a folder that holds one of these, that one is damaged: the others are read elsewhere."""
+
 MUTATORS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
     flip_bits,
     cut,
@@ -146,18 +169,46 @@ MUTATORS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 
 def damage(source: Path, out: Path, seed: int) -> Path:
-    """A damaged copy of a file, or of a folder with one of its files damaged; the same for the same seed."""
+    """A damaged copy of a file, or of a folder with one of its files damaged; the same for the same seed.
+
+    Checksums are mended half of the time, as whoever means ill would: those of a zip's entries, and a bundle's.
+    """
     draw = random.Random(seed)
     mutate = draw.choice(MUTATORS)
     out.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        files = sorted(source.iterdir())
-        hit = draw.choice(files)
+        files = sorted(path for path in source.rglob("*") if path.is_file())
+        hit = next((path for path in files if path.name in HIT), None) or draw.choice(files)
         for path in files:
+            copy = out / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
             content = path.read_bytes()
-            (out / path.name).write_bytes(mutate(content, draw) if path == hit else content)
+            copy.write_bytes(_mutated(content, mutate, draw) if path == hit else content)
+        if (out / SUMS).exists() and draw.random() < 0.7:
+            _mend_sums(out)
         return out
     for beside in source.parent.glob(f"{source.stem}.*raw*"):
         (out / beside.name).write_bytes(beside.read_bytes())
-    (out / source.name).write_bytes(mutate(source.read_bytes(), draw))
+    (out / source.name).write_bytes(_mutated(source.read_bytes(), mutate, draw))
     return out / source.name
+
+
+def _mutated(content: bytes, mutate: Callable, draw: random.Random) -> bytes:
+    if not content.startswith(b"PK") or draw.random() < 0.5:
+        return mutate(content, draw)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    hit = draw.choice([name for name, part in parts.items() if part])
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, mutate(part, draw) if name == hit else part)
+    return packed.getvalue()
+
+
+def _mend_sums(bundle: Path) -> None:
+    files = [path for path in sorted(bundle.rglob("*")) if path.is_file() and path.name != SUMS]
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(bundle).as_posix()}" for path in files
+    ]
+    (bundle / SUMS).write_text("".join(f"{line}\n" for line in lines))

@@ -7,8 +7,10 @@ import traceback
 import numpy as np
 import SimpleITK as sitk
 from damaged_files import image, voxels
+from program_files import PROGRAM_FILES, read_program_file
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.memory import is_out_of_memory
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.volumes.reading import read_ct, read_spect
 from DLCTPMLib.volumes.transform_files import linear_map, read_transform
@@ -29,7 +31,10 @@ def outcome(reader: str, path: str) -> str:
     """ "good" or "refused"; anything else is a finding."""
     said = "LPS" if path.endswith(".vtk") else None  # a format that cannot say how a volume lies
     try:
-        if reader == "ct":
+        if reader in PROGRAM_FILES:
+            read_program_file(reader, path)
+            good = True
+        elif reader == "ct":
             good = good_image(read_ct(path, orientation=said).image)
         elif reader == "spect":
             good = good_image(read_spect(path).image)
@@ -40,9 +45,9 @@ def outcome(reader: str, path: str) -> str:
     except InputError as refused:
         sentence = str(refused)
         return "refused" if "\n" not in sentence and "Traceback" not in sentence else f"several lines: {sentence!r}"
-    except MemoryError:
-        return "refused"
-    except BaseException:
+    except BaseException as error:
+        if is_out_of_memory(error):
+            return "refused"
         return traceback.format_exc()
     return "good" if good else "accepted what is no good image"
 

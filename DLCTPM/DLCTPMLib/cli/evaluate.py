@@ -7,7 +7,7 @@ import contextlib
 
 from DLCTPMLib.cli.arguments import add_ct_choice, add_lungs, add_model, add_spect_series
 from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.input_names import add_pseudonym
+from DLCTPMLib.cli.input_names import add_naming
 from DLCTPMLib.cli.printed import agreement_table
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="result.json of the prediction: its report is written with the SPECT (needs --ct)",
     )
-    add_pseudonym(parser)
+    add_naming(parser)
     parser.add_argument(
         "--out",
         metavar="DIR",

@@ -19,10 +19,12 @@ from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.regions import region_table
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMLib.networks.settings import network_settings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.registration.search import read_transform
 from DLCTPMLib.results.report import ReportImages, write_report
-from DLCTPMLib.results.result_json import header, json_ready, notes_for
+from DLCTPMLib.results.result_json import SCHEMA_VERSION, header, json_ready, notes_for
+from DLCTPMLib.results.result_schema import fault_in
 from DLCTPMLib.results.settings import COMPARED, PredictionSettings
 from DLCTPMLib.volumes.patient_axes import same_grid
 from DLCTPMLib.volumes.reading import Scan, content_sha256, describe, read_ct, read_map, read_spect
@@ -41,7 +43,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         progress: told the stage and the fraction.
         folder: where the compared images and the report go; None writes nothing.
     """
-    names = InputNames(
+    names = InputNames.chosen(
         {
             "map": options.prediction,
             "SPECT": options.spect,
@@ -49,7 +51,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
             "CT": options.ct,
             "transform": options.transform,
         },
-        options.pseudonym,
+        options,
     )
     predicted = _predicted(options) if options.result else None
     stopwatch, warnings = Stopwatch(), []
@@ -69,11 +71,15 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
             orientation=options.orientation,
             frame_of_reference="" if ct is None else ct.frame_of_reference,
         )
-    warnings += [*spect.warnings, *lungs.warnings]
+    named_spect, named_ct = names.scan(spect, "SPECT"), None if ct is None else names.scan(ct, "CT")
+    warnings = [*named_spect.warnings, *names.told([*warnings, *lungs.warnings])]
+    if named_ct is not None:
+        warnings += named_ct.warnings
     bundle = load_bundle(options.model) if options.model else None
     preprocessing = bundle.preprocessing if bundle else PreprocessingSettings()
     if predicted is not None:
-        preprocessing = PreprocessingSettings.from_dict(predicted["settings"]["preprocessing"])
+        with naming(options.result):
+            preprocessing = PreprocessingSettings.from_dict(predicted["settings"]["preprocessing"])
     settings = PredictionSettings(**given(options, PredictionSettings, *COMPARED)).agreement(preprocessing)
     progress("Comparing with the SPECT", 0.2)
     with stopwatch("agreement"), naming(options.spect):
@@ -85,11 +91,11 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         **names.described(describe(prediction, Path(options.prediction), "perfusion map"), "map"),
         "sha256": content_sha256(prediction),
         "lungs": {"source": names["lungs"]},
-        "spect": {**names.described(spect.description, "SPECT"), "sha256": content_sha256(spect.image)},
+        "spect": {**named_spect.description, "sha256": content_sha256(spect.image)},
         "transform": names["transform"] if options.transform else None,
     }
-    if ct is not None:
-        described["ct"] = {**names.described(ct.description, "CT"), "sha256": content_sha256(ct.image)}
+    if named_ct is not None:
+        described["ct"] = {**named_ct.description, "sha256": content_sha256(ct.image)}
     result = {
         **header(),
         "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
@@ -97,7 +103,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         "input": described,
         "agreement": agreement,
         "timings_s": stopwatch.seconds,
-        "warnings": list(dict.fromkeys(names.told(warnings))),
+        "warnings": list(dict.fromkeys(warnings)),
     }
     if folder is not None:
         progress("Writing images", 0.5)
@@ -123,10 +129,21 @@ def _predicted(options: argparse.Namespace) -> dict:
         predicted = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give the prediction's result.json") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON file; give the prediction's result.json") from error
     if not isinstance(predicted, dict) or not {"model", "regions", "quality", "settings", "input"} <= set(predicted):
         raise InputError(f"{path}: is not the result.json of a prediction; give the one written beside the map")
+    version = predicted.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: has the layout {str(version)[:20]} of another version of this program (here {SCHEMA_VERSION}); "
+            "predict again"
+        )
+    fault = fault_in(predicted)
+    if fault:
+        raise InputError(f"{path}: {fault}; give the result.json as the prediction wrote it")
+    with naming(path):
+        network_settings(predicted["settings"].get("network", {}))
     return predicted
 
 
@@ -153,7 +170,6 @@ def _joined(predicted: dict, evaluated: dict) -> dict:
 
 def _on_grid(ct: Scan, prediction: sitk.Image, warnings: list[str]) -> sitk.Image:
     """The CT on the map's grid."""
-    warnings += ct.warnings
     if same_grid(ct.image, prediction):
         return ct.image
     lowest = float(sitk.GetArrayViewFromImage(ct.image).min())

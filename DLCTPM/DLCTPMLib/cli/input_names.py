@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from DLCTPMLib.common.errors import InputError
+
+if TYPE_CHECKING:
+    from DLCTPMLib.volumes.reading import Scan
 
 LONGEST = 64
 """Characters of a pseudonym."""
 
 
-def add_pseudonym(parser: argparse.ArgumentParser) -> None:
-    """``--pseudonym``."""
+def add_naming(parser: argparse.ArgumentParser) -> None:
+    """``--pseudonym``, and what of a DICOM image's examination is told."""
     parser.add_argument(
         "--pseudonym",
         metavar="NAME",
         help="stands in the results instead of the names of files and folders, which may be the patient's",
+    )
+    parser.add_argument(
+        "--examination-salt",
+        metavar="SECRET",
+        help="key of the hashes that name a DICOM examination in the results (default: the same for everybody)",
+    )
+    parser.add_argument(
+        "--examination-date", action="store_true", help="write the examination's date into the results, too"
     )
 
 
@@ -29,10 +41,19 @@ class InputNames:
     Attributes:
         paths: the path of each input (``CT``, ``SPECT``, ``lungs`` …) as it was given; None where there is none.
         pseudonym: stands for every name; None where the files' own are to be used.
+        salt: key of the hashes that name an examination; None for the program's own.
+        with_date: whether the examination's date is told.
     """
 
     paths: dict[str, str | None]
     pseudonym: str | None = None
+    salt: str | None = None
+    with_date: bool = False
+
+    @classmethod
+    def chosen(cls, paths: dict[str, str | None], options: argparse.Namespace) -> InputNames:
+        """The inputs, named as the options say."""
+        return cls(paths, options.pseudonym, options.examination_salt, options.examination_date)
 
     def __post_init__(self) -> None:
         name = self.pseudonym
@@ -52,6 +73,16 @@ class InputNames:
     def described(self, description: dict, what: str) -> dict:
         """A description with the input's name."""
         return {**description, "name": self[what]}
+
+    def scan(self, scan: Scan, what: str) -> Scan:
+        """The same scan with a description and warnings for results: its name, its examination's pseudonym."""
+        description, warnings = self.described(scan.description, what), self.told(scan.warnings)
+        named = scan.examination.pseudonym(self.salt, self.with_date) if scan.examination else {}
+        if named:
+            description["examination"] = named
+        if self.with_date and "date" not in named:
+            warnings.append(f"the date of the {what}'s examination is not known")
+        return replace(scan, description=description, warnings=warnings)
 
     def told(self, sentences: Iterable[str]) -> list[str]:
         """Sentences for a result, without a path and, under a pseudonym, without a file's name."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from DLCTPMLib.cli.arguments import add_ct, add_lungs, add_model, add_spect_series
 from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.input_names import InputNames, add_pseudonym
+from DLCTPMLib.cli.input_names import InputNames, add_naming
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
@@ -20,7 +20,6 @@ from DLCTPMLib.results.settings import PredictionSettings
 
 if TYPE_CHECKING:
     from DLCTPMLib.lungs.masks import Lungs
-    from DLCTPMLib.volumes.reading import Scan
 
 CHOSEN = ("registration", "threshold", "hir_scope", "device", "precision")
 """Settings of a prediction that are options."""
@@ -39,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="map also where a check of the input FAILs; every picture and file then says so",
     )
-    add_pseudonym(parser)
+    add_naming(parser)
     parser.add_argument("--out", metavar="DIR", help="results (default: ./NAME-perfusion, after the CT's name)")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read, find the lungs, map, compare, report."""
     check_there(options.ct, options.spect, options.lungs)
-    names = InputNames({"CT": options.ct, "SPECT": options.spect, "lungs": options.lungs}, options.pseudonym)
+    names = InputNames.chosen({"CT": options.ct, "SPECT": options.spect, "lungs": options.lungs}, options)
     from DLCTPMLib.common.atomic_output import OutputFolder
     from DLCTPMLib.common.background import preload
     from DLCTPMLib.common.stopwatch import Stopwatch
@@ -70,8 +69,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
             lungs = lungs_of(
                 ct, options.lungs, within(progress, 0.05, 0.2), options.lungs_values, options.orientation
             )
-        compared = None if spect is None else _named(spect, "SPECT", names)
-        images = PatientImages(_named(ct, "CT", names), _named_lungs(lungs, names), compared)
+        compared = None if spect is None else names.scan(spect, "SPECT")
+        images = PatientImages(names.scan(ct, "CT"), _named_lungs(lungs, names), compared)
         rest = within(progress, 0.2, 1.0)
         try:
             result = predict_to_folder(images, bundle, settings, folder.work, stopwatch, rest, options.force)
@@ -80,10 +79,6 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
             raise
     progress("Done", 1.0)
     say(options, summary(result, out))
-
-
-def _named(scan: Scan, what: str, names: InputNames) -> Scan:
-    return replace(scan, description=names.described(scan.description, what), warnings=names.told(scan.warnings))
 
 
 def _named_lungs(lungs: Lungs, names: InputNames) -> Lungs:

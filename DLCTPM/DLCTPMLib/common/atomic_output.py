@@ -51,6 +51,48 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         temporary_files.remove(partial)
 
 
+@contextmanager
+def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a hidden folder to fill; at the end it takes the place of ``path`` and all that was in it, or vanishes.
+
+    Args:
+        path: where the folder shall be; its parents are made.
+
+    Raises:
+        InputError: ``path`` is a file, cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; name a folder to write")
+    scratch: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = temporary_files.make_private_folder(path.parent, f".{path.name}.partial-")
+        (scratch / "new").mkdir()
+        yield scratch / "new"
+        raise_if_received()
+        with temporary_files.publishing:
+            _put_in_place(scratch / "new", path, scratch / "old")
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else f"cannot be written ({error.strerror})"
+        raise InputError(f"{path}: {reason}; free some space or choose another place") from error
+    finally:
+        if scratch is not None:
+            temporary_files.remove(scratch)
+
+
+def _put_in_place(new: Path, path: Path, old: Path) -> None:
+    """Rename ``new`` to ``path``; what was there goes to ``old``, and comes back if that fails."""
+    try:
+        if path.exists():
+            os.rename(path, old)
+        os.rename(new, path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            os.rename(old, path)
+        raise
+
+
 class OutputFolder:
     """Collects results in a hidden folder and moves them to the one asked for at the end.
 

@@ -12,14 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from DLCTPMLib.common.atomic_output import whole_folder
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.resources import resource_folder
 from DLCTPMLib.networks.metadata import check_metadata
@@ -199,15 +198,10 @@ def save_bundle(
     }
     files[SUMS] = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()).encode()
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        whole = Path(scratch) / "new"
+    with whole_folder(folder) as whole:
         for name, data in files.items():
             (whole / name).parent.mkdir(parents=True, exist_ok=True)
             (whole / name).write_bytes(data)
-        if folder.exists():
-            os.rename(folder, Path(scratch) / "old")
-        os.rename(whole, folder)
     return folder
 
 

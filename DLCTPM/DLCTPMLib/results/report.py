@@ -251,10 +251,19 @@ def _input_rows(described: dict) -> list[tuple[str, str]]:
     rows = [("CT", described["name"]), *_grid_rows(described), ("orientation", described["orientation"])]
     rows += [("lungs", described["lungs"]["source"])]
     rows += _rows(described.get("dicom", {}))
+    rows += _examination_rows(described, "examination")
     if "spect" in described:
         spect = described["spect"]
         rows += [("SPECT", spect["name"]), *((f"SPECT {name}", text) for name, text in _grid_rows(spect))]
+        rows += _examination_rows(spect, "SPECT examination")
     return rows
+
+
+def _examination_rows(described: dict, title: str) -> list[tuple[str, str]]:
+    """The pseudonym of a DICOM image's examination, if there is one, and what it is."""
+    named = described.get("examination", {})
+    shown = [f"{name} {named[name]}" for name in ("study", "series", "date") if name in named]
+    return [(title, f"{', '.join(shown)}. {named.get('meaning', '')}".strip())] if shown else []
 
 
 def _grid_rows(described: dict) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever a key changes its place or meaning; new keys do not raise it."""
 
 SOFTWARE = {"name": "DL-CTPM", "version": __version__}

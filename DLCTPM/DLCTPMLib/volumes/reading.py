@@ -20,6 +20,7 @@ from DLCTPMLib.common.archives import unpacked
 from DLCTPMLib.common.atomic_output import check_disk, whole_file
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.dicom.enhanced import ENHANCED_CT, ENHANCED_PET, is_enhanced, read_enhanced
+from DLCTPMLib.volumes.dicom.examination import Examination
 from DLCTPMLib.volumes.dicom.header import frame_count, is_directory, read_header
 from DLCTPMLib.volumes.dicom.nuclear import is_reconstruction, read_reconstruction, why_not
 from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries, choose_series, find_series
@@ -49,6 +50,7 @@ class Scan:
         frame_of_reference: DICOM Frame of Reference UID, empty for other files; it names the examination, so it
             stays in memory.
         path: as it was given, for sentences to the user; it stays in memory too.
+        examination: what names a DICOM image's examination; it stays in memory as well.
     """
 
     image: sitk.Image
@@ -56,6 +58,7 @@ class Scan:
     warnings: list[str] = field(default_factory=list)
     frame_of_reference: str = ""
     path: str = ""
+    examination: Examination | None = None
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,8 @@ def _dicom_scan(series: DicomSeries, path: Path, file_format: str, wanted: _Want
     if wanted.orientation is not None:
         check_agrees(np.array(image.GetDirection()).reshape(3, 3), wanted.orientation, path)
     description = describe(image, path, file_format) | {"dicom": series.description()}
-    return Scan(image, description, notes + more, str(series.first.get("FrameOfReferenceUID", "") or ""), str(path))
+    frame = str(series.first.get("FrameOfReferenceUID", "") or "")
+    return Scan(image, description, notes + more, frame, str(path), Examination.of(series.first))
 
 
 def _is_ct(series: DicomSeries) -> bool:

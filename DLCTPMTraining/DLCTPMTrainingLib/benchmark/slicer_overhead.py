@@ -6,10 +6,11 @@ import importlib.util
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import SimpleITK as sitk
+
+from DLCTPMLib.common.ending.temporary_files import private_folder
 
 PROGRAM = Path(__file__).resolve().parents[3] / "Testing" / "SlicerStandIn" / "measure.py"
 """Only in the source tree: an installed package has no stand-in."""
@@ -25,8 +26,8 @@ def measure_slicer(ct: sitk.Image) -> dict:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing or not PROGRAM.exists():
         return {"skipped": f"needs the source tree and the Python packages {', '.join(missing) or 'of its tests'}"}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "ct.nrrd"
+    with private_folder() as folder:
+        path = folder / "ct.nrrd"
         sitk.WriteImage(ct, str(path))
         done = subprocess.run([sys.executable, str(PROGRAM), str(path)], capture_output=True, text=True, check=False)
     if done.returncode:

@@ -66,10 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Run a study, or continue one that was cut off, and write its report."""
+    from DLCTPMTrainingLib.cohorts.table import read_cohort
     from DLCTPMTrainingLib.study.study import prepare_study, run_study
-    from DLCTPMTrainingLib.study_report.export import export_docs
+    from DLCTPMTrainingLib.study_report.export import check_publishable, export_docs
     from DLCTPMTrainingLib.study_report.report import write_results
 
+    if options.export_docs:
+        check_publishable(read_cohort(options.cohort), Path(options.cohort))
     if options.check:
         check, sheet = prepare_study(plan_of(options), progress)
         progress("Done", 1.0)

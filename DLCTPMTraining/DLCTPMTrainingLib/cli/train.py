@@ -12,7 +12,14 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress, event_sink
 from DLCTPMLib.common.run_file import keeping
-from DLCTPMLib.networks.settings import ARCHITECTURES, PAPER, ArnnSettings, NetworkSettings, network_settings
+from DLCTPMLib.networks.settings import (
+    ARCHITECTURES,
+    PAPER,
+    ArnnSettings,
+    NetworkSettings,
+    network_dict,
+    network_settings,
+)
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.settings import PredictionSettings
 from DLCTPMTrainingLib.training.settings import VALIDATION_SHARE, ModelName, TrainingSettings
@@ -141,7 +148,7 @@ def _training(options: argparse.Namespace) -> dict:
 def _network(options: argparse.Namespace, images: int, asked: dict | None = None) -> NetworkSettings:
     """The network of the options; what they leave open is as ``asked`` for before, if it is of the same kind."""
 
-    asked = asked or {"architecture": PAPER}
+    asked = network_dict(network_settings(asked or {}))
     name = options.network or asked["architecture"]
     kind = ARCHITECTURES[name]
     if options.roi_attention and not hasattr(kind.settings, "roi_attention"):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import pydicom
 import SimpleITK as sitk
 from pydicom.errors import InvalidDicomError
 
+from DLCTPMLib.common.atomic_output import whole_folder
 from DLCTPMTrainingLib.cohorts.dicom_writing import SimulatedStudy, write_ct, write_spect
 
 DICOM = {"ct": "dicom/CT", "spect": "dicom/NM/spect.dcm"}
@@ -36,15 +34,10 @@ def write_patient_dicom(folder: Path) -> Path:
     whole = folder / FOLDER
     if _is_there(folder, study):
         return whole
-    for stale in folder.glob(f".{FOLDER}-*"):
-        shutil.rmtree(stale)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{FOLDER}-") as scratch:
-        part = Path(scratch) / FOLDER
-        write_ct(sitk.ReadImage(str(folder / "ct.nrrd")), study, part.parent / DICOM["ct"])
-        write_spect(sitk.ReadImage(str(folder / "spect.nrrd")), study, part.parent / DICOM["spect"])
-        if whole.exists():
-            shutil.rmtree(whole)
-        os.replace(part, whole)
+    with whole_folder(whole) as part:
+        ct, spect = (part / Path(DICOM[name]).relative_to(FOLDER) for name in ("ct", "spect"))
+        write_ct(sitk.ReadImage(str(folder / "ct.nrrd")), study, ct)
+        write_spect(sitk.ReadImage(str(folder / "spect.nrrd")), study, spect)
     return whole
 
 

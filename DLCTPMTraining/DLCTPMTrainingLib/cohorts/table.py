@@ -76,7 +76,8 @@ def table_1_row(diagnosis: str) -> str:
 
 def diagnosis_that_travels(diagnosis: str) -> str:
     """A diagnosis of the paper's Table 1, else "other": a cell of a table is free text and may name a patient."""
-    return diagnosis if any(diagnosis in diagnoses for _, diagnoses in TABLE_1.values()) else OTHER_DIAGNOSIS
+    known = diagnosis == OTHER_DIAGNOSIS or any(diagnosis in diagnoses for _, diagnoses in TABLE_1.values())
+    return diagnosis if known else OTHER_DIAGNOSIS
 
 
 def largest_remainder(total: int, weights: list[int]) -> list[int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from DLCTPMLib.common.atomic_output import whole_file
+from DLCTPMLib.common.errors import InputError
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -15,8 +16,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What ``write_json`` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """What ``write_json`` wrote.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: is damaged; remove it and run again, and it is made anew") from error
 
 
 def write_text(path: Path, text: str) -> None:

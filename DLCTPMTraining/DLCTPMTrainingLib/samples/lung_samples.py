@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from DLCTPMLib.common.atomic_output import whole_file
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.labels.chest_regions import SIDES
 
 FULL_SCALE = 255
 """The byte that stands for 1."""
@@ -53,9 +55,43 @@ class Samples:
 
     @classmethod
     def load(cls, path: Path) -> Samples:
-        """Read what ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**arrays)
+        """Read what ``save`` wrote.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        return cls.of_arrays(read_arrays(path), path)
+
+    @classmethod
+    def of_arrays(cls, arrays: dict[str, np.ndarray], path: Path) -> Samples:
+        """Arrays out of a file, if they are lungs: all there, of the types and shapes above, and nothing else.
+
+        Raises:
+            InputError: if they are not, naming the file and the array.
+        """
+        names = [field.name for field in fields(cls)]
+        if sorted(arrays) != sorted(names):
+            raise InputError(
+                f"{path}: holds {', '.join(sorted(arrays)) or 'nothing'}, not samples; make the file again"
+            )
+        made = cls(**arrays)
+        count, cells = made.mask.shape[:1], made.mask.shape[1:]
+        fits = {
+            "mask": made.mask.dtype == bool and made.mask.ndim == 4 and min(cells) > 0,
+            "enhanced": made.enhanced.dtype == np.uint8
+            and made.enhanced.ndim == 5
+            and made.enhanced.shape[:1] + made.enhanced.shape[2:] == count + cells,
+            "target": made.target.dtype == np.uint8 and made.target.shape == count + cells,
+            "patient": made.patient.dtype.kind == "U" and made.patient.shape == count,
+            "side": made.side.dtype.kind == "U" and made.side.shape == count and set(made.side) <= set(SIDES),
+        }
+        for name in ("volume_ml", "mean_hu"):
+            values = getattr(made, name)
+            fits[name] = values.dtype.kind == "f" and values.shape == count and bool(np.isfinite(values).all())
+        for name, right in fits.items():
+            if not right:
+                raise InputError(f"{path}: its array {name} is none of samples; make the file again")
+        return made
 
     @classmethod
     def joined(cls, parts: Sequence[Samples]) -> Samples:
@@ -65,3 +101,23 @@ class Samples:
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays by their names."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a NumPy archive by their names; nothing in it is run.
+
+    Raises:
+        InputError: if there is no such file, or it is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            named = {name: arrays[name] for name in arrays.files}
+        if not all(isinstance(array, np.ndarray) for array in named.values()):  # bytes: an entry of another kind
+            raise ValueError("an entry is no array")
+        return named
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; make it again") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged archive makes NumPy raise whatever its parts raise
+        raise InputError(f"{path}: is damaged or no archive of NumPy arrays; make it again") from error

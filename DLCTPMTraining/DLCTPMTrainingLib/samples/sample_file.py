@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from DLCTPMLib.common.atomic_output import whole_file
-from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
-from DLCTPMTrainingLib.samples.lung_samples import Samples
+from DLCTPMTrainingLib.samples.lung_samples import Samples, read_arrays
 
 FORMAT = "DL-CTPM samples, version 1"
 
@@ -80,23 +79,44 @@ class SampleSet:
         """
         if not Path(path).is_file():
             raise InputError(f"{path}: there is no such file, make one with dlctpm train COHORT.csv --export {path}")
+        arrays = read_arrays(Path(path))
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                values = dict(arrays)
-            about = json.loads(str(values.pop("about")))
+            about = json.loads(str(arrays.pop("about")))
             if about["format"] != FORMAT:
                 raise InputError(f"{path}: is of another version ({about['format']}), export the cohort again")
-            return cls(
-                Samples(**values),
-                [PatientFacts(**patient) for patient in about["patients"]],
-                about["learning"],
-                about["watching"],
-                PreprocessingSettings.from_dict(about["preprocessing"]),
-                about["settings"],
-            )
-        except (KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
+            patients = [PatientFacts(**patient) for patient in about["patients"]]
+            learning, watching = list(about["learning"]), list(about["watching"])
+            settings = dict(about["settings"])
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
-                f"{path}: is not a whole file of samples as dlctpm train --export writes it, export the cohort again"
+                f"{path}: is not a file of samples as dlctpm train --export writes it, export the cohort again"
             ) from error
+        with naming(path):
+            preprocessing = PreprocessingSettings.from_dict(about.get("preprocessing"))
+            loaded = cls(Samples.of_arrays(arrays, path), patients, learning, watching, preprocessing, settings)
+        fault = loaded.fault()
+        if fault:
+            raise InputError(f"{path}: {fault}, export the cohort again")
+        return loaded
+
+    def fault(self) -> str:
+        """What does not fit together, as half a sentence; empty if everything does."""
+        kinds = {"patient_id": str, "diagnosis": str, "simulated": bool, "real_ct": bool}
+        if not all(isinstance(getattr(one, name), kind) for one in self.patients for name, kind in kinds.items()):
+            return "what it tells of its patients is of another kind than text, yes and no"
+        kinds = {"network": dict, "training": dict, "name": str, "version": str}
+        wrong = [name for name, kind in kinds.items() if not isinstance(self.settings.get(name, kind()), kind)]
+        if wrong:
+            return f"its settings have no usable {wrong[0]}"
+        ids = {one.patient_id for one in self.patients}
+        named = [*self.training, *self.validation]
+        if not all(isinstance(one, str) for one in named) or not {*named, *self.samples.patient.tolist()} <= ids:
+            return "it names patients that are not among its own"
+        if not self.training or not len(self.samples.of_patients(self.training)):
+            return "it has no lungs to train on"
+        shape = (len(self.preprocessing.inputs), *self.preprocessing.grid_shape)
+        if self.samples.enhanced.shape[1:] != shape:
+            return f"its lungs are not of {'×'.join(map(str, shape))} values as its settings say"
+        return ""

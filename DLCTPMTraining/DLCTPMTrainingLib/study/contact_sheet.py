@@ -7,6 +7,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from DLCTPMLib.results.figures import COLOUR_MAP, WINDOW_HU
+from DLCTPMTrainingLib.samples.lung_samples import read_arrays
 from DLCTPMTrainingLib.study.preparation import Patient
 
 _PER_ROW = 8
@@ -23,9 +24,9 @@ def contact_sheet(patients: dict[str, Patient]) -> Figure:
         axis = figure.add_axes(
             (column / columns, 1 - (row + 1) * 1.75 / (1.75 * rows + 0.2), 0.97 / columns, 1.5 / (1.75 * rows + 0.2))
         )
-        with np.load(patient.thumbnail) as pictures:
-            axis.imshow(_overlay(pictures["ct"], pictures["spect"].astype(float)), aspect="equal")
-            axis.contour(pictures["lung"], [0.5], colors="#56e0ff", linewidths=0.5)
+        pictures = read_arrays(patient.thumbnail)
+        axis.imshow(_overlay(pictures["ct"], pictures["spect"].astype(float)), aspect="equal")
+        axis.contour(pictures["lung"], [0.5], colors="#56e0ff", linewidths=0.5)
         doubts = bool(patient.registration and patient.registration["warnings"])
         axis.set_title(f"{name}{' (!)' if doubts else ''}\n{patient.row.diagnosis[:28]}", fontsize=5, pad=1.5,
                        color="#b3262e" if doubts else "black")  # fmt: skip

@@ -10,12 +10,14 @@ import base64
 import io
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from DLCTPMLib.common.atomic_output import OutputFolder
 from DLCTPMLib.common.errors import InputError
+from DLCTPMTrainingLib.cohorts.table import OTHER_DIAGNOSIS, CohortRow, diagnosis_that_travels
 
 BUDGET = 5_000_000
 """Bytes of everything that is exported, pictures in their base64 as they lie in the HTML."""
@@ -36,7 +38,33 @@ PICTURES = ("side-by-side.svg",)
 REPORT = "report.html"
 COLOURS = 255
 
+_NUMBERED = re.compile(r"P[0-9]{1,4}")
+"""Ids of patients, not simulated, that may be published: too short for a hospital's own."""
+
 _EMBEDDED = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
+
+
+def check_publishable(rows: Sequence[CohortRow], table: Path) -> None:
+    """Refuse a cohort whose report would name its patients: ids and diagnoses stand in its tables and pictures.
+
+    Raises:
+        InputError: a patient who is not simulated has another id than P and a number of the table's own, or a
+            diagnosis that is free text.
+    """
+    for row in rows:
+        where = f"{table}, line {row.line}"
+        if row.simulated:
+            continue
+        if not _NUMBERED.fullmatch(row.patient_id):
+            raise InputError(
+                f"{where}: the report to be exported would carry this patient_id; number the patients (P001, P002, "
+                "…) in a study of its own, or leave out --export-docs"
+            )
+        if row.diagnosis and diagnosis_that_travels(row.diagnosis) != row.diagnosis:
+            raise InputError(
+                f"{where}: the report to be exported would carry this diagnosis, which is none of the paper's Table "
+                f"1; write {OTHER_DIAGNOSIS}, or leave out --export-docs"
+            )
 
 
 def export_docs(results: Path, folder: Path, budget: int = BUDGET) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.memory import is_out_of_memory
 
 CHECKPOINT, HISTORY = "checkpoint.pt", "history.jsonl"
 
@@ -66,27 +69,68 @@ def stored(run: Path, setup: dict) -> dict | None:
     run.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
         return None
-    state = _read(path)
-    if json.loads(state["setup"]) != setup:
+    with whole_checkpoint(path):
+        state = _read(path)
+        begun = json.loads(state["setup"])
+    if begun != setup:
         raise InputError(
             f"{path}: was begun with other settings or other patients, give another --out or the same settings"
         )
     return state
 
 
-def history_of(state: dict) -> list[EpochRecord]:
-    """The epochs that a checkpoint has behind it, oldest first."""
-    return [EpochRecord(**record) for record in json.loads(state["history"])]
+@contextmanager
+def whole_checkpoint(path: Path) -> Iterator[None]:
+    """Whatever a damaged checkpoint makes PyTorch and its users raise is one sentence.
+
+    Raises:
+        InputError: the block failed, and not for want of memory.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{path}: this checkpoint is damaged, so the run cannot go on; remove it or give another --out"
+        ) from error
+
+
+def restore(state: dict, run: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> list[EpochRecord]:
+    """Put what ``stored`` gave into network and optimiser; returns the epochs done, oldest first.
+
+    Raises:
+        InputError: the checkpoint is damaged.
+    """
+    with whole_checkpoint(run / CHECKPOINT):
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        for weight, kept in optimizer.state.items():
+            if any(value.shape not in (weight.shape, ()) for value in kept.values()):
+                raise ValueError("the optimiser is another network's")
+        return _history_of(state)
 
 
 def read_history(run: Path) -> list[EpochRecord]:
     """The epochs of a run, oldest first; from the checkpoint, behind which ``history.jsonl`` may be by a death."""
-    return history_of(_read(run / CHECKPOINT))
+    with whole_checkpoint(run / CHECKPOINT):
+        return _history_of(_read(run / CHECKPOINT))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The network's weights in a checkpoint, as ``load_state_dict`` takes them."""
-    return _read(path)["network"]
+    with whole_checkpoint(path):
+        return dict(_read(path)["network"])
+
+
+def _history_of(state: dict) -> list[EpochRecord]:
+    history = [EpochRecord(**record) for record in json.loads(state["history"])]
+    for number, record in enumerate(history, 1):
+        if record.epoch != number or not all(isinstance(value, (int, float)) for value in asdict(record).values()):
+            raise ValueError(f"no epoch {number}")
+    return history
 
 
 def _read(path: Path) -> dict:

@@ -87,7 +87,8 @@ def train(
     with convolutions_for(settings.precision):
         step = TrainingStep(build_network(network_settings), device, settings.precision, ranks)
         setup = _setup(samples, network_settings, settings)
-        history = _resume(ranks.from_first(lambda: checkpoint.stored(run, setup)), step)
+        state = ranks.from_first(lambda: checkpoint.stored(run, setup))
+        history = [] if state is None else checkpoint.restore(state, run, step.network, step.optimizer)
         batches, floor = LungBatches(samples, device), entropy(samples)
         for epoch in range(len(history) + 1, settings.epochs + 1):
             if settings.plateau and on_plateau([record.loss for record in history]):
@@ -176,11 +177,3 @@ def _setup(samples: Samples, network_settings: NetworkSettings, settings: Traini
         "training": settings.to_dict(),
         "lungs_sha256": hashlib.sha256(json.dumps(lungs).encode()).hexdigest(),  # a checkpoint names no patient
     }
-
-
-def _resume(state: dict | None, step: TrainingStep) -> list[EpochRecord]:
-    if state is None:
-        return []
-    step.network.load_state_dict(state["network"])
-    step.optimizer.load_state_dict(state["optimizer"])
-    return checkpoint.history_of(state)

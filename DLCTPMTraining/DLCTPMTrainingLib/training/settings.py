@@ -53,6 +53,7 @@ class TrainingSettings(StageSettings):
                 "epochs and batch size must be at least 1": min(self.epochs, self.batch_size) >= 1,
                 "the learning rate must be positive": self.learning_rate > 0,
                 "jitter and movement must not be negative": min(self.jitter, self.movement) >= 0,
+                "the seed must lie between 0 and 2³¹ − 1": 0 <= self.seed < 2**31,
                 "precision must be auto, fp32 or bf16": self.precision in ("auto", "fp32", "bf16"),
             }
         )

@@ -40,6 +40,8 @@ _READ_TAGS = (
     *KEPT_TAGS,
     "SOPClassUID",
     "SOPInstanceUID",
+    "StudyInstanceUID",
+    "StudyDate",
     "SeriesInstanceUID",
     "FrameOfReferenceUID",
     "SeriesDescription",

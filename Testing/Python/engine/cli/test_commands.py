@@ -104,7 +104,7 @@ def test_functional_segments_divide_the_lungs_at_the_threshold(prediction):
 
 def test_result_json_holds_what_the_contract_names(prediction, files):
     result = result_of(prediction)
-    assert result["schema_version"] == 1
+    assert result["schema_version"] == 2
     assert result["software"] == {"name": "DL-CTPM", "version": __version__}
     assert result["research_use_only"] == RESEARCH_USE_ONLY
     assert result["simulated"] is False

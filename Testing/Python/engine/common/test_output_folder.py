@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from DLCTPMLib.common.atomic_output import OutputFolder
+from DLCTPMLib.common.atomic_output import OutputFolder, whole_folder
+from DLCTPMLib.common.ending import temporary_files
 from DLCTPMLib.common.errors import InputError
 
 OWNED = ("perfusion.nrrd", "result.json", "spect_to_ct.tfm")
@@ -126,3 +127,54 @@ def test_leftovers_of_killed_runs_go_after_a_day(tmp_path):
     fill(tmp_path / "results")
     assert not old.exists()
     assert young.exists()
+
+
+def test_a_whole_folder_replaces_the_one_before_and_everything_in_it(folder):
+    with whole_folder(folder) as new:
+        (new / "a").mkdir()
+        (new / "a" / "b.txt").write_text("new")
+        assert not (folder / "a").exists()
+    assert everything_below(folder) == {"a": None, os.path.join("a", "b.txt"): "new"}
+    assert [p.name for p in folder.parent.iterdir()] == ["results"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x"), OSError(errno.ENOSPC, "full")])
+def test_a_folder_that_does_not_become_whole_leaves_the_one_before(folder, error):
+    before = everything_below(folder) if folder.exists() else None
+
+    def interrupted():
+        with whole_folder(folder) as new:
+            (new / "b.txt").write_text("new")
+            raise error
+
+    with pytest.raises(InputError if isinstance(error, OSError) else type(error)):
+        interrupted()
+    assert (everything_below(folder) if folder.exists() else None) == before
+    assert [p.name for p in folder.parent.iterdir()] == (["results"] if before else [])
+
+
+def test_a_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.txt").write_text("old")
+    rename = os.rename
+
+    def interrupted(source, target):
+        if source.name == "new":
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "results") as new:
+        (new / "a.txt").write_text("new")
+    assert everything_below(tmp_path) == {"results": None, os.path.join("results", "a.txt"): "old"}
+
+
+def test_a_run_that_is_ended_at_once_removes_the_folder_it_was_filling(tmp_path):
+    def ended():
+        with whole_folder(tmp_path / "model") as new:
+            (new / "a.txt").write_text("new")
+            temporary_files.remove_all()  # as a second Ctrl-C does, from another thread
+            assert list(tmp_path.iterdir()) == []
+
+    with pytest.raises(InputError, match="model: cannot be written"):
+        ended()

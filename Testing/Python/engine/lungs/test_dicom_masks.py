@@ -4,59 +4,24 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_samples import header
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
+from dicom_mask_samples import FRAME, contours_of, write_seg, write_structures
 from pydicom.uid import generate_uid
 from skimage.draw import polygon2mask
-from test_lungs import CT, LEFT, RIGHT, SHAPE, SPACING, labels_of
+from test_lungs import CT, LEFT, RIGHT, SPACING, labels_of
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.lungs.masks import read_lungs
-from DLCTPMLib.volumes.dicom.rtstruct import STRUCTURE_SET, contour_mask
+from DLCTPMLib.volumes.dicom.rtstruct import contour_mask
 from DLCTPMLib.volumes.dicom.seg import segment_masks
 
-FRAME = generate_uid()
 ORIGIN = np.array(CT.GetOrigin())
-
-
-def rectangle(mask_slice, z):
-    """The outline of a box of pixels, at pixel edges, as LPS points."""
-    rows, columns = np.flatnonzero(mask_slice.any(axis=1)), np.flatnonzero(mask_slice.any(axis=0))
-    y, x = (rows[0] - 0.5, rows[-1] + 0.5), (columns[0] - 0.5, columns[-1] + 0.5)
-    corners = np.array([(x[0], y[0], z), (x[1], y[0], z), (x[1], y[1], z), (x[0], y[1], z)])
-    return corners * SPACING[::-1] + ORIGIN
-
-
-def contours_of(mask, every=1):
-    return [rectangle(mask[z], z) for z in np.flatnonzero(mask.any(axis=(1, 2)))[::every]]
-
-
-def write_structures(path, structures, frame=FRAME):
-    dataset = header(STRUCTURE_SET, "RTSTRUCT")
-    rois, drawn = [], []
-    for number, (name, contours) in enumerate(structures.items(), 1):
-        roi, item = Dataset(), Dataset()
-        roi.ROINumber, roi.ROIName, roi.ReferencedFrameOfReferenceUID = number, name, frame
-        item.ReferencedROINumber = number
-        item.ContourSequence = Sequence([])
-        for points in contours:
-            contour = Dataset()
-            contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", len(points)
-            contour.ContourData = [round(float(v), 3) for v in np.ravel(points)]
-            item.ContourSequence.append(contour)
-        rois.append(roi)
-        drawn.append(item)
-    dataset.StructureSetROISequence, dataset.ROIContourSequence = Sequence(rois), Sequence(drawn)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 @pytest.mark.parametrize("names", [("Lung_R", "Lung_L"), ("Right Lung", "LUNG LT"), ("lung rt", "Left lung")])
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_structures_named_as_lungs_are_the_lungs_drawn(tmp_path, names, every):
-    structures = {"BODY": contours_of(RIGHT | LEFT)} | {
-        name: contours_of(lung, every) for name, lung in zip(names, (RIGHT, LEFT), strict=True)
+    structures = {"BODY": contours_of(RIGHT | LEFT, CT)} | {
+        name: contours_of(lung, CT, every) for name, lung in zip(names, (RIGHT, LEFT), strict=True)
     }
     lungs = read_lungs(write_structures(tmp_path / "rs.dcm", structures), CT, frame_of_reference=FRAME)
     labels = labels_of(lungs)
@@ -68,7 +33,9 @@ def test_structures_named_as_lungs_are_the_lungs_drawn(tmp_path, names, every):
 
 def test_a_structure_set_alone_in_a_folder_is_found_and_two_are_asked_for(tmp_path):
     for number in (1, 2):
-        write_structures(tmp_path / f"{number}.dcm", {"lung r": contours_of(RIGHT), "lung l": contours_of(LEFT)})
+        write_structures(
+            tmp_path / f"{number}.dcm", {"lung r": contours_of(RIGHT, CT), "lung l": contours_of(LEFT, CT)}
+        )
         if number == 1:
             assert np.array_equal(labels_of(read_lungs(tmp_path, CT)), 2 * RIGHT + 3 * LEFT)
     with pytest.raises(InputError, match="holds 2 structure sets"):
@@ -76,7 +43,7 @@ def test_a_structure_set_alone_in_a_folder_is_found_and_two_are_asked_for(tmp_pa
 
 
 def test_structures_of_another_frame_of_reference_are_refused_and_an_unknown_one_is_said(tmp_path):
-    path = write_structures(tmp_path / "rs.dcm", {"lung r": contours_of(RIGHT), "lung l": contours_of(LEFT)})
+    path = write_structures(tmp_path / "rs.dcm", {"lung r": contours_of(RIGHT, CT), "lung l": contours_of(LEFT, CT)})
     with pytest.raises(InputError, match="another frame of reference"):
         read_lungs(path, CT, frame_of_reference=generate_uid())
     assert "cannot be told" in read_lungs(path, CT).warnings[0]
@@ -116,69 +83,16 @@ def test_a_free_form_contour_is_filled_as_scikit_image_fills_it():
 
 
 def test_contours_across_the_slices_are_refused(tmp_path):
-    sagittal = [points[:, [2, 1, 0]] for points in contours_of(RIGHT)]
+    sagittal = [points[:, [2, 1, 0]] for points in contours_of(RIGHT, CT)]
     with pytest.raises(InputError, match="do not lie on the slices"):
         read_lungs(write_structures(tmp_path / "rs.dcm", {"lung": sagittal}), CT)
 
 
 def test_a_structure_set_without_lungs_or_contours_is_refused(tmp_path):
     with pytest.raises(InputError, match="no segment is recognised as lung"):
-        read_lungs(write_structures(tmp_path / "a.dcm", {"Lung nodule": contours_of(RIGHT)}), CT)
+        read_lungs(write_structures(tmp_path / "a.dcm", {"Lung nodule": contours_of(RIGHT, CT)}), CT)
     with pytest.raises(InputError, match="no closed contours"):
         read_lungs(write_structures(tmp_path / "b.dcm", {"lung": []}), CT)
-
-
-def code(value, meaning):
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", meaning
-    return item
-
-
-SIDES = {"right": code("24028007", "Right"), "left": code("7771000", "Left")}
-
-
-def write_seg(path, segments, fractional=False, order=None):
-    """A segmentation of (label, side code or None, mask), frames without voxels left out, in some order."""
-    dataset = header("1.2.840.10008.5.1.4.1.1.66.4", "SEG", FrameOfReferenceUID=FRAME)
-    dataset.SegmentationType = "FRACTIONAL" if fractional else "BINARY"
-    dataset.MaximumFractionalValue = 200
-    bits = 8 if fractional else 1
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, bits, bits - 1
-    dataset.Rows, dataset.Columns = SHAPE[1:]
-    items, frames, pixels = [], [], []
-    for number, (label, side, mask) in enumerate(segments, 1):
-        item = Dataset()
-        item.SegmentNumber, item.SegmentLabel = number, label
-        if side:
-            kind = code("39607008", "Lung")
-            kind.SegmentedPropertyTypeModifierCodeSequence = Sequence([SIDES[side]])
-            item.SegmentedPropertyTypeCodeSequence = Sequence([kind])
-        items.append(item)
-        for z in np.flatnonzero(mask.any(axis=(1, 2))):
-            frame, place, reference = Dataset(), Dataset(), Dataset()
-            place.ImagePositionPatient = [float(v) for v in ORIGIN + np.array([0, 0, SPACING[0] * z])]
-            reference.ReferencedSegmentNumber = number
-            frame.PlanePositionSequence, frame.SegmentIdentificationSequence = (
-                Sequence([place]),
-                Sequence([reference]),
-            )
-            frames.append(frame)
-            pixels.append(mask[z])
-    shared, plane, measures = Dataset(), Dataset(), Dataset()
-    plane.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    measures.PixelSpacing, measures.SpacingBetweenSlices = [SPACING[1], SPACING[2]], SPACING[0]
-    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = Sequence([plane]), Sequence([measures])
-    places = np.random.default_rng(0).permutation(len(frames))
-    dataset.SegmentSequence = Sequence(items)
-    dataset.SharedFunctionalGroupsSequence = Sequence([shared])
-    dataset.PerFrameFunctionalGroupsSequence = Sequence([frames[i] for i in places])
-    dataset.NumberOfFrames = len(frames)
-    stored = np.array(pixels)[places]
-    content = (stored * np.uint8(200)).tobytes() if fractional else np.packbits(stored, bitorder="little").tobytes()
-    dataset.PixelData = content + b"\0" * (len(content) % 2)
-    dataset["PixelData"].VR = "OB"
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 @pytest.mark.parametrize("fractional", [False, True])
@@ -188,18 +102,18 @@ def test_segments_are_known_by_their_codes_before_their_labels(tmp_path, fractio
         ("right lung", "left", LEFT),
         ("lung nodule", None, RIGHT & LEFT.any()),
     ]
-    lungs = read_lungs(write_seg(tmp_path / "seg.dcm", segments, fractional), CT, frame_of_reference=FRAME)
+    lungs = read_lungs(write_seg(tmp_path / "seg.dcm", CT, segments, fractional), CT, frame_of_reference=FRAME)
     assert np.array_equal(labels_of(lungs), 2 * RIGHT + 3 * LEFT)
     assert lungs.warnings == []
 
 
 def test_segments_without_codes_are_known_by_their_labels(tmp_path):
-    path = write_seg(tmp_path / "seg.dcm", [("left lung", None, LEFT), ("right lung", None, RIGHT)])
+    path = write_seg(tmp_path / "seg.dcm", CT, [("left lung", None, LEFT), ("right lung", None, RIGHT)])
     assert np.array_equal(labels_of(read_lungs(path, CT, frame_of_reference=FRAME)), 2 * RIGHT + 3 * LEFT)
 
 
 def test_a_damaged_segmentation_is_one_sentence(tmp_path):
-    path = write_seg(tmp_path / "seg.dcm", [("left lung", "left", LEFT)])
+    path = write_seg(tmp_path / "seg.dcm", CT, [("left lung", "left", LEFT)])
     dataset = pydicom.dcmread(path)
     dataset.PixelData = dataset.PixelData[:100]
     dataset.save_as(path)

@@ -1,6 +1,7 @@
 """``Resources/Schemas/result.schema.json`` against what the commands really write."""
 
 import json
+import random
 from copy import deepcopy
 
 import pytest
@@ -10,6 +11,7 @@ from small_chest import write_inputs
 from DLCTPMLib.cli.main import DONE, main
 from DLCTPMLib.common.resources import resource_folder
 from DLCTPMLib.results.result_json import SCHEMA_VERSION
+from DLCTPMLib.results.result_schema import fault_in
 
 SCHEMA = json.loads((resource_folder() / "Schemas" / "result.schema.json").read_text(encoding="utf-8"))
 
@@ -95,7 +97,7 @@ def changed(result: dict, *place: str, to: object = None) -> dict:
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        (("schema_version",), 2),
+        (("schema_version",), 1),
         (("software",), None),
         (("regions", "left lung"), None),
         (("regions", "right lung", "mean"), 1.2),
@@ -116,6 +118,42 @@ def changed(result: dict, *place: str, to: object = None) -> dict:
 )
 def test_a_broken_result_is_told(written, place, value):
     assert not FOLLOWS.is_valid(changed(written["with SPECT"], *place, to=value))
+
+
+def every_place(part, at=()):
+    yield at
+    for key, inner in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+        yield from every_place(inner, (*at, key))
+
+
+@pytest.mark.parametrize("kind", ["with SPECT", "evaluation with CT"])
+def test_the_program_judges_a_result_as_jsonschema_does(written, kind):
+    whole = written[kind]
+    assert fault_in(whole) == ""
+    draw = random.Random(3)
+    places = list(every_place(whole))
+    verdicts = {True: 0, False: 0}
+    for _ in range(600):
+        place = draw.choice(places[1:])
+        value = draw.choice([None, True, 0, -1, 0.5, 7.0, 1e9, "", "text", [], [1, 2, 3], {}, {"a": 1}, "gone"])
+        harmed = changed(whole, *place, to=None if value == "gone" else value)
+        if value is None:
+            harmed = changed(whole, *place, to=1)
+            inner = harmed
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = None
+        valid = FOLLOWS.is_valid(harmed)
+        verdicts[valid] += 1
+        assert (fault_in(harmed) == "") == valid, f"{place} {value!r}: {fault_in(harmed)}"
+    assert min(verdicts.values()) > 100
+
+
+def test_a_fault_is_told_with_its_place(written):
+    harmed = changed(written["with SPECT"], "agreement", "lungs", "core", "kappa", to="much")
+    assert fault_in(harmed).startswith("agreement.lungs.core.kappa is not as its schema says (type ")
+    harmed = changed(written["alone"], "quality", 0, "status", to="fine")
+    assert fault_in(harmed).startswith("quality[0].status")
 
 
 def test_a_result_that_is_neither_of_a_prediction_nor_of_an_evaluation_is_told(written):

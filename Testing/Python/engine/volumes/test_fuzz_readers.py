@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from damaged_files import READERS, damage, write_samples
+from damaged_files import READERS, SLOW, damage, write_samples
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +78,7 @@ def test_damaged_files_are_read_well_or_refused_in_one_sentence(tmp_path):
     (tmp_path / "samples").mkdir()
     samples = write_samples(tmp_path / "samples")
     sources = [(reader, path) for reader in READERS for path in samples[reader]]
-    weights = [0.2 if path.suffix in (".vtk", ".h5") else 1 for _, path in sources]  # each starts a process
+    weights = [0.2 if {reader, path.suffix} & SLOW else 1 for reader, path in sources]
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     child, counts, findings = Child(scratch), {"good": 0, "refused": 0}, []

@@ -2,18 +2,22 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import os
 import shutil
+import stat
+import threading
 import zipfile
 import zlib
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from dicom_samples import write_ct_series
+from dicom_samples import compress, write_ct_series
 from small_chest import ORIGIN, SPACING, chest_ct, lung_labels, perfusion_spect, write_inputs
 
 from DLCTPMLib.cli.input_names import InputNames
@@ -30,10 +34,16 @@ HEADER = {
     "PatientComments": "Zyxquist headercomment",
     "ReferringPhysicianName": "Zyxquist^Headerdoctor",
     "AccessionNumber": "Zyxquist-acc",
+    "PatientBirthDate": "19391124",
     "StudyDate": "19391123",
+    "StudyInstanceUID": "1.2.826.0.1.193911.7.1",
+    "SeriesInstanceUID": "1.2.826.0.1.193911.7.2",
+    "FrameOfReferenceUID": "1.2.826.0.1.193911.7.3",
 }
 MARK = b"zyxquist"
-"""In every planted identity, and in nothing else."""
+"""In every planted identity that is text, and in nothing else."""
+MARKS = (MARK, b"193911", b"zyxq niftidescrip", b"zyxq niftiaux")
+"""In every planted identity; the last stand in fields that are too short for more."""
 
 
 def folder_of(tmp_path: Path) -> Path:
@@ -90,9 +100,61 @@ def planted(tmp_path_factory) -> dict[str, Path]:
             1, "LO", "Zyxquist privatevalue"
         )
         dataset.save_as(path)
-    archive = shutil.make_archive(str(place / "Zyxquist_zip"), "zip", series)
+    packed = Path(shutil.copytree(series, root / "packed"))
+    for path in packed.iterdir():
+        compress(path, "JPEG")  # decoded from a copy
+    archive = shutil.make_archive(str(place / "Zyxquist_zip"), "zip", packed)
+    hu = sitk.GetArrayFromImage(chest_ct())
+    affine = np.diag([-SPACING[0], -SPACING[1], SPACING[2], 1.0])
+    affine[:3, 3] = -ORIGIN[0], -ORIGIN[1], ORIGIN[2]
+    nifti = nibabel.Nifti1Image(hu.T.astype(np.int16), affine)
+    nifti.header["descrip"], nifti.header["aux_file"] = b"Zyxq niftidescrip", b"Zyxq niftiaux"
+    nibabel.save(nifti, place / "Zyxquist_file.nii.gz")
     files = {name: place / f"Zyxquist_file_{name}.nrrd" for name in ("ct", "lungs", "spect")}
+    files["nifti"] = place / "Zyxquist_file.nii.gz"
     return {**files, "series": series, "zip": Path(archive), "model": model, "place": place}
+
+
+class Watch(threading.Thread):
+    """Reads every file that appears below a folder while a command runs, however short it lives.
+
+    Attributes:
+        open_to_others: places where an identity stood, in a name or in the content, that others may enter.
+        seen: how many files were read.
+    """
+
+    def __init__(self, folder: Path):
+        super().__init__(daemon=True)
+        self._folder, self._over, self._known = folder, threading.Event(), set()
+        self.open_to_others: list[str] = []
+        self.seen = 0
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self.join()
+
+    def run(self):
+        while not self._over.is_set():
+            there = os.walk(self._folder)  # passes over what is gone again
+            for path in (Path(place) / name for place, folders, files in there for name in folders + files):
+                try:
+                    key = (path, path.stat().st_size)
+                    if key in self._known:
+                        continue
+                    self._known.add(key)
+                    content = path.read_bytes() if path.is_file() else b""
+                    above = [one for one in path.parents if one.is_relative_to(self._folder) and one != self._folder]
+                    closed = any(stat.S_IMODE(one.stat().st_mode) == 0o700 for one in above)
+                except OSError:  # gone again
+                    continue
+                self.seen += bool(content)
+                inside = str(path.relative_to(self._folder)).encode() + content
+                if not closed and any(mark in inside.lower() for mark in MARKS):
+                    self.open_to_others.append(str(path))
 
 
 def test_the_search_finds_what_was_planted(planted, tmp_path):
@@ -105,17 +167,22 @@ def test_the_search_finds_what_was_planted(planted, tmp_path):
     assert named_in(planted["place"])[0].startswith("Zyxquist_")
 
 
-@pytest.mark.parametrize("source", ["ct", "series", "zip"])
+@pytest.mark.parametrize("source", ["ct", "nifti", "series", "zip"])
 def test_predict_under_a_pseudonym_names_nobody(planted, tmp_path, monkeypatch, capsys, source):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", None)
     given = ["--lungs", str(planted["lungs"]), "--spect", str(planted["spect"]), "--register", "none"]
     command = ["predict", str(planted[source]), *given, "--model", str(planted["model"]), "--pseudonym", "case 7"]
-    assert main(command) == 0, capsys.readouterr().err
+    with Watch(tmp_path) as watch:
+        assert main(command) == 0, capsys.readouterr().err
+    assert watch.open_to_others == []
+    assert watch.seen > (40 if source == "zip" else 5)
+    assert list(temporary.iterdir()) == []
     assert (tmp_path / "case 7-perfusion" / "report.html").is_file()
-    assert named_in(tmp_path, (MARK, b"19391123", str(planted["place"].parent).encode().lower())) == []
+    assert named_in(tmp_path, (*MARKS, str(planted["place"].parent).encode().lower())) == []
     assert MARK not in capsys.readouterr().out.lower().encode()
     described = json.loads((tmp_path / "case 7-perfusion" / "result.json").read_text())["input"]
     assert described["name"] == "case 7 (CT)"
@@ -132,10 +199,45 @@ def test_without_a_pseudonym_files_are_named_but_no_folder_above_them_and_no_hea
         described = json.loads((out / "result.json").read_text())["input"]
         assert described["name"] == planted[source].name
         assert named_in(out) == ["report.html", "result.json"]  # by the name of the file only
-        assert named_in(out, (b"foldername", b"header", b"nrrdcomment", b"private", b"19391123")) == []
+        assert named_in(out, (b"foldername", b"header", b"nrrdcomment", b"private", b"193911")) == []
         assert named_in(out, (str(tmp_path).encode().lower(),)) == []
         sums[source] = described["sha256"]
     assert sums["ct"] == sums["series"]  # one content, whatever it is called and however it is packed
+
+
+def hmac_of(key: str, uid: str) -> str:
+    """HMAC-SHA-256 (RFC 2104) by its definition."""
+    block = key.encode().ljust(64, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block) + uid.encode()).digest()
+    return hashlib.sha256(bytes(byte ^ 0x5C for byte in block) + inner).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "date"),
+    [([], "DL-CTPM", None), (["--examination-salt", "a secret", "--examination-date"], "a secret", "1939-11-23")],
+)
+def test_an_examination_is_named_by_keyed_hashes_and_its_date_by_option(
+    planted, tmp_path, capsys, options, key, date
+):
+    lungs = ["--lungs", str(planted["lungs"]), "--model", str(planted["model"]), "--pseudonym", "seven"]
+    out = tmp_path / "out"
+    assert main(["predict", str(planted["series"]), *lungs, *options, "--out", str(out)]) == 0, capsys.readouterr()
+    named = json.loads((out / "result.json").read_text())["input"]["examination"]
+    assert named["study"] == hmac_of(key, HEADER["StudyInstanceUID"])
+    assert named["series"] == hmac_of(key, HEADER["SeriesInstanceUID"])
+    assert "not anonymous" in named["meaning"]
+    assert named.get("date") == date
+    report = (out / "report.html").read_text()
+    assert named["study"] in report
+    assert named["meaning"] in report
+    assert ("1939-11-23" in report) == bool(date)
+    assert named_in(out, MARKS) == []
+
+
+def test_a_date_that_is_not_known_is_said(planted, tmp_path, capsys):
+    given = ["--lungs", str(planted["lungs"]), "--model", str(planted["model"]), "--examination-date"]
+    assert main(["predict", str(planted["ct"]), *given, "--out", str(tmp_path / "out")]) == 0
+    assert "the date of the CT's examination is not known" in capsys.readouterr().out
 
 
 def test_segment_register_and_evaluate_name_nobody(planted, tmp_path, capsys):
@@ -151,7 +253,7 @@ def test_segment_register_and_evaluate_name_nobody(planted, tmp_path, capsys):
     given = ["--spect", spect, "--lungs", lungs, "--transform", moved, "--ct", ct, *model]
     result = ["--result", str(predicted / "result.json"), "--out", str(out / "compared")]
     assert main(["evaluate", "--prediction", str(predicted / "perfusion.nrrd"), *given, *result]) == 0
-    assert named_in(out, (MARK, b"19391123", str(tmp_path).encode().lower())) == [], capsys.readouterr()
+    assert named_in(out, (*MARKS, str(tmp_path).encode().lower())) == [], capsys.readouterr()
 
 
 def test_what_travels_from_a_training_names_no_patient(planted, tmp_path, capsys):
@@ -187,6 +289,34 @@ def test_what_travels_from_a_training_names_no_patient(planted, tmp_path, capsys
     assert {one["diagnosis"] for one in about["patients"]} == {"other"}
     metadata = json.loads((site / "model" / "configs" / "metadata.json").read_text())
     assert list(metadata["training"]["diagnoses"]) == ["other"]
+
+
+PATIENT = "{id},ct.nrrd,ct.nrrd,,{diagnosis},F,60,{simulated}"
+
+
+@pytest.mark.parametrize(
+    ("patient_id", "diagnosis", "simulated", "words"),
+    [
+        ("Zyxquist", "fever", "", "would carry this patient_id"),
+        ("P12345", "fever", "", "would carry this patient_id"),
+        ("P001", "Zyxquist's disease", "", "would carry this diagnosis"),
+        ("P001", "other", "", "nothing was trained"),
+        ("SYNTH-0001", "any", "yes", "nothing was trained"),
+    ],
+)
+def test_a_study_whose_exported_report_would_name_somebody_is_refused_at_once(
+    tmp_path, capsys, patient_id, diagnosis, simulated, words
+):
+    table = tmp_path / "cohort.csv"
+    row = PATIENT.format(id=patient_id, diagnosis=diagnosis, simulated=simulated)
+    table.write_text(f"patient_id,ct,spect,lungs,diagnosis,sex,age,simulated\n{row}\n")
+    (tmp_path / "ct.nrrd").write_text("")
+    study = ["study", str(table), "--out", str(tmp_path / "study")]
+    assert main([*study, "--export-docs", str(tmp_path / "docs")]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Zyxquist" not in said
+    assert not (tmp_path / "docs").exists()
 
 
 @pytest.mark.parametrize("name", ["", " ", "../x", "a\\b", "a\nb", "x" * 65, "\x1b[2J"])

@@ -1,8 +1,10 @@
 """Virtual patients as DICOM: pydicom, GDCM and the engine read the same voxels at the same place as in the NRRD."""
 
 import json
+import os
 import shutil
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -253,8 +255,10 @@ def test_an_interrupted_patient_has_no_dicom_rather_than_half_of_it(tmp_path, mo
         raise KeyboardInterrupt
 
     folder = a_patient(tmp_path / "SYNTH-0007")
-    (folder / ".dicom-killed").mkdir()
-    before = {path.name for path in folder.iterdir()} - {".dicom-killed"}
+    left = folder / ".dicom.partial-killed"
+    left.mkdir()
+    os.utime(left, (time.time() - 3600,) * 2)
+    before = {path.name for path in folder.iterdir()} - {left.name}
     monkeypatch.setattr(cohort_dicom, "write_spect", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_patient_dicom(folder)

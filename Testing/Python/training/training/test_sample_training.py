@@ -2,20 +2,24 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from small_training import NETWORK, READY, TRAINING
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMTrainingLib.cli.main import main
+from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.samples.sample_file import SampleSet
 from DLCTPMTrainingLib.training import packaging
-from DLCTPMTrainingLib.training.checkpoint import EpochRecord
+from DLCTPMTrainingLib.training.checkpoint import CHECKPOINT, EpochRecord
 from DLCTPMTrainingLib.training.from_samples import train_samples
 from DLCTPMTrainingLib.training.plan import TrainingPlan
 from DLCTPMTrainingLib.training.tensorboard_log import TAGS, TensorBoardLog
@@ -112,9 +116,9 @@ def test_a_file_that_is_no_export_is_refused(file, tmp_path):
     READY.samples.save(tmp_path / "cache.npz")
     (tmp_path / "cut.npz").write_bytes(file.read_bytes()[:-2000])
     (tmp_path / "text.npz").write_text("samples")
-    for name in ("cache.npz", "cut.npz", "text.npz"):
-        with pytest.raises(InputError, match="not a whole file of samples"):
-            SampleSet.load(tmp_path / name)
+    for name, words in (("cache", "is not a file of samples"), ("cut", "is damaged"), ("text", "is damaged")):
+        with pytest.raises(InputError, match=f"{name}.npz: {words}"):
+            SampleSet.load(tmp_path / f"{name}.npz")
     with pytest.raises(InputError, match="there is no such file"):
         SampleSet.load(tmp_path / "none.npz")
 
@@ -145,3 +149,85 @@ def test_tensorboard_reads_every_epoch_once_after_a_resumed_run(tmp_path):
     assert losses == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
     assert [event.value for event in events.Scalars(TAGS["validation_r"])] == pytest.approx([0.1, 0.2, 0.3])
     assert TAGS["validation_excess"] not in events.Tags()["scalars"]
+
+
+def _with(array: str, value) -> dict:
+    return {**READY.samples.arrays(), array: value}
+
+
+@pytest.mark.parametrize(
+    ("array", "value"),
+    [
+        ("enhanced", READY.samples.enhanced.astype(float)),
+        ("enhanced", READY.samples.enhanced[:-1]),
+        ("target", READY.samples.target[:, :-1]),
+        ("mask", READY.samples.mask.astype(np.uint8)),
+        ("mask", READY.samples.mask[:, :0]),
+        ("patient", np.arange(6)),
+        ("side", np.array(["up"] * 6)),
+        ("volume_ml", np.full(6, np.nan)),
+        ("mean_hu", np.full(5, -800.0)),
+    ],
+)
+def test_an_array_that_is_none_of_samples_is_named(tmp_path, array, value):
+    np.savez(tmp_path / "a.npz", **_with(array, value))
+    with pytest.raises(InputError, match=f"a.npz: its array {array} is none of samples"):
+        Samples.load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("patients", [{"patient_id": 7}], "of another kind than text"),
+        ("patients", 7, "is not a file of samples"),
+        ("patients", [{"name": "x"}], "is not a file of samples"),
+        ("learning", ["nobody"], "not among its own"),
+        ("learning", [["P0"]], "not among its own"),
+        ("learning", [], "no lungs to train on"),
+        ("preprocessing", {"grid_shape": [32, 16, 16]}, "are not of 1×32×16×16 values"),
+        ("preprocessing", None, "must be names with their values"),
+        ("settings", {"network": "arnn"}, "no usable network"),
+        ("settings", {"name": 3}, "no usable name"),
+    ],
+)
+def test_what_a_file_of_samples_tells_must_fit(file, tmp_path, key, value, words):
+    with np.load(file) as arrays:
+        values = dict(arrays)
+    about = json.loads(str(values.pop("about"))) | {key: value}
+    np.savez(tmp_path / "a.npz", about=np.array(json.dumps(about)), **values)
+    with pytest.raises(InputError, match=rf"a\.npz: .*{words}"):
+        SampleSet.load(tmp_path / "a.npz")
+
+
+def _damaged(run: Path, change) -> None:
+    state = torch.load(run / CHECKPOINT, weights_only=True)
+    change(state)
+    torch.save(state, run / CHECKPOINT)
+
+
+def _wider(state: dict) -> None:
+    for kept in state["optimizer"]["state"].values():
+        kept["exp_avg"] = torch.cat([kept["exp_avg"], kept["exp_avg"]])
+
+
+def test_a_damaged_checkpoint_is_one_sentence_that_names_it(file, tmp_path, capsys):
+    begun = tmp_path / "begun"
+    assert run(file, begun) == 0
+    damages = {
+        "cut": lambda path: (path / CHECKPOINT).write_bytes((path / CHECKPOINT).read_bytes()[:-3000]),
+        "text": lambda path: (path / CHECKPOINT).write_text("weights"),
+        "no weights": lambda path: _damaged(path, lambda state: state.pop("network")),
+        "another optimiser": lambda path: _damaged(path, _wider),
+        "no history": lambda path: _damaged(path, lambda state: state.update(history="[{}]")),
+        "wrong history": lambda path: _damaged(
+            path, lambda state: state.update(history=state["history"].replace('"epoch": 1', '"epoch": "1"'))
+        ),
+    }
+    for name, damage in damages.items():
+        path = shutil.copytree(begun, tmp_path / name)
+        damage(path)
+        capsys.readouterr()
+        assert run(file, path) == 2, name
+        said = capsys.readouterr().err
+        assert f"{path / CHECKPOINT}: this checkpoint is damaged" in said, name
+        assert said.count("\n") == 1
