@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +158,21 @@ def _with_points(value: bytes) -> bytes:
         return value
     text = "\\".join(words).replace(",", ".")
     return text.encode("latin-1") + b" " * (len(text) % 2)
+
+
+@contextmanager
+def values_understood(path: Path) -> Iterator[None]:
+    """Make one sentence of what values of the wrong kind raise: a text or a list where a number or an item belongs.
+
+    Raises:
+        InputError: in place of any such error.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
+        raise InputError(f"{path}: its DICOM header holds values of the wrong kind; export it again") from error
 
 
 def image_type(header: pydicom.Dataset) -> list[str]:

@@ -15,7 +15,7 @@ import pydicom
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.volumes.dicom.header import dicom_dataset
+from DLCTPMLib.volumes.dicom.header import dicom_dataset, values_understood
 from DLCTPMLib.volumes.dicom.named_masks import NamedMask, NamedMasks
 
 STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -49,6 +49,14 @@ def read_structures(path: Path) -> list[Structure]:
     dataset = dicom_dataset(path)
     if dataset is None or str(dataset.get("SOPClassUID", "")) != STRUCTURE_SET:
         raise InputError(f"{path}: is no DICOM RT structure set, or is damaged; export it again")
+    with values_understood(path):
+        structures = _structures(dataset, path)
+    if not structures:
+        raise InputError(f"{path}: holds no closed contours; export the structures that are drawn")
+    return structures
+
+
+def _structures(dataset: pydicom.Dataset, path: Path) -> list[Structure]:
     rois = {_number(one, "ROINumber", path): one for one in dataset.get("StructureSetROISequence", None) or []}
     structures = []
     for item in dataset.get("ROIContourSequence", None) or []:
@@ -57,8 +65,6 @@ def read_structures(path: Path) -> list[Structure]:
         if roi is not None and contours:
             frame = str(roi.get("ReferencedFrameOfReferenceUID", "") or dataset.get("FrameOfReferenceUID", "") or "")
             structures.append(Structure(str(roi.get("ROIName", "") or ""), contours, frame))
-    if not structures:
-        raise InputError(f"{path}: holds no closed contours; export the structures that are drawn")
     return structures
 
 

@@ -6,6 +6,7 @@ that are there and the stated distance of slices.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ import pydicom
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.volumes.dicom.header import dicom_dataset, header_numbers
+from DLCTPMLib.volumes.dicom.header import dicom_dataset, header_numbers, values_understood
 from DLCTPMLib.volumes.dicom.named_masks import DicomCode, NamedMask, NamedMasks
+from DLCTPMLib.volumes.formats.raw_volume import check_grid, check_size
 
 SEGMENTATIONS = {"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"}
 """SOP classes: segmentation, label map segmentation."""
@@ -37,6 +39,11 @@ def segment_masks(path: Path) -> NamedMasks:
     header = dicom_dataset(path)
     if header is None or str(header.get("SOPClassUID", "")) not in SEGMENTATIONS:
         raise InputError(f"{path}: is no DICOM segmentation, or is damaged; export it again")
+    with values_understood(path):
+        return _segment_masks(header, path)
+
+
+def _segment_masks(header: pydicom.Dataset, path: Path) -> NamedMasks:
     header.filename = path
     frames = header.get("PerFrameFunctionalGroupsSequence", None) or []
     shared = (header.get("SharedFunctionalGroupsSequence", None) or [pydicom.Dataset()])[0]
@@ -96,17 +103,26 @@ def _grid(frames, shared: pydicom.Dataset, header: pydicom.Dataset, path: Path) 
     layers = np.round((along - along.min()) / step).astype(int)
     if np.abs(along - along.min() - layers * step).max() > 0.25 * step or layers.max() > _MOST_SLICES:
         raise InputError(f"{path}: its slices are unevenly spaced; export it again on the slices of the CT")
-    grid = sitk.Image([int(header.Columns), int(header.Rows), int(layers.max()) + 1], sitk.sitkUInt8)
-    grid.SetSpacing([column_spacing, row_spacing, step])
-    grid.SetOrigin(positions[along.argmin()].tolist())
-    grid.SetDirection(np.column_stack([row, column, normal]).ravel().tolist())
+    size, spacing = (
+        [int(header.Columns), int(header.Rows), int(layers.max()) + 1],
+        [column_spacing, row_spacing, step],
+    )
+    directions, origin = np.column_stack([row, column, normal]), positions[along.argmin()]
+    check_size(size, 1, path)
+    check_grid(np.array(spacing), directions, origin, size, path)
+    grid = sitk.Image(size, sitk.sitkUInt8)
+    grid.SetSpacing(spacing)
+    grid.SetOrigin(origin.tolist())
+    grid.SetDirection(directions.ravel().tolist())
     return grid, layers
 
 
 def _stored_frames(path: Path, count: int, rows: int, columns: int) -> np.ndarray:
     """The stored values, (frames, rows, columns)."""
     try:
-        dataset = pydicom.dcmread(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(path)
         if dataset.file_meta.TransferSyntaxUID.is_compressed:
             raise InputError(f"{path}: its frames are compressed, which is not read; export it uncompressed")
         content, bits = dataset.PixelData, int(dataset.BitsAllocated)

@@ -129,6 +129,8 @@ def _axes(fields: dict[str, str], path: Path) -> _Axes:
     others = [axis for axis in range(count) if axis not in spatial]
     values = next((axis for axis in others if axis < min(spatial, default=0) and size[axis] > 1), None)
     frames = [size[axis] for axis in others if axis != values]
+    if len(spatial) < 3:  # however many frames there are
+        frames = []
     single_volume([size[axis] for axis in spatial] + frames, path)
     return _Axes(size, spatial, values, vectors)
 

@@ -121,6 +121,48 @@ def test_a_damaged_segmentation_is_one_sentence(tmp_path):
         read_lungs(path, CT)
 
 
+def in_measures(**values):
+    def change(dataset):
+        for keyword, value in values.items():
+            setattr(dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0], keyword, value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda seg: setattr(seg.SegmentSequence[0], "SegmentNumber", [1, 2]), "values of the wrong kind"),
+        (lambda seg: delattr(seg, "Rows"), "values of the wrong kind"),
+        (lambda seg: setattr(seg, "MaximumFractionalValue", [1, 2]), "values of the wrong kind"),
+        (in_measures(SpacingBetweenSlices=[1.0, 2.0]), "values of the wrong kind"),
+        (in_measures(PixelSpacing=[0.0, 1.0]), "make no sense"),
+        (lambda seg: setattr(seg, "Columns", 0), "0×"),
+    ],
+)
+def test_a_segmentation_with_values_of_the_wrong_kind_is_one_sentence(tmp_path, recwarn, change, words):
+    path = write_seg(tmp_path / "seg.dcm", CT, [("left lung", "left", LEFT)])
+    dataset = pydicom.dcmread(path)
+    change(dataset)
+    dataset.save_as(path)
+    recwarn.clear()
+    with pytest.raises(InputError, match=words) as refused:
+        read_lungs(path, CT)
+    assert str(path) in str(refused.value)
+    assert [str(one.message) for one in recwarn] == []
+
+
+def test_a_structure_set_with_a_list_for_a_number_is_one_sentence(tmp_path):
+    path = write_structures(tmp_path / "rs.dcm", {"lung r": contours_of(RIGHT, CT)})
+    dataset = pydicom.dcmread(path)
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourGeometricType = ["CLOSED_PLANAR", "POINT"]
+    dataset.ROIContourSequence[0].ContourSequence[0].ContourData = "1"
+    dataset.StructureSetROISequence[0].ROINumber = [1, 2]
+    dataset.save_as(path)
+    with pytest.raises(InputError, match=r"rs\.dcm: "):
+        read_lungs(path, CT)
+
+
 def test_what_highdicom_writes_is_read_voxel_by_voxel(tmp_path):
     highdicom = pytest.importorskip("highdicom", reason="highdicom, an independent writer, is optional")
     from dicom_samples import write_ct_series

@@ -209,6 +209,16 @@ def test_a_nrrd_with_one_frame_is_the_volume_and_with_two_is_refused(tmp_path):
         read_image(tmp_path / "2.nrrd")
 
 
+def test_a_nrrd_of_slices_that_stand_nowhere_is_refused(tmp_path):
+    header = (
+        "NRRD0004\ntype: short\ndimension: 3\nspace: RAS\nsizes: 9 10 11\nendian: little\n"
+        "space directions: (2,0,0) (0,2.5,0) none\nspace origin: (-30,40,-50)\nencoding: raw\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + VOXELS.T.tobytes())
+    with pytest.raises(InputError, match=r"a\.nrrd: is a 2D image"):
+        read_image(tmp_path / "a.nrrd")
+
+
 META = {
     "ObjectType": "Image",
     "NDims": "3",
