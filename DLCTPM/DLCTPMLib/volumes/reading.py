@@ -21,7 +21,7 @@ from DLCTPMLib.common.atomic_output import check_disk, whole_file
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.dicom.enhanced import ENHANCED_CT, ENHANCED_PET, is_enhanced, read_enhanced
 from DLCTPMLib.volumes.dicom.examination import Examination
-from DLCTPMLib.volumes.dicom.header import frame_count, is_directory, read_header
+from DLCTPMLib.volumes.dicom.header import frame_count, is_directory, read_header, values_understood
 from DLCTPMLib.volumes.dicom.nuclear import is_reconstruction, read_reconstruction, why_not
 from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries, choose_series, find_series
 from DLCTPMLib.volumes.dicom.stack import read_stack
@@ -198,7 +198,8 @@ def _read(path: Path, wanted: _Wanted) -> Scan:
             return _read_series(folder, path, wanted)
     header = read_header(path)
     if header is not None:
-        return _read_one_dicom(header, path, wanted)
+        with values_understood(path):
+            return _read_one_dicom(header, path, wanted)
     image, notes = _read_image_file(path, wanted.orientation)
     if min(image.GetSize()) < MIN_SLICES:
         raise InputError(
@@ -209,12 +210,13 @@ def _read(path: Path, wanted: _Wanted) -> Scan:
 
 
 def _read_series(folder: Path, path: Path, wanted: _Wanted) -> Scan:
-    found = find_series(folder)
-    planar = [one for one in found if _is_nuclear(one) and not wanted.suits(one)]
-    if wanted.what == "SPECT" and planar and not any(map(wanted.suits, found)):
-        raise InputError(f"{path}: {why_not(planar[0])}")
-    chosen, notes = choose_series(found, wanted.series, wanted.suits, str(path), wanted.what)
-    return _dicom_scan(chosen, path, "DICOM series", wanted, notes)
+    with values_understood(path):
+        found = find_series(folder)
+        planar = [one for one in found if _is_nuclear(one) and not wanted.suits(one)]
+        if wanted.what == "SPECT" and planar and not any(map(wanted.suits, found)):
+            raise InputError(f"{path}: {why_not(planar[0])}")
+        chosen, notes = choose_series(found, wanted.series, wanted.suits, str(path), wanted.what)
+        return _dicom_scan(chosen, path, "DICOM series", wanted, notes)
 
 
 def _read_one_dicom(header, path: Path, wanted: _Wanted) -> Scan:

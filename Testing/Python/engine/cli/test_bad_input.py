@@ -172,6 +172,17 @@ def test_values_that_are_not_numbers(predict, tmp_path):
     assert "not numbers" in predict("nan_spect", spect=spoilt)
 
 
+def test_a_map_that_holds_what_is_no_number(refused, good, tmp_path):
+    def spoil(array):
+        array = np.clip(array.astype(np.float32) / 1000 + 1, 0, 1)
+        array[3, 4, 5] = np.nan
+        return array
+
+    spoilt = write(changed(chest_ct(), spoil), tmp_path / "map.mha")
+    given = ("--lungs", good["lungs"], "--spect", good["spect"])
+    assert "1 voxels are not numbers" in refused("evaluate", "--prediction", spoilt, *given, names="map.mha")
+
+
 def test_a_spect_of_zeros(predict, tmp_path):
     zeros = write(changed(perfusion_spect(), np.zeros_like), tmp_path / "zeros.nrrd")
     assert "zero everywhere" in predict("zeros.nrrd", spect=zeros)

@@ -1,5 +1,7 @@
 """DICOM as workstations write it: acquisitions in one series, rounded and odd numbers, NM vectors, displays."""
 
+import contextlib
+
 import numpy as np
 import pydicom
 import pytest
@@ -149,6 +151,18 @@ def test_a_decimal_comma_is_read_where_it_can_be_nothing_else(tmp_path, hu):
 def test_a_number_that_might_be_another_is_one_sentence(tmp_path, hu, keyword, text, message):
     spell(write_ct_series(tmp_path, hu), **{keyword: text})
     with pytest.raises(InputError, match=message):
+        read_ct(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"), [("SamplesPerPixel", [1, 1]), ("NumberOfFrames", [1, 2]), ("SliceThickness", ["1", "2"])]
+)
+def test_a_list_where_a_number_belongs_is_one_sentence(tmp_path, hu, keyword, value):
+    path = write_ct_series(tmp_path, hu)[3]
+    dataset = pydicom.dcmread(path)
+    setattr(dataset, keyword, value)
+    dataset.save_as(path)
+    with contextlib.suppress(InputError):
         read_ct(tmp_path)
 
 

@@ -246,6 +246,7 @@ META = {
         ("DimSize", "90000 90000 90000", "no image has"),
         ("DimSize", "9 10", "does not give 3 sizes"),
         ("TransformMatrix", "1 0 0 0 1 99999999999999999999 0 0 1", "not at right angles"),
+        ("TransformMatrix", "1e30 0 0 0 1e30 0 0 0 1e30", "no unit directions"),
         ("TransformMatrix", "1 0 0 0 nan 0 0 0 1", "not finite"),
         ("TransformMatrix", "2 0 0 0 2 0 0 0 2", "no unit directions"),
         ("TransformMatrix", "1 0 0 0 1 0 1 0 0", "not at right angles"),

@@ -269,6 +269,8 @@ def test_what_travels_from_a_training_names_no_patient(planted, tmp_path, capsys
             for path in images[:2]:  # patients differ
                 image = sitk.ReadImage(str(path))
                 sitk.WriteImage(sitk.Cast(sitk.ShiftScale(image, float(number)), image.GetPixelID()), str(path))
+            if number == 0:  # one comes as DICOM
+                images[0] = shutil.copytree(planted["series"], tmp_path / "Zyxquist0_series")
             lines.writerow([f"Zyxquist-id-{number}", *images, "Zyxquist's own disease", "F", 60, "Zyxquist called"])
     assert main(["cohort", "check", str(table)]) == 0, capsys.readouterr().err
     small = ["--channels", "4-4-6-6", "--grid", "32x16x16", "--median-size", "4", "--uniform-size", "3"]

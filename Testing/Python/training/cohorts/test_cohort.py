@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts import simulate as cohort_simulation
 from DLCTPMTrainingLib.cohorts.simulate import plan_cohort, simulate_cohort
 from DLCTPMTrainingLib.cohorts.table import TABLE_1, read_cohort, table_1_row
@@ -221,6 +222,19 @@ def test_a_patient_id_that_can_name_no_file_is_refused_with_its_line(table, name
     with pytest.raises(InputError, match=r"line 2: patient_id .* (holds a character|is a name|is longer)") as error:
         read_cohort(path)
     assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("command", [["train"], ["study"], ["train", "--export", "samples.npz"]])
+def test_an_id_that_leads_out_of_the_folder_is_refused_before_anything_is_written(
+    table, tmp_path, monkeypatch, capsys, command
+):
+    path = table(HEADER + "../../../escaped,a_ct.nrrd,a_spect.nrrd,,,,,\nB,a_ct.nrrd,a_spect.nrrd,,,,,\n")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    before = sorted(tmp_path.rglob("*"))
+    assert main([command[0], str(path), "--out", "a/b/c", *command[1:]]) == 2
+    assert "line 2: patient_id ../../../escaped holds a character" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_missing_table_and_a_folder_are_refused(tmp_path):
