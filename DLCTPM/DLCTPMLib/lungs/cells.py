@@ -68,13 +68,12 @@ class CellGrid:
         start = layer * self.factors[0]
         return slice(start, min(start + self.factors[0], self.voxels[0]))
 
-    def share(self, view: np.ndarray, condition, step: int = 1) -> np.ndarray:
+    def share(self, view: np.ndarray, condition) -> np.ndarray:
         """The share of every cell's voxels that meet a condition, float32.
 
         Args:
             view: the voxels.
             condition: function of a slab of voxels and an output array for its booleans.
-            step: look at every ``step``-th slice of a layer only (the middle one of them first).
         """
         _, fy, fx = self.factors
         _, ny, nx = self.shape
@@ -87,14 +86,28 @@ class CellGrid:
         for layer in range(self.shape[0]):
             slab = self.slab(layer)
             part = view[slab]
-            part = part[min(step - 1, len(part) - 1) // 2 :: step]
             hits = np.empty(part.shape, bool)
             condition(part, hits)
             np.add.reduce(hits.view(np.uint8), axis=0, dtype=small, out=counts[:height, :width])
             rows = np.add.reduce(counts.reshape(ny, fy, nx * fx), axis=1, dtype=small)
             cells = sum(rows[:, x::fx] for x in range(fx))  # reduce is slow where it sums so few
-            held = capacity[layer] * np.float32(len(part) / (slab.stop - slab.start))
-            np.divide(cells, held, out=out[layer], casting="unsafe")
+            np.divide(cells, capacity[layer], out=out[layer], casting="unsafe")
+        return out
+
+    def means(self, view: np.ndarray) -> np.ndarray:
+        """The mean of every cell's voxels in the middle slice of its layer, float32."""
+        _, fy, fx = self.factors
+        _, ny, nx = self.shape
+        _, height, width = self.voxels
+        out = np.empty(self.shape, np.float32)
+        whole = np.zeros((ny * fy, nx * fx), np.float32)
+        held = [np.minimum(f, n - f * np.arange(cells)) for n, f, cells in ((height, fy, ny), (width, fx, nx))]
+        scale = (1 / (held[0][:, None] * held[1])).astype(np.float32)
+        for layer in range(self.shape[0]):
+            slab = self.slab(layer)
+            whole[:height, :width] = view[slab.start + (slab.stop - slab.start - 1) // 2]
+            rows = np.add.reduce(whole.reshape(ny, fy, nx * fx), axis=1)
+            np.multiply(sum(rows[:, x::fx] for x in range(fx)), scale, out=out[layer])
         return out
 
     def voxel_box(self, cells: tuple[slice, slice, slice]) -> tuple[slice, slice, slice]:

@@ -2,7 +2,7 @@
 
 The rules, on cells of a few millimetres (``cells``), the border then at full resolution (``border``):
 
-1. *Air* is what lies below ``air_hu`` and is not padding.
+1. *Air* is what lies below ``air_hu`` and is not padding (``field_of_view``).
 2. *Inside the body*: tissue of the body on at least three sides in the axial slice. The body is the largest
    piece of tissue once thin things (the table's shell, clothes) are eroded away, so air under the arms, in
    the table and around the patient is out. In a scan with padding, whole pieces of air count that mostly lie
@@ -10,15 +10,14 @@ The rules, on cells of a few millimetres (``cells``), the border then at full re
 3. *Trachea and large bronchi* are followed slice by slice and removed with their walls (``airways``).
 4. *Lungs* are the largest pieces of air that is left, and smaller ones (behind a consolidation) that have
    lung below them or no gas at all inside. Gas in stomach and bowel is apart from them and as dark as the air
-   around the patient; where thick slices join it to a lung it is dark, walled in, with no lung below.
+   around the patient; where the wall between is thin it is dark and walled in, and said.
 5. *Right and left* are split where they touch (``sides``).
 6. *Closing*: each lung is closed by a ball and its holes are filled, so vessels and small lesions inside it
    belong to it, as in the Chest Imaging Platform's whole-lung masks.
 
 Limits: consolidation, tumour and effusion that lie against the chest wall and are wider than about twice
-``closing_mm`` are left out (correct the mask, or give another); a large bulla that sits on the diaphragm and
-touches little lung can be taken for gas; where the field of view cuts the lung and the cut is filled with the
-value of air, the part outside three sides of tissue is lost.
+``closing_mm`` are left out (correct the mask, or give another); a large bulla that has tissue nearly all around
+can be taken for gas, and is said.
 """
 
 from __future__ import annotations
@@ -34,8 +33,9 @@ from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.lungs.airways import AirwaySettings, find_airways
 from DLCTPMLib.lungs.border import draw_lungs
 from DLCTPMLib.lungs.cells import FACES, CellGrid, ball, closed, dilated, spread
+from DLCTPMLib.lungs.field_of_view import BELOW_AIR_HU, Padding
 from DLCTPMLib.lungs.masks import Lungs
-from DLCTPMLib.lungs.parts import Box, air_level, body_of, choose, enclosed, sides_with
+from DLCTPMLib.lungs.parts import Box, Chosen, air_level, body_of, choose, enclosed, sides_with
 from DLCTPMLib.lungs.sides import lateral_mm, split_cells
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.volumes.patient_axes import PatientAxes
@@ -47,7 +47,7 @@ class LungSegmentationSettings:
 
     Attributes:
         air_hu: below it a voxel is air (gas or aerated lung).
-        padding_hu: below it a voxel is padding outside the field of view.
+        padding_hu: below it a voxel is padding outside the field of view, where such values are flat (noise is not).
         cell_mm: size of the cells in which lungs are sought.
         closing_mm: radius of the ball that closes each lung.
         min_lungs_ml: smaller finds are no lungs.
@@ -56,7 +56,7 @@ class LungSegmentationSettings:
     """
 
     air_hu: float = -400.0
-    padding_hu: float = -1500.0
+    padding_hu: float = BELOW_AIR_HU
     cell_mm: float = 3.5
     closing_mm: float = 8.0
     min_lungs_ml: float = 100.0
@@ -90,32 +90,32 @@ def segment_lungs(
     grid = CellGrid.of(axes, settings.cell_mm)
     warnings: list[str] = []
 
-    centres = np.ascontiguousarray(view[tuple(slice(f // 2, None, f) for f in grid.factors)])
-    padded = bool((centres < settings.padding_hu).any())
-    floor = settings.padding_hu if padded else None
-    is_air = _between(floor, settings.air_hu)
-    air = grid.share(view, is_air)
-    padding = grid.share(view, _between(None, settings.padding_hu)) if padded else np.zeros_like(air)
+    padding = Padding.of(view, settings.padding_hu)
+    is_air = _AirVoxels(view, padding, settings.air_hu)
+    air = grid.share(view, is_air.in_planes)
+    padded = grid.share(view, is_air.padding_in_planes) if padding else np.zeros_like(air)
     progress("lungs", 0.25)
 
-    body = body_of(1 - air - padding > 0.5, grid)
+    body = body_of(1 - air - padded > 0.5, grid)
     sides_with_body = sides_with(body)
     inside, within = sides_with_body == 4, sides_with_body >= 3
-    if padded:  # lungs that the field of view cuts end at padding, which is no way out for air
-        cut = enclosed(air >= 0.75, within)
+    if padding and (within & ~inside & (air >= 0.75)).any():
+        cut = enclosed(air >= 0.75, within)  # lungs that the field of view cuts: padding is no way out for air
         inside, within = inside | cut, within | dilated(cut, FACES)
-    wall = _airway_wall(view, axes, inside, inside & (air >= 0.75), grid, settings)
+    wall = _airway_wall(view, axes, inside, inside & (air >= 0.75), grid, settings, padding)
     if wall is None:
         warnings.append("the trachea was not found in the CT; check that it is not part of the lungs.")
     else:
-        air[wall.cells] = wall.without(view, is_air)
+        air[wall.cells] = wall.without(is_air)
     progress("lungs", 0.45)
 
-    level = air_level(centres, sides_with_body, settings.padding_hu)
-    is_dark = _between(floor, level + settings.gas_above_air_hu)
-    dark = grid.share(view, is_dark, step=grid.factors[0])
+    means = grid.means(view)
+    means[padded > 0] = 0
+    gas_hu = air_level(means, sides_with_body) + settings.gas_above_air_hu
     candidates = (air > 0) & within
-    lung, gas = choose(candidates & (air >= 0.75), air, dark, inside, grid, settings.min_lungs_ml)
+    chosen = choose(candidates & (air >= 0.75), means, gas_hu, inside, grid, settings.min_lungs_ml)
+    warnings += _gas_left_out(chosen)
+    lung, gas = chosen.lung, chosen.gas
     progress("lungs", 0.6)
 
     box = _box_around(lung, settings.closing_mm * 2, grid)
@@ -125,7 +125,7 @@ def segment_lungs(
     if not ((sides == 1).any() and (sides == 2).any()):
         found, other = ("right", "left") if (sides == 1).any() else ("left", "right")
         warnings.append(f"only one lung was found, the {found} one; the {other} lung is missing.")
-    filled = _close(sides, air[box], gas[box] | (padding[box] > 0), settings.closing_mm, grid)
+    filled = _close(sides, air[box], gas[box] | (padded[box] > 0), settings.closing_mm, grid)
     progress("lungs", 0.7)
 
     shares = np.zeros((2, *air.shape), np.float32)
@@ -136,30 +136,63 @@ def segment_lungs(
     if wall is not None:
         held[(slice(None), *wall.cells)] &= ~wall.touched  # drawn voxel by voxel, not as a whole
 
-    def air_voxels(*voxels: slice) -> np.ndarray:
-        part = view[voxels]
-        found = np.empty(part.shape, bool)
-        is_air(part, found)
-        return found
-
-    whole, sides = draw_lungs(grid, shares, held, air_voxels)
+    whole, sides = draw_lungs(grid, shares, held, is_air)
     if wall is not None:
         _clear(sides, whole, wall)
     progress("lungs", 1.0)
     return Lungs(UprightLungs.of_sides(axes, whole, sides), ct, warnings, "segmented from the CT")
 
 
-def _between(low: float | None, high: float):
-    """The condition low ≤ HU < high, as ``CellGrid.share`` takes it; ``None`` leaves the lower end open."""
+class _AirVoxels:
+    """Which voxels are air: below ``air_hu``, and no padding."""
 
-    def condition(part: np.ndarray, out: np.ndarray) -> None:
+    def __init__(self, view: np.ndarray, padding: Padding, air_hu: float):
+        self._view, self._padding = view, padding
         # whole numbers are compared as such: with a float NumPy would first turn every voxel into one
-        whole = part.dtype.kind in "iu"
-        np.less(part, int(np.ceil(high)) if whole else high, out=out)
-        if low is not None:
-            out &= part >= (int(np.ceil(low)) if whole else low)
+        whole = view.dtype.kind in "iu"
+        self._air_hu = int(np.ceil(air_hu)) if whole else air_hu
+        low = padding.below_hu
+        self._low = low if low is None or not whole else int(np.ceil(low))
 
-    return condition
+    def __call__(self, *voxels: slice) -> np.ndarray:
+        """Those of a box of voxels, boolean."""
+        part = self._view[voxels]
+        found = np.empty(part.shape, bool)
+        self._in(part, voxels[1:], found)
+        return found
+
+    def in_planes(self, part: np.ndarray, out: np.ndarray) -> None:
+        """Those of whole slices, as ``CellGrid.share`` asks."""
+        self._in(part, (slice(None), slice(None)), out)
+
+    def padding_in_planes(self, part: np.ndarray, out: np.ndarray) -> None:
+        """The padding of whole slices."""
+        out[:] = False if self._padding.columns is None else self._padding.columns
+        if self._low is not None:
+            out |= part < self._low
+
+    def _in(self, part: np.ndarray, plane: tuple[slice, slice], out: np.ndarray) -> None:
+        np.less(part, self._air_hu, out=out)
+        if self._low is not None:
+            out &= part >= self._low
+        if self._padding.columns is not None and self._padding.fill_hu < self._air_hu:
+            out &= ~self._padding.columns[plane]
+
+
+def _gas_left_out(chosen: Chosen) -> list[str]:
+    """What to say of gas that a reader may take for lung."""
+    found = []
+    if chosen.pocket_ml:
+        found.append(
+            f"{chosen.pocket_ml:.0f} ml of gas that touches a lung was taken for stomach or bowel and left out; if "
+            "it is a bulla or pneumothorax, give a lung mask with --lungs."
+        )
+    if chosen.free_ml:
+        found.append(
+            f"{chosen.free_ml:.0f} ml of free gas above lung was left out: a pneumothorax or a large bulla; look, "
+            "and give a lung mask with --lungs where it is lung."
+        )
+    return found
 
 
 @dataclass
@@ -189,10 +222,9 @@ class _Wall:
         wall.touched = part.share(whole, lambda slab, out: np.copyto(out, slab)) > 0
         return wall
 
-    def without(self, view: np.ndarray, is_air) -> np.ndarray:
+    def without(self, is_air: _AirVoxels) -> np.ndarray:
         """The share of air of the cells once the airway is taken out."""
-        left = np.empty(self.grid.voxels, bool)
-        is_air(view[self.voxels], left)
+        left = is_air(*self.voxels)
         left[self._within()] &= ~self.mask
         return self.grid.share(left, lambda slab, out: np.copyto(out, slab))
 
@@ -212,8 +244,9 @@ def _clear(sides: np.ndarray, whole: Box, wall: _Wall) -> None:
         drawn[mask] = 0
 
 
-def _airway_wall(view, axes, inside, inside_air, grid, settings) -> _Wall | None:
-    airways = find_airways(view, axes, inside, inside_air, grid, settings.airways, settings.padding_hu)
+def _airway_wall(view, axes, inside, inside_air, grid, settings, padding) -> _Wall | None:
+    floor = -np.inf if padding.below_hu is None else padding.below_hu
+    airways = find_airways(view, axes, inside, inside_air, grid, settings.airways, floor)
     if not airways.patches:
         return None
     wall_mm = settings.airways.wall_mm

@@ -11,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.labels.chest_regions import SIDES
+from DLCTPMLib.lungs.field_of_view import Padding
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.quality.anatomy import Landmarks, orientation_checks
 from DLCTPMLib.volumes.patient_axes import patient_array
@@ -149,12 +150,13 @@ def _field_of_view(chest: ChestMeasurements) -> Check:
 
 
 def _beside_padding_cm2(chest: ChestMeasurements) -> float:
-    """Area of lung that touches padding (values below any air) within the slices."""
-    if chest.lowest > -1100 or not chest.lung.size:
+    """Area of lung that touches padding within the slices: what the scanner's round field of view cuts."""
+    padded = Padding.of(chest.hu)
+    if not padded or not chest.lung.size:
         return 0.0
     z, y, x = chest.axes.spacing_mm
     wider = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in chest.box)
-    padding = chest.hu[wider] < -1100
+    padding = padded.within(chest.hu, wider)
     inside = tuple(
         slice(part.start - out.start, part.stop - out.start) for part, out in zip(chest.box, wider, strict=True)
     )

@@ -15,7 +15,18 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.chest_regions import ChestRegion
 from DLCTPMLib.lungs.airways import find_airways
 from DLCTPMLib.lungs.cells import CellGrid
-from DLCTPMLib.lungs.parts import NO_LUNGS
+from DLCTPMLib.lungs.field_of_view import Padding
+from DLCTPMLib.lungs.parts import (
+    NO_AIR_HU,
+    NO_LUNGS,
+    POCKET_ML,
+    POCKET_OF_LUNG,
+    SOME_WALL_HU,
+    STREAKS_HU,
+    WALL_HU,
+    WALL_REACH_MM,
+    WALLED,
+)
 from DLCTPMLib.lungs.segmentation import LungSegmentationSettings
 from DLCTPMLib.lungs.sides import MIN_PART
 from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image, patient_array
@@ -30,18 +41,20 @@ def segment_lungs_plain(ct: sitk.Image, settings: LungSegmentationSettings | Non
     window = [max(1, round(settings.cell_mm / s)) for s in spacing]
     voxel_ml = axes.voxel_ml
 
-    air = (hu < settings.air_hu) & (hu >= settings.padding_hu)
-    body = _body(hu >= settings.air_hu, spacing)
+    padding = Padding.of(hu, settings.padding_hu).within(hu, (slice(None),) * 3)
+    air = (hu < settings.air_hu) & ~padding
+    body = _body((hu >= settings.air_hu) & ~padding, spacing)
     sides_with_body = _sides_with(body)
     inside = sides_with_body == 4
     candidates = air & (sides_with_body >= 3)
-    if (hu < settings.padding_hu).any():  # lungs that the field of view cuts
+    if padding.any():  # lungs that the field of view cuts
         cut = _enclosed(air, sides_with_body >= 3)
         candidates, inside = candidates | cut, inside | cut
-    level = _air_level(hu, sides_with_body, settings)
+    around = (sides_with_body < 3) & (hu < -800) & ~padding
+    level = _air_level(ndimage.uniform_filter(hu.astype(np.float32), [1, *window[1:]])[around])
 
     voxel_grid = CellGrid(hu.shape, (1, 1, 1), spacing)
-    airways = find_airways(hu, axes, inside, inside & air, voxel_grid, settings.airways, settings.padding_hu)
+    airways = find_airways(hu, axes, inside, inside & air, voxel_grid, settings.airways, -np.inf)
     wall = np.zeros(hu.shape, bool)
     if airways.patches:
         margin = tuple(int(np.ceil(settings.airways.wall_mm / s)) for s in spacing)
@@ -57,12 +70,12 @@ def segment_lungs_plain(ct: sitk.Image, settings: LungSegmentationSettings | Non
         slice(max(s.start - r, 0), min(s.stop + r, n))
         for s, r, n in zip(ndimage.find_objects(candidates.view(np.uint8))[0], reach, hu.shape, strict=True)
     )
-    hu, air, candidates, inside, wall = (a[box] for a in (hu, air, candidates, inside, wall))
+    hu, air, candidates, inside, wall, padding = (a[box] for a in (hu, air, candidates, inside, wall, padding))
     share = ndimage.uniform_filter((air & ~wall).astype(np.float32), window)
-    dark_voxels = (hu < level + settings.gas_above_air_hu) & (hu >= settings.padding_hu)
-    dark = ndimage.uniform_filter(dark_voxels.astype(np.float32), window)
+    means = ndimage.uniform_filter(np.where(padding, 0, hu).astype(np.float32), window)
+    gas_hu = level + settings.gas_above_air_hu
 
-    lung, gas = _choose(candidates & (share >= 0.75), share, dark, inside, spacing, window, voxel_ml, settings)
+    lung, gas = _choose(candidates & (share >= 0.75), means, gas_hu, inside, spacing, window, voxel_ml, settings)
     middle = np.average(np.arange(body.shape[2]), weights=body.sum(axis=(0, 1))) - box[2].start
     sides = _split(lung, spacing, middle)
     sides = _grow(sides, candidates & ~gas, spacing)
@@ -107,13 +120,13 @@ def _enclosed(pieces, inside):
     return mostly[labels]
 
 
-def _air_level(hu, sides_with_body, settings):
-    outside = hu[(sides_with_body < 3) & (hu >= settings.padding_hu) & (hu < -800)]
-    outside = outside[outside > outside.min()] if outside.size else outside
-    return float(np.clip(np.percentile(outside, 25), -1024, -960)) if outside.size > 1000 else -1000.0
+def _air_level(outside):
+    level = np.percentile(outside, 25) if outside.size > 1000 else -1000.0
+    return float(np.clip(level, -1024, -960)) if level < NO_AIR_HU else -1000.0
 
 
-def _choose(core, share, dark, inside, spacing, window, voxel_ml, settings):
+def _choose(core, means, gas_hu, inside, spacing, window, voxel_ml, settings):
+    dark = means < gas_hu
     labels, count = ndimage.label(core)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
@@ -121,52 +134,54 @@ def _choose(core, share, dark, inside, spacing, window, voxel_ml, settings):
     interior = ndimage.minimum_filter(core, [2 * w + 1 for w in window])
     deep = np.bincount(labels[interior], minlength=count + 1)
     darkness = np.bincount(labels[interior], dark[interior], minlength=count + 1)
+    streaked = np.bincount(labels[interior], means[interior], minlength=count + 1) < (gas_hu + STREAKS_HU) * deep
     possible = np.where(enclosed & ~((deep > 0) & (darkness >= 0.7 * deep)), sizes, 0)
     if possible.max() * voxel_ml < settings.min_lungs_ml / 2:
         raise InputError(NO_LUNGS)
     is_lung = possible >= 0.05 * possible.max()
     is_lung[0] = False
+    for index in np.flatnonzero(is_lung & streaked & (possible <= POCKET_OF_LUNG * possible[is_lung].sum())):
+        is_lung[index] = _walled(labels == index, means, spacing) < WALLED
     below = np.logical_or.accumulate(is_lung[labels], axis=0)
     over_lung = np.bincount(labels[below], minlength=count + 1) >= 0.3 * sizes
     overall = np.bincount(labels[core], dark[core], minlength=count + 1) / np.maximum(sizes, 1)
     is_lung |= (possible * voxel_ml >= 1.0) & over_lung & (overall < 0.2)
-    is_lung |= (possible * voxel_ml >= 5.0) & (deep * voxel_ml >= 1.5) & (darkness < 0.05 * deep)
+    is_lung |= (possible * voxel_ml >= 5.0) & (deep * voxel_ml >= 1.5) & ~streaked
     is_lung[0] = False
     lung = is_lung[labels]
-    pockets = _gas_pockets(lung, dark, share, spacing, window, voxel_ml, settings)
-    return lung & ~pockets, (core & ~lung) | pockets
+    pockets = _gas_pockets(lung, means, gas_hu, spacing, voxel_ml)
+    lung &= ndimage.distance_transform_edt(~pockets, sampling=spacing) > settings.cell_mm
+    return lung, core & ~lung
 
 
-def _gas_pockets(lung, dark, share, spacing, window, voxel_ml, settings):
-    labels, count = ndimage.label(lung & (dark >= 0.7))
+def _gas_pockets(lung, means, gas_hu, spacing, voxel_ml):
     pockets = np.zeros(lung.shape, bool)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    cell = settings.cell_mm
-    boxes = ndimage.find_objects(labels)
-    for index in np.flatnonzero(sizes * voxel_ml >= 5.0):
-        if index == 0:
+    labels, count = ndimage.label(lung & (means < SOME_WALL_HU))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * voxel_ml
+    largest = POCKET_OF_LUNG * np.count_nonzero(lung) * voxel_ml
+    for index in range(1, count + 1):
+        if not POCKET_ML <= sizes[index] <= largest:
             continue
-        margin = [int(np.ceil(3 * cell / s)) for s in spacing]
-        box = tuple(slice(max(s.start - m, 0), s.stop + m) for s, m in zip(boxes[index - 1], margin, strict=True))
-        pocket = labels[box] == index
-        step = window[0]
-        rim = np.stack([_dilated_in_plane(plane, cell, spacing) for plane in pocket])
-        rim = ndimage.binary_dilation(rim, np.ones((3, 1, 1), bool), iterations=step)
-        beside = np.stack([_dilated_in_plane(plane, cell, spacing) for plane in rim]) & ~rim
-        beside &= pocket.any(axis=(1, 2))[:, None, None]
-        under = np.zeros_like(rim)
-        under[:-step] = rim[step:]
-        under &= ~rim
-        tissue = share[box] < 0.25
-        if all(not where.any() or tissue[where].mean() >= 0.75 for where in (beside, under)):
-            pockets[box] |= rim
+        piece = labels == index
+        if means[piece].mean() < gas_hu + STREAKS_HU and _walled(piece, means, spacing) >= WALLED:
+            pockets |= piece
     return pockets
 
 
-def _dilated_in_plane(plane, radius_mm, spacing):
-    if not plane.any():
-        return plane
-    return ndimage.distance_transform_edt(~plane, sampling=spacing[1:]) <= radius_mm
+def _walled(piece, means, spacing):
+    """Of the voxel faces of a piece within the image, the share with soft tissue within reach straight ahead."""
+    hits = []
+    for axis in range(3):
+        reach = round(WALL_REACH_MM / spacing[axis])
+        size = piece.shape[axis]
+        for sign in (-1, 1):
+            for place in np.argwhere(piece):
+                ahead = [place[axis] + sign * step for step in range(1, reach + 1)]
+                ahead = [at for at in ahead if 0 <= at < size]
+                line = [(*place[:axis], at, *place[axis + 1 :]) for at in ahead]
+                if line and not piece[line[0]]:
+                    hits.append(max(means[at] for at in line) > WALL_HU)
+    return np.mean(hits) if hits else 0.0
 
 
 def _split(lung, spacing, middle):

@@ -5,6 +5,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from chest_phantom import Phantom, dice, found, overlaps
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.lungs.masks import read_lungs, side_masks
@@ -12,118 +13,11 @@ from DLCTPMLib.lungs.segmentation import LungSegmentationSettings, segment_lungs
 from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array, upright_grid
 from DLCTPMTrainingLib.benchmark.plain_lungs import segment_lungs_plain
 
-SPACING = (3.0, 2.0, 2.0)  # z, y, x
-SHAPE = (102, 150, 190)
-
-
-class Phantom:
-    """A chest in LPS millimetres: a body with two lungs, heart, domes, trachea and vessels, and hazards added.
-
-    ``hu`` and ``truth`` (1 right, 2 left lung) are (z, y, x) along the patient's axes.
-    """
-
-    def __init__(self, spacing=SPACING, shape=SHAPE):
-        self.spacing = spacing
-        self.z, self.y, self.x = np.meshgrid(
-            *((np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, spacing, strict=True)),
-            indexing="ij",
-        )
-        self.hu = np.full(shape, -1000.0)
-        self.truth = np.zeros(shape, np.uint8)
-        self.hu[(self.x / 165) ** 2 + (self.y / 110) ** 2 < 1] = 40
-        for side, middle in ((1, -72), (2, 72)):
-            lung = self.ball((middle, 5, 0), (56, 80, 130))
-            lung &= ~self.ball((middle, 0, -150), (85, 100, 90)) & ~self.ball((20, -35, -45), (58, 48, 60))
-            self.hu[lung] = -860
-            self.truth[lung] = side
-        self.airway = self.tube((0, 10, 160), (0, 10, 35), 9) | self.tube((0, 10, 38), (-42, 14, 0), 6.5)
-        self.airway |= self.tube((0, 10, 38), (42, 14, 0), 6.5)
-        wall = self.tube((0, 10, 160), (0, 10, 35), 11.5) | self.tube((0, 10, 38), (-40, 14, 2), 9)
-        wall |= self.tube((0, 10, 38), (40, 14, 2), 9)
-        self.hu[wall] = 40
-        self.truth[wall | self.airway] = 0
-        self.hu[self.airway] = -1000
-        for side in (-1, 1):
-            for end in ((90, 60, 60), (95, -30, -10), (85, 50, -70)):
-                self.hu[self.tube((side * 30, 15, -10), (side * end[0], end[1], end[2]), 3) & (self.truth > 0)] = 40
-
-    def ball(self, centre, radii):
-        x, y, z = centre
-        return ((self.x - x) / radii[0]) ** 2 + ((self.y - y) / radii[1]) ** 2 + ((self.z - z) / radii[2]) ** 2 < 1
-
-    def tube(self, start, end, radius):
-        start, end = np.array(start, float), np.array(end, float)
-        along = end - start
-        t = sum((c - s) * a for c, s, a in zip((self.x, self.y, self.z), start, along, strict=True))
-        t = np.clip(t / (along @ along), 0, 1)
-        away = sum((c - s - t * a) ** 2 for c, s, a in zip((self.x, self.y, self.z), start, along, strict=True))
-        return away < radius**2
-
-    def with_touching_lungs(self):
-        bridge = self.ball((0, -52, 40), (30, 9, 30)) & (self.truth == 0)
-        self.hu[bridge] = -860
-        self.truth[bridge] = np.where(self.x < 0, 1, 2)[bridge]
-        return self
-
-    def with_stomach_gas(self):
-        self.gas = self.ball((72, -5, -85), (30, 35, 20))
-        self.hu[self.gas] = -1000
-        return self
-
-    def with_table(self):
-        self.table = (np.abs(self.y - 128) < 14) & (np.abs(self.x) < 170)
-        inner = (np.abs(self.y - 128) < 11) & (np.abs(self.x) < 166)
-        self.hu[self.table] = -300
-        self.hu[inner] = -940
-        return self
-
-    def with_padding(self, value=-3024, radius=140):
-        outside = self.x**2 + self.y**2 > radius**2
-        self.hu[outside] = value
-        self.truth[outside] = 0
-        return self
-
-    def with_bullae(self):
-        self.bullae = self.ball((-75, 10, 75), (28, 40, 35)) & (self.truth == 1)
-        self.bullae |= self.ball((95, 40, -20), (20, 25, 30)) & (self.truth == 2)
-        self.hu[self.bullae] = -1000
-        return self
-
-    def with_consolidation(self):
-        self.hu[self.ball((-75, 10, 0), (20, 20, 20))] = 40  # inside the lung: belongs to it
-        return self
-
-    def without_left_lung(self):
-        self.hu[self.truth == 2] = 40
-        self.truth[self.truth == 2] = 0
-        return self
-
-    def image(self, noise=12.0, dtype=np.int16):
-        hu = self.hu + np.random.default_rng(1).normal(0, noise, self.hu.shape)
-        hu[self.hu < -1500] = self.hu[self.hu < -1500]
-        image = sitk.GetImageFromArray((np.round(hu) if dtype == np.int16 else hu).astype(dtype))
-        image.SetSpacing(self.spacing[::-1])
-        image.SetOrigin([float(a.ravel()[0]) for a in (self.x, self.y, self.z)])
-        return image
-
 
 @pytest.fixture(scope="module")
 def plain_chest():
     phantom = Phantom()
     return phantom, segment_lungs(phantom.image())
-
-
-def dice(a, b):
-    return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
-
-
-def overlaps(lungs, phantom):
-    """Dice of the right and the left lung with the phantom's."""
-    return [dice(mask, phantom.truth == side) for side, mask in enumerate(side_masks(lungs.labels), start=1)]
-
-
-def found(lungs):
-    return patient_array(lungs.labels) > 0
 
 
 def test_both_lungs_are_found_on_their_sides_with_their_vessels(plain_chest):
