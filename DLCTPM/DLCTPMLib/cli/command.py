@@ -92,11 +92,14 @@ def check_there(*paths: str | None) -> None:
     """Refuse a wrong path before anything heavy is imported to read it; None is an input that was not given.
 
     Raises:
-        InputError: there is no such file or folder.
+        InputError: there is no such file or folder, or it is neither (a pipe or a device, which may never end).
     """
     for path in paths:
-        if path is not None and not os.path.exists(path):
-            raise InputError(f"{path}: there is no such file or folder; check the path")
+        if path is None or os.path.isfile(path) or os.path.isdir(path):
+            continue
+        if os.path.exists(path):
+            raise InputError(f"{path}: is neither a file nor a folder; give one")
+        raise InputError(f"{path}: there is no such file or folder; check the path")
 
 
 def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:

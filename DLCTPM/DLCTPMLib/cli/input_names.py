@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from DLCTPMLib.common.console import without_control
 from DLCTPMLib.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class InputNames:
         """What the input is called."""
         if self.pseudonym is not None:
             return f"{self.pseudonym} ({what})"
-        return Path(self.paths[what]).resolve().name
+        return without_control(Path(self.paths[what]).resolve().name)
 
     def described(self, description: dict, what: str) -> dict:
         """A description with the input's name."""

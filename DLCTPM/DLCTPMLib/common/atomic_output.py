@@ -123,7 +123,10 @@ class OutputFolder:
     def __enter__(self) -> OutputFolder:
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(f"{self.folder}: is a file, so no results can go there; name a folder with --out")
-        target = self.folder.resolve()
+        try:
+            target = self.folder.resolve()
+        except (OSError, RuntimeError) as error:  # links that lead in a circle; RuntimeError before Python 3.13
+            raise InputError(f"{self.folder}: leads nowhere; choose another place with --out") from error
         place = target if target.exists() else target.parent
         self._parents = [p for p in target.parents if not p.exists()]
         try:

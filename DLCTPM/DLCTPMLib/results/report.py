@@ -117,7 +117,7 @@ def write_report(
         timings=list(result["timings_s"].items()),
         inputs=_input_rows(result["input"]),
     )
-    Path(path).write_text(html, encoding="utf-8")
+    Path(path).write_text(html, encoding="utf-8", errors="replace")  # a file's name may hold half characters
 
 
 def _data_uri(png: bytes) -> str:

@@ -67,6 +67,6 @@ def _is_nan(value: object) -> bool:
 
 
 def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write plain JSON (``json_ready`` first) in UTF-8."""
+    """Write plain JSON (``json_ready`` first) in UTF-8; half characters, as of files' names in no encoding, are ?."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    Path(path).write_text(text + "\n", encoding="utf-8", errors="replace")

@@ -18,6 +18,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.common.archives import unpacked
 from DLCTPMLib.common.atomic_output import check_disk, whole_file
+from DLCTPMLib.common.console import without_control
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.dicom.enhanced import ENHANCED_CT, ENHANCED_PET, is_enhanced, read_enhanced
 from DLCTPMLib.volumes.dicom.examination import Examination
@@ -266,7 +267,7 @@ def describe(image: sitk.Image, path: Path, file_format: str) -> dict:
     """What an image was read from, by name only, and how its grid lies, for ``result.json``; lengths in mm, LPS."""
     direction = image.GetDirection()
     return {
-        "name": Path(path).resolve().name,
+        "name": without_control(Path(path).resolve().name),
         "format": file_format,
         "size": list(image.GetSize()),
         "spacing": [round(s, 6) for s in image.GetSpacing()],

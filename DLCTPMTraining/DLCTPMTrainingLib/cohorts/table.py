@@ -208,6 +208,8 @@ def _shown(value: str) -> str:
 
 
 def _read_text(path: Path) -> str:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is no file; give the path of a cohort table (CSV)")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -250,7 +252,7 @@ def _row(path: Path, line: int, header: list[str], values: list[str]) -> CohortR
         file = Path(cell)
         file = file if file.is_absolute() else path.parent / file
         try:
-            there = file.exists()
+            there = file.is_file() or file.is_dir()
         except (OSError, ValueError):  # too long for a path, or no path at all
             there = False
         if not there:

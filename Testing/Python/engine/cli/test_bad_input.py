@@ -1,9 +1,11 @@
 """Whatever a user gives by mistake: status 2, one line that names it, and nothing written."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import SimpleITK as sitk
 from dicom_samples import MR_IMAGE, header, hu_volume, write_ct_series, write_nm
 from small_chest import SIZE, chest_ct, lung_labels, on_grid, perfusion_spect, write_inputs
 
-from DLCTPMLib.cli.main import BAD_INPUT, main
+from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
 from DLCTPMLib.networks.bundle import SUMS
 
 
@@ -88,6 +90,34 @@ def test_a_missing_file(predict, tmp_path):
     for option in ("ct", "lungs", "spect"):
         assert "no such file" in predict("nowhere.nrrd", **{option: tmp_path / "nowhere.nrrd"})
     assert "no such model" in predict("nowhere", model=tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are POSIX")
+@pytest.mark.timeout(60)
+def test_a_pipe_is_not_waited_for(refused, good, tmp_path):
+    pipe = tmp_path / "pipe.nrrd"
+    os.mkfifo(pipe)
+    given = {"--lungs": good["lungs"], "--spect": good["spect"], "--model": good["model"]}
+    for option in (None, *given):
+        options = [part for name, value in given.items() if name != option for part in (name, value)]
+        ct = [pipe] if option is None else [good["ct"], option, pipe]
+        refused("predict", *ct, *options, names="pipe.nrrd")
+
+
+def test_links_in_a_circle_take_no_results(refused, good, tmp_path):
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    assert "leads nowhere" in refused("predict", good["ct"], names="circle", out=circle)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text exist on Linux")
+def test_a_file_whose_name_is_no_text_is_mapped_and_named_in_plain_characters(good, tmp_path, capsys):
+    ct = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\x1b[31m.nrrd")
+    shutil.copy(good["ct"], ct)
+    given = ["--lungs", good["lungs"], "--model", good["model"], "--out", str(tmp_path / "out")]
+    assert main(["predict", ct, *given]) == DONE, capsys.readouterr().err
+    assert json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))["input"]["name"] == "��[31m.nrrd"
+    assert "\x1b" not in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def test_what_is_not_an_image(predict, tmp_path):
