@@ -44,7 +44,7 @@ class StageSettings:
     WHAT = "settings"
 
     def require(self, rules: dict[str, bool]) -> None:
-        """Raise the first rule that does not hold, for ``__post_init__``.
+        """Raise the first rule that does not hold, for ``__post_init__``; numbers must be finite, too.
 
         Raises:
             InputError: with the rule as its sentence.
@@ -52,6 +52,11 @@ class StageSettings:
         for rule, holds in rules.items():
             if not holds:
                 raise InputError(f"{self.WHAT}: {rule}")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            for one in value if isinstance(value, tuple) else (value,):
+                if isinstance(one, (int, float)) and not abs(one) <= LARGEST_WHOLE_NUMBER:  # so no NaN either
+                    raise InputError(f"{self.WHAT}: {each.name} must be an ordinary number, not {_shown(one)}")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values."""

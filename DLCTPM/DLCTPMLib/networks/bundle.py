@@ -215,7 +215,9 @@ def _check_sizes(wanted: dict, given: dict) -> None:
 
 def _locate(model: str | Path | None) -> Path:
     shipped = resource_folder() / "Models"
-    name = str(model or DEFAULT_MODEL)
+    name = DEFAULT_MODEL if model is None else str(model)
+    if not name:
+        raise InputError("the name of the model is empty; give a model folder, its zip, or the name of a shipped one")
     for path in (Path(name), shipped / name):
         if (path / METADATA).is_file() or (path.is_file() and zipfile.is_zipfile(path)):
             return path

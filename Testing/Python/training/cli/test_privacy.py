@@ -293,6 +293,60 @@ def test_what_travels_from_a_training_names_no_patient(planted, tmp_path, capsys
     assert list(metadata["training"]["diagnoses"]) == ["other"]
 
 
+def cohort_of(planted, folder: Path, ids: list[str]) -> Path:
+    """A table of patients under innocent ids whose files, folders, headers and further columns name them."""
+    table = folder / "cohort.csv"
+    with table.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["patient_id", "ct", "spect", "lungs", "diagnosis", "sex", "age", "notes"])
+        for number, name in enumerate(ids):
+            images = []
+            for kind in ("ct", "spect"):
+                image = sitk.ReadImage(str(planted[kind]))
+                image = sitk.Cast(sitk.ShiftScale(image, float(number)), image.GetPixelID())  # patients differ
+                image.SetMetaData("Zyxquist nrrdkey", "Zyxquist nrrdvalue")
+                images.append(folder / f"Zyxquist{number}_{kind}.nrrd")
+                sitk.WriteImage(image, str(images[-1]), True)
+            lines.writerow([name, *images, planted["lungs"], "fever", "F", 60, "Zyxquist called"])
+    return table
+
+
+@pytest.mark.long
+def test_a_study_leaves_no_name_but_the_tables_and_its_export_none(planted, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    place = tmp_path / "Zyxquist cohort"
+    place.mkdir()
+    table = cohort_of(planted, place, [f"P{number:03d}" for number in range(1, 6)])
+    small = ["--folds", "2", "--epochs", "1", "--channels", "2-2-4-4", "--grid", "32x16x16", "--median-size", "4"]
+    small += ["--uniform-size", "3", "--register", "none", "--device", "cpu", "--seed", "1"]
+    site = tmp_path / "site"
+    site.mkdir()
+    with Watch(site) as watch:
+        study = ["study", str(table), "--out", str(site / "study"), "--export-docs", str(site / "docs"), *small]
+        assert main(study) == 0, capsys.readouterr().err
+    with_the_tables_path = [os.path.join("study", name) for name in ("run.json", "study.json")]
+    seen = {os.path.basename(path).split("-", 1)[-1] for path in watch.open_to_others}  # ".PID-run.json" at first
+    assert seen <= {"run.json", "study.json"}
+    assert watch.seen > 50
+    assert named_in(site / "docs", (*MARKS, str(tmp_path).encode().lower())) == []
+    assert named_in(site, MARKS) == with_the_tables_path
+
+
+@pytest.mark.long
+def test_what_is_simulated_names_no_folder_it_was_written_to(tmp_path, capsys):
+    for command in (["demo"], ["cohort", "simulate", "--patients", "1", "--seed", "1", "--dicom"]):
+        out = tmp_path / "Zyxquist Foldername" / command[0]
+        assert main([*command, "--out", str(out)]) == 0, capsys.readouterr().err
+        assert named_in(out) == []
+
+
+def test_information_for_bug_reports_names_nobody(planted, monkeypatch, capsys):
+    monkeypatch.chdir(planted["place"])
+    assert main(["info", "--json"]) == 0
+    assert MARK not in capsys.readouterr().out.lower().encode()
+
+
 PATIENT = "{id},ct.nrrd,ct.nrrd,,{diagnosis},F,60,{simulated}"
 
 

@@ -79,3 +79,18 @@ def test_help_shows_the_settings_own_defaults(capsys):
     assert f"passes over all lungs (default {training.epochs})" in shown
     assert f"cells of the median of Eq. 1 (default {preprocessing.median_size})" in shown
     assert f"cells of the network's grid (default {'x'.join(map(str, preprocessing.grid_shape))})" in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--learning-rate=inf", "learning_rate must be an ordinary number, not inf"),
+        ("--learning-rate=nan", "the learning rate must be positive"),
+        ("--movement=nan", "movement must be an ordinary number, not nan"),
+        ("--seed=-1", "the seed must lie between 0 and"),
+        (f"--epochs={10**30}", "epochs must be an ordinary number, not so large a number"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_before_the_cohort_is_read(tmp_path, capsys, option, words):
+    assert main(["train", str(tmp_path / "none.csv"), "--out", str(tmp_path / "run"), option]) == 2
+    assert words in capsys.readouterr().err
