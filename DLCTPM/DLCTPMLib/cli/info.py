@@ -9,6 +9,7 @@ from importlib import metadata, util
 
 from DLCTPMLib import __version__
 from DLCTPMLib.cli.command import Command
+from DLCTPMLib.common.console import print_out
 from DLCTPMLib.common.progress import Progress
 
 PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "scikit-image", "pydicom", "safetensors", "matplotlib", "jinja2")
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Look, and print."""
     found = information()
-    print(json.dumps(found, indent=1) if options.json else in_words(found))
+    print_out(json.dumps(found, indent=1) if options.json else in_words(found))
 
 
 def information() -> dict:

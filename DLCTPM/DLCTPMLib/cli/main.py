@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import os
 import sys
 import traceback
@@ -16,6 +15,7 @@ from collections.abc import Callable, Sequence
 from DLCTPMLib.cli import evaluate, info, predict, register, segment
 from DLCTPMLib.cli.command import Command, build_parser, installed_commands
 from DLCTPMLib.cli.parent_process import exit_with_parent
+from DLCTPMLib.common.atomic_output import NO_ROOM
 from DLCTPMLib.common.console import plain_line
 from DLCTPMLib.common.ending import interruption
 from DLCTPMLib.common.errors import InputError
@@ -93,8 +93,9 @@ def _print_error(line: str) -> None:
 
 def _first_process_tells(error: Exception) -> bool:
     """Whether ``torchrun`` started this process beside another that has met the same bad input."""
-    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
-    return several and os.environ.get("RANK") != "0" and isinstance(error, InputError)
+    count, rank = (os.environ.get(name, "") for name in ("WORLD_SIZE", "RANK"))
+    several = count.isdecimal() and int(count) > 1
+    return several and rank.isdecimal() and int(rank) > 0 and isinstance(error, InputError)
 
 
 def _sentence(error: Exception) -> str | None:
@@ -106,8 +107,8 @@ def _sentence(error: Exception) -> str | None:
             "there is not enough memory for this image; close other programs, use --device cpu if a GPU was full, "
             "or resample the CT to larger voxels"
         )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"{error.filename or 'the disk'}: the disk is full; free some space and run again"
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"{error.filename or 'a file'}: {NO_ROOM[error.errno]}; free some space and run again"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}; check the path and your rights"
     return None

@@ -18,6 +18,14 @@ FULL_DISK_BYTES = 1 << 16
 """A disk with less free space than this after a write has not taken all of it."""
 
 
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota of the disk is used up",
+    errno.EFBIG: "a file would be larger than is allowed (ulimit -f, or the disk's format)",
+}
+"""Errors of a place that takes no more, in words."""
+
+
 def check_disk(path: str | os.PathLike) -> None:
     """Raise InputError if the disk that holds ``path`` is full; some file formats lose their end without a word."""
     if shutil.disk_usage(Path(path).parent).free < FULL_DISK_BYTES:
@@ -44,11 +52,18 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
             check_disk(path)
             raise_if_received()
             os.replace(partial, path)
+        except InputError as error:
+            if type(error) is InputError and str(partial) in str(error):  # nobody knows the hidden name
+                raise InputError(str(error).replace(str(partial), str(path))) from error
+            raise
         except OSError as error:
-            reason = "the disk is full" if error.errno == errno.ENOSPC else f"cannot be written ({error.strerror})"
-            raise InputError(f"{path}: {reason}; free some space or choose another place") from error
+            raise InputError(f"{path}: {_reason(error)}; free some space or choose another place") from error
     finally:
         temporary_files.remove(partial)
+
+
+def _reason(error: OSError) -> str:
+    return NO_ROOM.get(error.errno, f"cannot be written ({error.strerror})")
 
 
 @contextmanager
@@ -74,8 +89,7 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
         with temporary_files.publishing:
             _put_in_place(scratch / "new", path, scratch / "old")
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else f"cannot be written ({error.strerror})"
-        raise InputError(f"{path}: {reason}; free some space or choose another place") from error
+        raise InputError(f"{path}: {_reason(error)}; free some space or choose another place") from error
     finally:
         if scratch is not None:
             temporary_files.remove(scratch)
@@ -155,8 +169,10 @@ class OutputFolder:
             temporary_files.remove(self.work)
             if kind is not None:
                 self._remove_parents()
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise InputError(f"{self.folder}: the disk is full; free some space and run again") from error
+        if type(error) is InputError and str(self.work) in str(error):  # nobody knows the hidden name
+            raise InputError(str(error).replace(str(self.work), str(self.folder))) from error
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise InputError(f"{self.folder}: {NO_ROOM[error.errno]}; free some space and run again") from error
 
     def _publish(self) -> None:
         """Move everything to its place; put back what was there if any move fails."""

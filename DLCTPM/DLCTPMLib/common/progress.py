@@ -6,7 +6,6 @@ is to end ends there at the latest.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import sys
@@ -14,7 +13,9 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from DLCTPMLib.common.console import NOBODY_READS, cannot_be_written
 from DLCTPMLib.common.ending.interruption import interrupt, raise_if_received
+from DLCTPMLib.common.errors import InputError
 
 Progress = Callable[[str, float], None]
 """Called with the name of the running stage and the finished fraction of the whole, 0…1."""
@@ -55,8 +56,8 @@ class JsonLines:
         try:
             print(json.dumps(line), file=self._stream, flush=True)
         except OSError as gone:
-            if gone.errno not in (errno.EPIPE, errno.EINVAL):  # Windows says EINVAL of a pipe that nobody reads
-                raise
+            if gone.errno not in NOBODY_READS:
+                raise InputError(cannot_be_written(gone)) from gone
             interrupt()  # the program that read along has ended: nobody waits for the results
 
 

@@ -104,7 +104,9 @@ def write_segments(
     image.SetMetaData("Segmentation_ReferenceImageExtentOffset", "0 0 0")
     for key, text in (notes or {}).items():
         image.SetMetaData(key, text)
-    sitk.WriteImage(image, str(path), useCompression=True)
+    from DLCTPMLib.volumes.reading import write_image  # pydicom comes with it, which reading a header does not need
+
+    write_image(image, path)
 
 
 def _has(image: sitk.Image, index: int) -> bool:

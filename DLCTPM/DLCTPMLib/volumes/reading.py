@@ -29,6 +29,9 @@ from DLCTPMLib.volumes.dicom.stack import read_stack
 from DLCTPMLib.volumes.formats.any_format import read_file
 from DLCTPMLib.volumes.formats.raw_volume import check_agrees
 
+WRITTEN = (".nrrd", ".mha", ".nii", ".nii.gz")
+"""Formats that are written: all of an image in one file, which appears whole."""
+
 AIR_HU = -300
 """A chest CT in Hounsfield units has voxels below this: air."""
 
@@ -163,17 +166,35 @@ def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
     """Write an image, compressed; it appears under its name only when it is whole.
 
     Raises:
-        InputError: the folder does not exist or takes no file, the disk is full, the format is unknown.
+        InputError: the folder does not exist or takes no file, the disk is full, the format is none of ``WRITTEN``.
     """
+    if not Path(path).name.lower().endswith(WRITTEN):
+        raise InputError(f"{path}: images are written as one file; name a file that ends in .nrrd, .nii.gz or .mha")
     with whole_file(path) as partial:
         try:
             sitk.WriteImage(image, str(partial), useCompression=True, compressionLevel=1)
-        except RuntimeError as error:
+            _check_whole(partial, image)
+        except (RuntimeError, InputError) as error:
             check_disk(path)
             raise InputError(
-                f"{path}: cannot be written there; name a file that ends in .nrrd, .nii.gz or .mha in a folder "
-                "that you may write to"
+                f"{path}: cannot be written there whole; choose a folder that you may write to, with room for it"
             ) from error
+
+
+def _check_whole(path: Path, image: sitk.Image) -> None:
+    """Refuse a file that is shorter than its image, as after a full disk or quota: not every library says so.
+
+    An NRRD, which every result is, ends with the length of its unpacked voxels (gzip); other files are read again.
+    """
+    if path.suffix.lower() != ".nrrd":
+        read_file(path)
+        return
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - 4))
+        length = int.from_bytes(file.read(4), "little")
+    voxels = sitk.GetArrayViewFromImage(image)
+    if length != voxels.nbytes % (1 << 32):
+        raise InputError(f"{path}: is cut off")
 
 
 def _as_type(scan: Scan, pixel_type: int) -> Scan:

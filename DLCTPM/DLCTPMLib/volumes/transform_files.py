@@ -53,8 +53,12 @@ def write_transform(transform: sitk.Transform, path: str | os.PathLike) -> None:
     with whole_file(path) as partial:
         try:
             sitk.WriteTransform(affine, str(partial))
-        except RuntimeError as error:
-            raise InputError(f"{path}: cannot be written; choose a folder that you may write to") from error
+            written = read_transform(partial)  # the library does not say when it could not write all of a file
+            for point in ((0.0, 0.0, 0.0), (1e3, 0.0, 0.0), (0.0, 1e3, 0.0), (0.0, 0.0, 1e3)):
+                if not np.allclose(written.TransformPoint(point), affine.TransformPoint(point), atol=1e-6):
+                    raise InputError("another map than the one that was written")
+        except (RuntimeError, InputError) as error:
+            raise InputError(f"{path}: cannot be written whole; choose a folder with room for it") from error
 
 
 def read_transform(path: str | os.PathLike) -> sitk.AffineTransform:

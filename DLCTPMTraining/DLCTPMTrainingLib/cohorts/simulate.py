@@ -168,15 +168,14 @@ def kept_note(folder: Path, settings) -> dict | None:
 
 def _write_images(folder: Path, settings) -> None:
     """Simulate a patient and write the images, then the note that says they are whole."""
-    from SimpleITK import WriteImage
+    from DLCTPMLib.volumes.reading import write_image
 
     patient = settings.simulate()
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "patient.json"
     note.unlink(missing_ok=True)
     for name in IMAGES:
-        with whole_file(folder / f"{name}.nrrd") as partial:
-            WriteImage(getattr(patient, name), str(partial), True, 1)
+        write_image(getattr(patient, name), folder / f"{name}.nrrd")
     _write_text(note, json.dumps(patient.info, indent=1, sort_keys=True))
 
 

@@ -116,7 +116,22 @@ ALONE = Ranks()
 
 def processes_of_torchrun() -> int:
     """How many processes ``torchrun`` started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", 1))
+    return _told("WORLD_SIZE", 1)
+
+
+def _told(name: str, otherwise: int | None = None) -> int:
+    """A number that ``torchrun`` puts into the environment.
+
+    Raises:
+        InputError: it is none, or is not there and nothing else will do.
+    """
+    text = os.environ.get(name, "" if otherwise is None else str(otherwise))
+    if not text.isdecimal():
+        raise InputError(
+            f"the environment variable {name} is {text[:20]!r} where torchrun puts a number; start several processes "
+            "with torchrun, or one without WORLD_SIZE"
+        )
+    return int(text)
 
 
 @contextmanager
@@ -130,14 +145,15 @@ def ranks_of_torchrun(device: torch.device) -> Iterator[Ranks]:
         InputError: if there are more processes than GPUs, or another process stopped.
     """
     count = processes_of_torchrun()
-    if count == 1:
+    if count <= 1:
         yield ALONE
         return
-    ranks = Ranks(int(os.environ["RANK"]), count, int(os.environ.get("LOCAL_RANK", os.environ["RANK"])))
+    rank = _told("RANK")
+    ranks = Ranks(rank, count, _told("LOCAL_RANK", rank))
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"--device {device.type}: several processes train on cuda or cpu only")
     if device.type == "cuda":
-        started, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", count)), torch.cuda.device_count()
+        started, gpus = _told("LOCAL_WORLD_SIZE", count), torch.cuda.device_count()
         if started > gpus:
             raise InputError(
                 f"torchrun started {started} processes on a machine with {gpus} GPUs, give --nproc-per-node {gpus}"

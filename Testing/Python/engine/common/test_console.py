@@ -1,6 +1,13 @@
 """What reaches a terminal is plain text, whatever file it comes from."""
 
+import os
+import shlex
+import subprocess
+import sys
+
 import pytest
+import SimpleITK
+import small_chest
 
 from DLCTPMLib.cli.main import BAD_INPUT, main
 from DLCTPMLib.common.console import plain_line
@@ -29,3 +36,41 @@ def test_a_file_name_cannot_drive_the_terminal(tmp_path, capsys):
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert "\x1b" not in error
+
+
+def run(shell: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Run the program by a shell that has its streams closed or led elsewhere."""
+    command = shlex.join([sys.executable, "-m", "DLCTPMLib", *arguments])
+    packages = os.pathsep.join(sys.path)
+    return subprocess.run(
+        ["/bin/sh", "-c", shell.format(command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": packages},
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error_and_no_file_takes_their_place(tmp_path, closed):
+    ct = tmp_path / "ct.nrrd"
+    SimpleITK.WriteImage(small_chest.chest_ct(), str(ct))
+    out = tmp_path / "lungs.nrrd"
+    assert run(f"{{}} {closed}", "segment", str(ct), "--out", str(out), "--progress", "json").returncode == 0
+    assert SimpleITK.ReadImage(str(out)).GetSize() == small_chest.SIZE
+    assert sorted(tmp_path.iterdir()) == [ct, out]
+    assert run(f"{{}} {closed}", "segment", "none.nrrd", "--out", str(out)).returncode == BAD_INPUT
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
+@pytest.mark.parametrize("command", [["info"], ["info", "--json"]])
+def test_an_output_that_takes_nothing_is_one_sentence(command):
+    said = run("{} > /dev/full", *command)
+    assert (said.returncode, said.stderr.count("\n")) == (BAD_INPUT, 1)
+    assert said.stderr.startswith("error: the standard output cannot be written (No space left on device)")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+def test_nobody_reads_any_more(tmp_path):
+    assert run("{} | true", "info").stderr == ""

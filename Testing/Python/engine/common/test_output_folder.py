@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from DLCTPMLib.common.atomic_output import OutputFolder, whole_folder
+from DLCTPMLib.common.atomic_output import NO_ROOM, OutputFolder, whole_file, whole_folder
 from DLCTPMLib.common.ending import temporary_files
 from DLCTPMLib.common.errors import InputError
 
@@ -178,3 +178,21 @@ def test_a_run_that_is_ended_at_once_removes_the_folder_it_was_filling(tmp_path)
 
     with pytest.raises(InputError, match="model: cannot be written"):
         ended()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_place_that_takes_no_more_is_told_in_words(tmp_path, number):
+    for write in (fill, _fill_whole, _fill_file):
+        with pytest.raises(InputError, match=rf"results: {NO_ROOM[number]}".replace("(", r"\(").replace(")", r"\)")):
+            write(tmp_path / "results", fail(OSError(number, "no")))
+        assert list(tmp_path.iterdir()) == []
+
+
+def _fill_whole(folder, then):
+    with whole_folder(folder):
+        then()
+
+
+def _fill_file(path, then):
+    with whole_file(path):
+        then()

@@ -1,7 +1,9 @@
 """A CT or SPECT comes out of files, folders and zips as one volume in the right place, or with a clear sentence."""
 
+import contextlib
 import json
 import shutil
+import sys
 import zipfile
 
 import numpy as np
@@ -21,7 +23,9 @@ from dicom_samples import (
 from pydicom.encaps import encapsulate
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.labels.seg_nrrd import write_segments
 from DLCTPMLib.volumes.reading import read_ct, read_image, read_spect, write_image
+from DLCTPMLib.volumes.transform_files import write_transform
 
 SPACING = (0.8, 0.7, 2.5)
 
@@ -348,6 +352,46 @@ def test_a_written_image_reads_back_and_nothing_lies_beside_it(tmp_path, hu):
     write_image(ct_image(hu), path)
     assert np.array_equal(sitk.GetArrayFromImage(read_image(path)), hu)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int):
+    """As ``ulimit -f`` or a quota does: no file of this process may be larger."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are POSIX")
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha", "a.nii", "a.nii.gz", "a.seg.nrrd", "a.tfm"])
+def test_what_could_not_be_written_whole_is_not_there(tmp_path, hu, name):
+    path = tmp_path / name
+
+    def write():
+        if name == "a.tfm":
+            write_transform(sitk.Euler3DTransform((1, 2, 3), 0.1, 0.2, 0.3, (4, 5, 6)), path)
+        elif name == "a.seg.nrrd":
+            write_segments(path, ct_image(hu), [])
+        else:
+            write_image(ct_image(hu), path)
+
+    with files_of_at_most(100), pytest.raises(InputError, match=rf"^{path}: .*whole"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+    write()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".nhdr", ".hdr", ".png", ""])
+def test_an_image_of_two_files_is_not_written(tmp_path, hu, suffix):
+    with pytest.raises(InputError, match="written as one file"):
+        write_image(ct_image(hu), tmp_path / f"a{suffix}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_image_is_written_as_the_same_bytes(tmp_path, hu):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from shared_training import CPU, NETWORK, SETTINGS, TRAINING, VALIDATION
+from small_training import READY
 
 from DLCTPMLib.networks.registry import build_network
 from DLCTPMTrainingLib.cli.main import main
@@ -128,6 +129,25 @@ def test_what_all_processes_refuse_is_told_by_the_first(rank, told, monkeypatch,
     monkeypatch.setenv("RANK", rank)
     assert main(["train", "--samples", "nowhere.npz", "--out", "run"]) == 2
     assert bool(capsys.readouterr().err) == told
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"WORLD_SIZE": "x"}, "WORLD_SIZE is 'x'"),
+        ({"WORLD_SIZE": "2"}, "RANK is ''"),
+        ({"WORLD_SIZE": "2", "RANK": "first"}, "RANK is 'first'"),
+    ],
+)
+def test_an_environment_that_is_not_torchruns_is_one_sentence(environment, words, tmp_path, monkeypatch, capsys):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    READY.save(tmp_path / "samples.npz")
+    given = ["--samples", str(tmp_path / "samples.npz"), "--device", "cpu", "--progress", "none"]
+    assert main(["train", *given, "--out", str(tmp_path / "run")]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_no_number_in_one_process_stops_both(pair):
