@@ -78,6 +78,7 @@ class BenchmarkSettings:
 
 def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = no_progress) -> dict:
     """Run every stage and write the result, which is returned too, into ``out`` as ``benchmark.json``."""
+    out.mkdir(parents=True, exist_ok=True)  # first: a place that takes nothing is told at once
     results: dict[str, StageResult] = {}
     bench = Bench(settings, progress)
     for number, stage in enumerate(STAGES):
@@ -100,7 +101,6 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = n
     if settings.slicer:
         progress("Benchmark: the Slicer panel", 0.97)
         report["slicer"] = measure_slicer(bench.ct)
-    out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / "benchmark.json") as partial:
         partial.write_text(json.dumps(report, indent=1) + "\n")
     progress("Benchmark done", 1.0)

@@ -69,6 +69,7 @@ class TrainingBenchmarkSettings:
 
 def run_training_benchmark(settings: TrainingBenchmarkSettings, out: Path, progress: Progress = no_progress) -> dict:
     """Measure, and write the report, which is returned too, into ``out`` as ``benchmark-train.json``."""
+    out.mkdir(parents=True, exist_ok=True)  # first: a place that takes nothing is told at once
     bench = TrainingBench(settings)
     progress("Benchmark: one step of each, compared", 0.1)
     bench.compare()
@@ -76,7 +77,6 @@ def run_training_benchmark(settings: TrainingBenchmarkSettings, out: Path, progr
     bench.time_steps()
     progress("Benchmark: the device's matrix peak", 0.8)
     report = bench.report()
-    out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / FILE) as partial:
         partial.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     progress("Benchmark done", 1.0)

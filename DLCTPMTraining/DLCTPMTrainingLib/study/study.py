@@ -168,6 +168,8 @@ class _Study(StagedWorkbench):
         cohort = [[r.patient_id, r.diagnosis, r.ct.name, r.spect.name] for r in self.rows]
         asked = {"software": f"DL-CTPM {__version__}", "settings": self.plan.decisive(), "cohort": cohort}
         begun = read_json(path) if path.is_file() else asked
+        if not isinstance(begun, dict) or not isinstance(begun.get("alternatives", []), list):
+            raise InputError(f"{path}: is damaged, so the study cannot go on; give another --out")
         for what, words in (("cohort", "another cohort"), ("settings", "other settings")):
             if begun.get(what) != asked[what]:
                 raise InputError(f"{path}: this study was begun with {words}; give the same, or another --out")

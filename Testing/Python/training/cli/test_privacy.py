@@ -325,12 +325,12 @@ def test_a_study_leaves_no_name_but_the_tables_and_its_export_none(planted, tmp_
     with Watch(site) as watch:
         study = ["study", str(table), "--out", str(site / "study"), "--export-docs", str(site / "docs"), *small]
         assert main(study) == 0, capsys.readouterr().err
-    with_the_tables_path = [os.path.join("study", name) for name in ("run.json", "study.json")]
+    with_names_of_files = [os.path.join("study", name) for name in ("run.json", "study.json")]
     seen = {os.path.basename(path).split("-", 1)[-1] for path in watch.open_to_others}  # ".PID-run.json" at first
     assert seen <= {"run.json", "study.json"}
     assert watch.seen > 50
     assert named_in(site / "docs", (*MARKS, str(tmp_path).encode().lower())) == []
-    assert named_in(site, MARKS) == with_the_tables_path
+    assert named_in(site, MARKS) == with_names_of_files
 
 
 @pytest.mark.long
