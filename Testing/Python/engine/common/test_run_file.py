@@ -143,5 +143,5 @@ class Refusing(io.StringIO):
 def test_a_pipe_that_nobody_reads_ends_the_run_and_a_full_disk_is_told(reason):
     with pytest.raises(KeyboardInterrupt), interruptible():
         JsonLines(Refusing(reason))("stage", 0.5)
-    with pytest.raises(InputError, match="standard output cannot be written .refused"):
+    with pytest.raises(InputError, match=r"standard output cannot be written .refused"):
         JsonLines(Refusing(errno.ENOSPC))("stage", 0.5)
