@@ -142,8 +142,14 @@ def eroded(mask: np.ndarray, offsets: Offsets) -> np.ndarray:
 
 
 def closed(mask: np.ndarray, offsets: Offsets) -> np.ndarray:
-    """Dilated, then eroded; what is cut by the array's end is neither opened nor closed there."""
-    return eroded(dilated(mask, offsets), offsets)
+    """Dilated, then eroded, as if what the array's end cuts went on beyond it just as it is there."""
+    reach = [max((abs(offset[axis]) for offset in offsets), default=0) for axis in range(3)]
+    cut = [
+        tuple(r if end.any() else 0 for end in (mask.take(0, axis), mask.take(-1, axis)))
+        for axis, r in enumerate(reach)
+    ]
+    out = eroded(dilated(np.pad(mask, cut, mode="edge"), offsets), offsets)
+    return out[tuple(slice(low, n - high) for (low, high), n in zip(cut, out.shape, strict=True))]
 
 
 def spread(labels: np.ndarray, into: np.ndarray, steps: int) -> np.ndarray:

@@ -158,8 +158,8 @@ def choose(
 ) -> Chosen:
     """Which cells of air are lung, and which are gas of stomach and bowel.
 
-    Lung are the pieces of at least a twentieth of the largest that are no gas (gas: dark throughout), and
-    smaller ones behind a consolidation: with lung below them and hardly dark, or not dark at all inside.
+    Lung are the pieces of at least a twentieth of the largest that are no gas (gas: dark throughout), and at
+    their height smaller ones behind a consolidation: with lung below them and hardly dark, or not dark at all inside.
 
     Args:
         core: cells that are mostly air, inside the body, not airway.
@@ -185,8 +185,9 @@ def choose(
     lung = is_lung[labels]
     with_lung_below = np.logical_or.accumulate(lung, axis=0) & core
     over_lung = np.bincount(labels[with_lung_below], minlength=len(is_lung)) >= 0.3 * pieces.sizes
-    is_lung |= (possible * ml >= 1.0) & over_lung & (pieces.dark < 0.2)
-    is_lung |= (possible * ml >= 5.0) & (pieces.deep * ml >= 1.5) & ~streaked
+    small = (possible * ml >= 1.0) & over_lung & (pieces.dark < 0.2)
+    small |= (possible * ml >= 5.0) & (pieces.deep * ml >= 1.5) & ~streaked
+    is_lung |= small & _reach_height_of(lung, labels)
     lung = is_lung[labels]
     free = is_gas & pieces.enclosed & over_lung & (pieces.sizes * ml >= FREE_GAS_ML)
     pockets = gas_pockets(lung, means, gas_hu, grid)
@@ -197,6 +198,15 @@ def choose(
         float(np.count_nonzero(pockets) * ml),
         float(pieces.sizes[free].sum() * ml),
     )
+
+
+def _reach_height_of(lung: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which pieces lie at the height of the lungs, at least in part; the mastoid cells above do not."""
+    layers = np.flatnonzero(lung.any(axis=(1, 2)))
+    there = np.zeros(labels.max() + 1, bool)
+    if len(layers):
+        there[np.unique(labels[layers[0] : layers[-1] + 1])] = True
+    return there
 
 
 def gas_pockets(lung: np.ndarray, means: np.ndarray, gas_hu: float, grid: CellGrid) -> np.ndarray:

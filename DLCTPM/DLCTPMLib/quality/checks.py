@@ -14,6 +14,7 @@ from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.field_of_view import Padding
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.quality.anatomy import Landmarks, orientation_checks
+from DLCTPMLib.quality.coverage import whole_chest
 from DLCTPMLib.volumes.patient_axes import patient_array
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
@@ -43,6 +44,7 @@ def check_input(ct: sitk.Image, lungs: sitk.Image | UprightLungs, bundle_metadat
         _in_plane_spacing(chest),
         _tilt(chest),
         _field_of_view(chest),
+        whole_chest(chest.hu, chest.lung, chest.box[0].start, float(np.prod(chest.axes.spacing_mm[1:]))),
         _lung_volume(chest),
         _balance(chest),
         _lung_density(chest),

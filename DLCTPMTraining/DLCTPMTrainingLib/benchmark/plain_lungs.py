@@ -145,8 +145,12 @@ def _choose(core, means, gas_hu, inside, spacing, window, voxel_ml, settings):
     below = np.logical_or.accumulate(is_lung[labels], axis=0)
     over_lung = np.bincount(labels[below], minlength=count + 1) >= 0.3 * sizes
     overall = np.bincount(labels[core], dark[core], minlength=count + 1) / np.maximum(sizes, 1)
-    is_lung |= (possible * voxel_ml >= 1.0) & over_lung & (overall < 0.2)
-    is_lung |= (possible * voxel_ml >= 5.0) & (deep * voxel_ml >= 1.5) & ~streaked
+    small = (possible * voxel_ml >= 1.0) & over_lung & (overall < 0.2)
+    small |= (possible * voxel_ml >= 5.0) & (deep * voxel_ml >= 1.5) & ~streaked
+    heights = np.flatnonzero(is_lung[labels].any(axis=(1, 2)))
+    beside = np.zeros(count + 1, bool)
+    beside[np.unique(labels[heights.min() : heights.max() + 1])] = True
+    is_lung |= small & beside
     is_lung[0] = False
     lung = is_lung[labels]
     pockets = _gas_pockets(lung, means, gas_hu, spacing, voxel_ml)
@@ -238,9 +242,12 @@ def _close(sides, spacing, radius_mm, gas):
         own = sides == side
         if not own.any():
             continue
+        reach = [int(np.ceil(radius_mm / s)) for s in spacing]
+        own = np.pad(own, [(r, r) for r in reach], mode="edge")  # what the image's end cuts goes on as it is there
         own = ndimage.distance_transform_edt(~own, sampling=spacing) <= radius_mm
         if not own.all():
             own = ndimage.distance_transform_edt(own, sampling=spacing) > radius_mm
+        own = own[tuple(slice(r, n - r) for r, n in zip(reach, own.shape, strict=True))]
         own = ndimage.binary_fill_holes(own)
         filled[own & (filled == 0) & ((sides == 0) | (sides == side)) & ~gas] = side
     return filled
