@@ -23,7 +23,7 @@ def patient():
     phantom.hu[above & head] = 40
     for side in (-1, 1):
         phantom.hu[above & phantom.ball((side * 22, -60, 215), (19, 19, 20))] = -1000  # a maxillary sinus
-        phantom.hu[above & phantom.ball((side * 60, 30, 205), (11, 16, 16))] = -600  # mastoid cells
+        phantom.hu[above & phantom.ball((side * 48, 30, 215), (13, 18, 18))] = -600  # mastoid cells
     return phantom
 
 
@@ -72,6 +72,15 @@ def test_part_of_a_chest_fails_by_the_end_that_is_missing(patient, low, high, mi
     area = np.count_nonzero(patient.truth[end]) * SPACING[1] * SPACING[2] / 100
     assert check["value"] == pytest.approx(area, rel=0.1)
     assert "whole chest" in failed
+
+
+def test_what_is_much_of_a_small_chest_is_too_much():
+    phantom = Phantom(SPACING, (90, 90, 120))
+    ct = part(phantom, 60, 150)
+    ct.SetSpacing([0.85 * mm for mm in ct.GetSpacing()])
+    check, _, _ = whole_chest(ct)
+    assert check["value"] < 200
+    assert check["status"] == "FAIL"
 
 
 def test_filling_before_and_after_the_scan_hides_no_cut(patient):
