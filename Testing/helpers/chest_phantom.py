@@ -106,6 +106,22 @@ class Phantom:
         self.hu[self.free] = -1000
         return self
 
+    def with_ribs(self):
+        """Slanted ribs 8 mm outside the lungs, 25 mm apart, and a spine."""
+        away = ndimage.distance_transform_edt(self.truth == 0, sampling=self.spacing)
+        low = np.mod(self.z + 0.5 * self.y, 25) < 9
+        self.hu[(away > 5) & (away < 13) & low & (np.abs(self.x) > 35) & (self.z > DOME_MM)] = 400
+        self.hu[np.hypot(self.x, self.y - 70) < 16] = 300
+        return self
+
+    def with_effusion(self, side, depth, below):
+        """Fluid in the lowest (dorsal) ``depth`` mm of one side beneath a height; ``dense`` tells where."""
+        back = self.y[(self.truth == side)].max()
+        self.dense = (self.truth == side) & (self.y > back - depth) & (self.z < below)
+        self.hu[self.dense] = 15
+        self.truth[self.dense] = 0
+        return self
+
     def with_table(self):
         self.table = (np.abs(self.y - 128) < 14) & (np.abs(self.x) < 170)
         inner = (np.abs(self.y - 128) < 11) & (np.abs(self.x) < 166)

@@ -12,9 +12,11 @@ import SimpleITK as sitk
 
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.field_of_view import Padding
+from DLCTPMLib.lungs.left_out import left_out
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.quality.anatomy import Landmarks, orientation_checks
 from DLCTPMLib.quality.coverage import whole_chest
+from DLCTPMLib.quality.rib_cage import filled_rib_cage
 from DLCTPMLib.volumes.patient_axes import patient_array
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
@@ -37,7 +39,8 @@ def check_input(ct: sitk.Image, lungs: sitk.Image | UprightLungs, bundle_metadat
         dicts of ``check`` (its name), ``status`` (PASS, WARN or FAIL), ``value`` (a number, or None where it could
         not be measured) and ``message`` (one sentence).
     """
-    chest = ChestMeasurements(ct, UprightLungs.of(lungs))
+    lungs = UprightLungs.of(lungs)
+    chest = ChestMeasurements(ct, lungs)
     checks = [
         _intensities(chest),
         _slice_spacing(chest),
@@ -46,6 +49,7 @@ def check_input(ct: sitk.Image, lungs: sitk.Image | UprightLungs, bundle_metadat
         _field_of_view(chest),
         whole_chest(chest.hu, chest.lung, chest.box[0].start, float(np.prod(chest.axes.spacing_mm[1:]))),
         _lung_volume(chest),
+        filled_rib_cage(left_out(chest.hu, lungs)),
         _balance(chest),
         _lung_density(chest),
         _dense_lung(chest),

@@ -51,7 +51,8 @@ def whole_chest(hu: np.ndarray, lung: np.ndarray, first: int, pixel_mm2: float) 
 
 
 def _measured(hu: np.ndarray) -> np.ndarray:
-    """Which slices hold more than one value, so are no filling before or after the scan; all where none does."""
+    """Which slices are no filling before or after the scan (one value of at most 0); all where every one is."""
     sample = hu[:, ::4, ::4].reshape(len(hu), -1)
-    varied = sample.max(axis=1) > sample.min(axis=1)
-    return varied if varied.any() else ~varied
+    highest = sample.max(axis=1)
+    measured = (highest > sample.min(axis=1)) | (highest > 0)
+    return measured if measured.any() else ~measured
