@@ -6,7 +6,7 @@ from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.left_out import LeftOut
 
 MOST_LEFT_OUT = 0.08
-"""Share of one side beside the lung from which it is pointed out (27 whole chests, 25 of them virtual: up to 0.046)."""
+"""Share of one side beside the lung that is pointed out (27 whole chests, 25 of them virtual: up to 0.046)."""
 
 
 def filled_rib_cage(beside: dict[str, LeftOut]) -> tuple[str, str, float | None, str]:
