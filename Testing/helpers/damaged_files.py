@@ -15,11 +15,12 @@ import SimpleITK as sitk
 from dicom_mask_samples import contours_of, write_seg, write_structures
 from dicom_samples import compress, write_ct_series, write_enhanced_ct, write_nm
 from program_files import PROGRAM_FILES, write_program_files
+from rt_samples import write_rt_dose
 
 from DLCTPMLib.networks.bundle import SUMS
 
 SHAPE = (12, 10, 14)
-READERS = ("ct", "spect", "lungs", "transform", *PROGRAM_FILES)
+READERS = ("ct", "spect", "lungs", "dose", "structures", "transform", *PROGRAM_FILES)
 SLOW = {".vtk", ".h5", ".J2K", ".JPEG", *PROGRAM_FILES}
 """Suffixes of files that are read in a process of their own, and readers that train or compare: rarer than others."""
 
@@ -74,6 +75,8 @@ def write_samples(folder: Path) -> dict[str, list[Path]]:
         write_seg(folder / "segments.dcm", labels(), [("Lung", "right", right), ("Lung", "left", left)]),
         write_seg(folder / "shares.dcm", labels(), [("right lung", None, right), ("left lung", None, left)], True),
     ]
+    samples["structures"] += [folder / name for name in ("structures.dcm", "shares.dcm")]
+    samples["dose"] += [write_rt_dose(folder / "dose.dcm", image(np.abs(voxels(np.float32)) / 10), "absolute")]
     samples["spect"] += [folder / name for name in ("spect.mha", "nm.dcm", "pet")]
     for name, transform in (
         ("rigid.tfm", sitk.Euler3DTransform((1, 2, 3), 0.1, 0.2, 0.3, (4, 5, 6))),

@@ -11,6 +11,8 @@ from program_files import PROGRAM_FILES, read_program_file
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.memory import is_out_of_memory
+from DLCTPMLib.dose.files import read_dose
+from DLCTPMLib.dose.structures import read_structures
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.volumes.reading import read_ct, read_spect
 from DLCTPMLib.volumes.transform_files import linear_map, read_transform
@@ -40,6 +42,11 @@ def outcome(reader: str, path: str) -> str:
             good = good_image(read_spect(path).image)
         elif reader == "lungs":
             good = good_image(read_lungs(path, image(voxels()), orientation=said).labels)
+        elif reader == "dose":
+            good = good_image(read_dose([path]).image)
+        elif reader == "structures":
+            structures = read_structures(path)
+            good = all(structures.mask(name, image(voxels())).any() for name in structures.named(["*"]))
         else:
             good = all(np.isfinite(part).all() for part in linear_map(read_transform(path)))
     except InputError as refused:

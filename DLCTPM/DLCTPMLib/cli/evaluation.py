@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -19,12 +18,11 @@ from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.regions import region_table
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.networks.bundle import load_bundle
-from DLCTPMLib.networks.settings import network_settings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.registration.search import read_transform
+from DLCTPMLib.results.finished import read_result
 from DLCTPMLib.results.report import ReportImages, write_report
-from DLCTPMLib.results.result_json import SCHEMA_VERSION, header, json_ready, notes_for
-from DLCTPMLib.results.result_schema import fault_in
+from DLCTPMLib.results.result_json import header, json_ready, notes_for
 from DLCTPMLib.results.settings import COMPARED, PredictionSettings
 from DLCTPMLib.volumes.patient_axes import same_grid
 from DLCTPMLib.volumes.reading import Scan, content_sha256, describe, read_ct, read_map, read_spect
@@ -124,27 +122,7 @@ def _predicted(options: argparse.Namespace) -> dict:
     """The prediction's own ``result.json``, with what the report needs."""
     if not (options.ct and options.out):
         raise InputError("--result writes the report anew; give --ct and --out too")
-    path = Path(options.result)
-    try:
-        predicted = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give the prediction's result.json") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is no JSON file; give the prediction's result.json") from error
-    if not isinstance(predicted, dict) or not {"model", "regions", "quality", "settings", "input"} <= set(predicted):
-        raise InputError(f"{path}: is not the result.json of a prediction; give the one written beside the map")
-    version = predicted.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: has the layout {str(version)[:20]} of another version of this program (here {SCHEMA_VERSION}); "
-            "predict again"
-        )
-    fault = fault_in(predicted)
-    if fault:
-        raise InputError(f"{path}: {fault}; give the result.json as the prediction wrote it")
-    with naming(path):
-        network_settings(predicted["settings"].get("network", {}))
-    return predicted
+    return read_result(options.result)
 
 
 def _joined(predicted: dict, evaluated: dict) -> dict:

@@ -20,6 +20,14 @@ LONGEST = 64
 
 def add_naming(parser: argparse.ArgumentParser) -> None:
     """``--pseudonym``, and what of a DICOM image's examination is told."""
+    add_pseudonym(parser)
+    parser.add_argument(
+        "--examination-date", action="store_true", help="write the examination's date into the results, too"
+    )
+
+
+def add_pseudonym(parser: argparse.ArgumentParser) -> None:
+    """``--pseudonym``, and the key of an examination's own pseudonym."""
     parser.add_argument(
         "--pseudonym",
         metavar="NAME",
@@ -29,9 +37,6 @@ def add_naming(parser: argparse.ArgumentParser) -> None:
         "--examination-salt",
         metavar="SECRET",
         help="key of the hashes that name a DICOM examination in the results (default: the same for everybody)",
-    )
-    parser.add_argument(
-        "--examination-date", action="store_true", help="write the examination's date into the results, too"
     )
 
 

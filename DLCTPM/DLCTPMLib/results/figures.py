@@ -109,7 +109,7 @@ class ChestPictures:
         self._right, self._left = side_masks(lungs)
         self._lung = self._right | self._left
         self._hu, self._perfusion = patient_array(ct), patient_array(perfusion)
-        self._box = _with_margin(bounding_box(self._lung), self._axes)
+        self._box = with_margin(bounding_box(self._lung), self._axes)
         self._colours = colormaps[colour_map]
         self._note, self._scale = note, scale
 
@@ -133,12 +133,12 @@ class ChestPictures:
 
     def _strip(self, plane: Plane, rows: dict[str, Callable], scale: ScalarMappable, label: str) -> bytes:
         indices = self._slices(plane)
-        captions = [_position(self._axes, plane, index) for index in indices]
+        captions = [position_text(self._axes, plane, index) for index in indices]
 
         def picture(name: str, column: int) -> np.ndarray:
             return self._crop(plane, rows[name](plane, indices[column]))
 
-        return _strip(plane, self._axes.spacing_mm, list(rows), captions, picture, [(scale, label)], self._note)
+        return slice_strip(plane, self._axes.spacing_mm, list(rows), captions, picture, [(scale, label)], self._note)
 
     def _slices(self, plane: Plane) -> list[int]:
         """Slices that part the lung volume evenly; in the sagittal plane each lung by itself."""
@@ -184,7 +184,7 @@ def spect_strip(comparison: SpectComparison, plane: Plane, colour_map: str = COL
     reference, prediction = (
         np.clip(image, 0, 1) for image in (comparison.reference(), comparison.predictions[MODEL])
     )
-    box = _with_margin(bounding_box(lung), comparison.axes)
+    box = with_margin(bounding_box(lung), comparison.axes)
     across = tuple(axis for axis in range(3) if axis != plane.axis)
     volume = np.cumsum(lung.sum(axis=across))
     shares = (np.arange(_COLUMNS) + 0.5) / _COLUMNS
@@ -199,7 +199,7 @@ def spect_strip(comparison: SpectComparison, plane: Plane, colour_map: str = COL
     shown = {name: np.where(lung[..., None], rgba[..., :3], _OUTSIDE)[box] for name, rgba in rows.items()}
     start = box[plane.axis].start
     axes = comparison.axes
-    captions = [_position(axes, plane, index) for index in indices]
+    captions = [position_text(axes, plane, index) for index in indices]
     scales = [
         (ScalarMappable(Normalize(0, 1), colours), "SPECT / HIR and map, both clipped to 0…1"),
         (ScalarMappable(Normalize(-1, 1), difference), "their difference"),
@@ -208,7 +208,7 @@ def spect_strip(comparison: SpectComparison, plane: Plane, colour_map: str = COL
     def picture(name: str, column: int) -> np.ndarray:
         return plane.cut(shown[name], indices[column] - start)
 
-    return _strip(plane, axes.spacing_mm, list(rows), captions, picture, scales, note)
+    return slice_strip(plane, axes.spacing_mm, list(rows), captions, picture, scales, note)
 
 
 def joint_histogram(comparison: SpectComparison, note: str = NOTE) -> bytes:
@@ -238,10 +238,10 @@ def joint_histogram(comparison: SpectComparison, note: str = NOTE) -> bytes:
     bar.set_label("voxels of the SPECT", fontsize=7)
     bar.ax.tick_params(labelsize=7)
     figure.text(0.99, 0.02, note, ha="right", fontsize=6, color=_SOFT)
-    return _png(figure)
+    return png_of(figure)
 
 
-def _position(axes: PatientAxes, plane: Plane, index: int) -> str:
+def position_text(axes: PatientAxes, plane: Plane, index: int) -> str:
     """Where a slice lies: its LPS coordinate at the middle of the volume, as "y = −120 mm"."""
     middle = [n // 2 for n in axes.shape]
     middle[plane.axis] = index
@@ -250,7 +250,8 @@ def _position(axes: PatientAxes, plane: Plane, index: int) -> str:
     return f"{plane.coordinate} = {figure_text(position, 0)} mm"
 
 
-def _with_margin(box: tuple[slice, slice, slice] | None, axes: PatientAxes) -> tuple[slice, slice, slice]:
+def with_margin(box: tuple[slice, slice, slice] | None, axes: PatientAxes) -> tuple[slice, slice, slice]:
+    """A box of a view with some room around it; all of the view where there is no box."""
     if box is None:
         return (slice(None), slice(None), slice(None))
     margins = [round(_MARGIN_MM / spacing) for spacing in axes.spacing_mm]
@@ -259,7 +260,7 @@ def _with_margin(box: tuple[slice, slice, slice] | None, axes: PatientAxes) -> t
     )
 
 
-def _strip(
+def slice_strip(
     plane: Plane,
     spacing_mm: tuple[float, float, float],
     rows: list[str],
@@ -268,7 +269,17 @@ def _strip(
     scales: list[tuple[ScalarMappable, str]],
     note: str,
 ) -> bytes:
-    """Rows and columns of slices with captions, edge letters and colour bars."""
+    """Rows and columns of slices with captions, edge letters and colour bars.
+
+    Args:
+        plane: that the slices lie in.
+        spacing_mm: of the voxels along z, y, x.
+        rows: what stands at each row.
+        captions: what stands over each column.
+        picture: the RGB slice of a row's name and a column's number, first row at the top.
+        scales: a colour bar and its text, from left to right.
+        note: stands small beneath.
+    """
     row_mm, column_mm = (spacing_mm[axis] for axis in range(3) if axis != plane.axis)
     height, width = picture(rows[0], 0).shape[:2]
     label, bar, gap, head = 0.35, 0.62, 0.03, 0.16
@@ -294,7 +305,7 @@ def _strip(
         left = (label + 0.4 + number * 4.9) / _WIDTH_INCH
         _colour_bar(figure, scale, text, (left, 0.36 / total, 3.9 / _WIDTH_INCH, 0.12 / total))
     canvas.text(_WIDTH_INCH - 0.03, 0.03, note, ha="right", va="bottom", fontsize=6, color=_SOFT)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _put_letters(canvas: Axes, plane: Plane, extent: tuple[float, float, float, float]) -> None:
@@ -315,7 +326,8 @@ def _colour_bar(figure: Figure, scale: ScalarMappable, text: str, place: tuple[f
     bar.outline.set_linewidth(0.4)
 
 
-def _png(figure: Figure) -> bytes:
+def png_of(figure: Figure) -> bytes:
+    """A figure as a PNG file."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 4})

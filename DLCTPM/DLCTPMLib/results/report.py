@@ -92,7 +92,7 @@ def write_report(
         drawings.append(("Joint histogram of SPECT and map in the lungs.", lambda: joint_histogram(comparison, note)))
     figures = []
     for number, (caption, draw) in enumerate(drawings):
-        figures.append({"caption": caption, "source": _data_uri(draw()), "narrow": False})
+        figures.append({"caption": caption, "source": data_uri(draw()), "narrow": False})
         progress("Drawing the report", (number + 1) / len(drawings))
     if comparison is not None:
         figures[-1]["narrow"] = True
@@ -120,7 +120,8 @@ def write_report(
     Path(path).write_text(html, encoding="utf-8", errors="replace")  # a file's name may hold half characters
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
+    """A picture as a page holds it in itself."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
@@ -248,13 +249,13 @@ def _rows(values: dict) -> list[tuple[str, str]]:
 
 
 def _input_rows(described: dict) -> list[tuple[str, str]]:
-    rows = [("CT", described["name"]), *_grid_rows(described), ("orientation", described["orientation"])]
+    rows = [("CT", described["name"]), *grid_rows(described), ("orientation", described["orientation"])]
     rows += [("lungs", described["lungs"]["source"])]
     rows += _rows(described.get("dicom", {}))
     rows += _examination_rows(described, "examination")
     if "spect" in described:
         spect = described["spect"]
-        rows += [("SPECT", spect["name"]), *((f"SPECT {name}", text) for name, text in _grid_rows(spect))]
+        rows += [("SPECT", spect["name"]), *((f"SPECT {name}", text) for name, text in grid_rows(spect))]
         rows += _examination_rows(spect, "SPECT examination")
     return rows
 
@@ -266,6 +267,7 @@ def _examination_rows(described: dict, title: str) -> list[tuple[str, str]]:
     return [(title, f"{', '.join(shown)}. {named.get('meaning', '')}".strip())] if shown else []
 
 
-def _grid_rows(described: dict) -> list[tuple[str, str]]:
+def grid_rows(described: dict) -> list[tuple[str, str]]:
+    """Size and spacing of an image that ``volumes.reading.describe`` described, as rows of a table."""
     spacing = " × ".join(f"{mm:g}" for mm in described["spacing"])
     return [("size", value_text("size", described["size"])), ("spacing (mm)", spacing)]

@@ -15,6 +15,7 @@ import pydicom
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.dicom.belonging import Belonging
 from DLCTPMLib.volumes.dicom.header import dicom_dataset, values_understood
 from DLCTPMLib.volumes.dicom.named_masks import NamedMask, NamedMasks
 
@@ -27,11 +28,27 @@ FLAT_WITHIN = 0.25
 
 @dataclass(frozen=True)
 class Structure:
-    """One structure: its name, its closed contours ((n, 3), LPS mm), the frame of reference it was drawn in."""
+    """One structure.
+
+    Attributes:
+        name: as a person typed it.
+        contours: the closed ones, (n, 3) each, LPS mm; none where nothing was drawn.
+        frame_of_reference: that it was drawn in.
+        interpreted_type: RT ROI Interpreted Type (GTV, PTV, ORGAN …), empty where it does not stand.
+    """
 
     name: str
     contours: list[np.ndarray]
     frame_of_reference: str
+    interpreted_type: str = ""
+
+
+@dataclass(frozen=True)
+class StructureSet:
+    """The structures of one file, drawn or not, and whose they are."""
+
+    structures: list[Structure]
+    belonging: Belonging
 
 
 def is_structure_set(path: Path) -> bool:
@@ -40,42 +57,55 @@ def is_structure_set(path: Path) -> bool:
     return dataset is not None and str(dataset.get("SOPClassUID", "")) == STRUCTURE_SET
 
 
-def read_structures(path: Path) -> list[Structure]:
-    """The structures of a file that have closed contours, in the order of the file.
+def read_structure_set(path: Path) -> StructureSet:
+    """The structures of a file, also those without contours, in the order of the file.
 
     Raises:
-        InputError: no structure set, damaged, or without contours.
+        InputError: no structure set, damaged, or without any contour.
     """
     dataset = dicom_dataset(path)
     if dataset is None or str(dataset.get("SOPClassUID", "")) != STRUCTURE_SET:
         raise InputError(f"{path}: is no DICOM RT structure set, or is damaged; export it again")
     with values_understood(path):
         structures = _structures(dataset, path)
-    if not structures:
+        belonging = Belonging.of_object(dataset)
+    if not any(structure.contours for structure in structures):
         raise InputError(f"{path}: holds no closed contours; export the structures that are drawn")
-    return structures
+    return StructureSet(structures, belonging)
 
 
 def _structures(dataset: pydicom.Dataset, path: Path) -> list[Structure]:
     rois = {_number(one, "ROINumber", path): one for one in dataset.get("StructureSetROISequence", None) or []}
-    structures = []
-    for item in dataset.get("ROIContourSequence", None) or []:
-        roi = rois.get(_number(item, "ReferencedROINumber", path))
-        contours = [_points(one, path) for one in item.get("ContourSequence", None) or [] if _is_closed(one)]
-        if roi is not None and contours:
-            frame = str(roi.get("ReferencedFrameOfReferenceUID", "") or dataset.get("FrameOfReferenceUID", "") or "")
-            structures.append(Structure(str(roi.get("ROIName", "") or ""), contours, frame))
-    return structures
+    drawn = {
+        _number(item, "ReferencedROINumber", path): [
+            _points(one, path) for one in item.get("ContourSequence", None) or [] if _is_closed(one)
+        ]
+        for item in dataset.get("ROIContourSequence", None) or []
+    }
+    types = {
+        _number(item, "ReferencedROINumber", path): str(item.get("RTROIInterpretedType", "") or "").upper()
+        for item in dataset.get("RTROIObservationsSequence", None) or []
+    }
+    common = str(dataset.get("FrameOfReferenceUID", "") or "")
+    return [
+        Structure(
+            str(roi.get("ROIName", "") or ""),
+            drawn.get(number, []),
+            str(roi.get("ReferencedFrameOfReferenceUID", "") or common),
+            types.get(number, ""),
+        )
+        for number, roi in rois.items()
+    ]
 
 
 def structure_masks(path: Path, image: sitk.Image) -> NamedMasks:
     """The structures of a file as masks on the slices of the image that they were drawn on.
 
     Raises:
-        InputError: as ``read_structures``; contours that do not lie on the image's slices, structures of several
+        InputError: as ``read_structure_set``; contours that do not lie on the image's slices, structures of several
             frames of reference.
     """
-    structures = read_structures(path)
+    structures = [one for one in read_structure_set(path).structures if one.contours]
     frames = {structure.frame_of_reference for structure in structures}
     if len(frames) > 1:
         raise InputError(f"{path}: its structures lie in {len(frames)} frames of reference; export those of one CT")

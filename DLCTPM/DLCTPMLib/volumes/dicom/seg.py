@@ -14,6 +14,7 @@ import pydicom
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.dicom.belonging import Belonging
 from DLCTPMLib.volumes.dicom.header import dicom_dataset, header_numbers, values_understood
 from DLCTPMLib.volumes.dicom.named_masks import DicomCode, NamedMask, NamedMasks
 from DLCTPMLib.volumes.formats.raw_volume import check_grid, check_size
@@ -30,21 +31,34 @@ def is_segmentation_object(path: Path) -> bool:
     return dataset is not None and str(dataset.get("SOPClassUID", "")) in SEGMENTATIONS
 
 
-def segment_masks(path: Path) -> NamedMasks:
+def segment_labels(path: Path) -> tuple[list[str], Belonging]:
+    """The labels of a file's segments, in its order, and whose they are.
+
+    Raises:
+        InputError: no segmentation, or damaged.
+    """
+    header = _header(path)
+    with values_understood(path):
+        labels = [str(segment.get("SegmentLabel", "") or "") for segment in header.get("SegmentSequence", None) or []]
+        return labels, Belonging.of_object(header)
+
+
+def segment_masks(path: Path, labelled: str | None = None) -> NamedMasks:
     """The segments of a file as masks.
+
+    Args:
+        path: the file.
+        labelled: only the segments with this label; all if None.
 
     Raises:
         InputError: no segmentation, damaged, compressed, or with frames that do not say where they lie.
     """
-    header = dicom_dataset(path)
-    if header is None or str(header.get("SOPClassUID", "")) not in SEGMENTATIONS:
-        raise InputError(f"{path}: is no DICOM segmentation, or is damaged; export it again")
+    header = _header(path)
     with values_understood(path):
-        return _segment_masks(header, path)
+        return _segment_masks(header, path, labelled)
 
 
-def _segment_masks(header: pydicom.Dataset, path: Path) -> NamedMasks:
-    header.filename = path
+def _segment_masks(header: pydicom.Dataset, path: Path, labelled: str | None) -> NamedMasks:
     frames = header.get("PerFrameFunctionalGroupsSequence", None) or []
     shared = (header.get("SharedFunctionalGroupsSequence", None) or [pydicom.Dataset()])[0]
     segments = {int(one.get("SegmentNumber", 0) or 0): one for one in header.get("SegmentSequence", None) or []}
@@ -54,18 +68,28 @@ def _segment_masks(header: pydicom.Dataset, path: Path) -> NamedMasks:
     stored = _stored_frames(path, len(frames), int(header.Rows), int(header.Columns))
     labels = str(header.get("SegmentationType", "")).upper() == "LABELMAP"
     fraction = float(header.get("MaximumFractionalValue", None) or 1) / 2
-    masks = {number: np.zeros(grid.GetSize()[::-1], bool) for number in segments}
+    wanted = {n: one for n, one in segments.items() if labelled in (None, str(one.get("SegmentLabel", "") or ""))}
+    masks = {number: np.zeros(grid.GetSize()[::-1], bool) for number in wanted}
     for frame, layer, pixels in zip(frames, layers, stored, strict=True):
         if labels:
             for number in np.intersect1d(np.unique(pixels), list(masks)):
                 masks[int(number)][layer] |= pixels == number
             continue
         number = _referenced_segment(frame, shared)
-        if number not in masks:
+        if number not in segments:
             raise InputError(f"{path}: a frame belongs to no segment of the file; export it again")
-        masks[number][layer] |= pixels > (fraction if pixels.max() > 1 else 0)
-    named = [_named(one, masks[number]) for number, one in segments.items() if number or not labels]
+        if number in masks:
+            masks[number][layer] |= pixels > (fraction if pixels.max() > 1 else 0)
+    named = [_named(one, masks[number]) for number, one in wanted.items() if number or not labels]
     return NamedMasks(grid, named, str(header.get("FrameOfReferenceUID", "") or ""))
+
+
+def _header(path: Path) -> pydicom.Dataset:
+    header = dicom_dataset(path)
+    if header is None or str(header.get("SOPClassUID", "")) not in SEGMENTATIONS:
+        raise InputError(f"{path}: is no DICOM segmentation, or is damaged; export it again")
+    header.filename = path
+    return header
 
 
 def _item(frame: pydicom.Dataset, shared: pydicom.Dataset, group: str) -> pydicom.Dataset:
