@@ -45,18 +45,29 @@ class PerfusionMap:
     warnings: list[str]
 
 
+BOTH = "lungs"
+"""Name of the one grid that holds both lungs."""
+
+
 class LungGrids:
-    """A CT and its lungs along the patient's axes, one grid a lung, and the way back to the CT.
+    """A CT and its lungs along the patient's axes, one grid a lung or one for both, and the way back to the CT.
 
     A tilted CT is resampled along the patient's axes first, so that the network always sees lungs upright.
 
     Args:
         ct: HU.
         lungs: of this CT, upright or as a label image of CIP values on its grid.
-        grid_shape: cells of the network's grid.
+        grid_shape: cells of each lung's grid.
+        cell_mm: more than 0 puts both lungs on one grid of such cells (``PreprocessingSettings``).
     """
 
-    def __init__(self, ct: sitk.Image, lungs: sitk.Image | UprightLungs, grid_shape: tuple[int, int, int]):
+    def __init__(
+        self,
+        ct: sitk.Image,
+        lungs: sitk.Image | UprightLungs,
+        grid_shape: tuple[int, int, int],
+        cell_mm: float = 0.0,
+    ):
         self._ct = ct
         self._lungs = upright = UprightLungs.of(lungs)
         self._tilted = upright.axes.is_oblique
@@ -68,15 +79,35 @@ class LungGrids:
             upright = UprightLungs.of(sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor))
         self.axes = upright.axes
         self.hu = patient_array(ct)
-        self.grids = {side: LungGrid(box, mask, grid_shape) for side, (box, mask) in upright.crops().items()}
+        self._cell_mm, self._sides = cell_mm, tuple(upright.crops())
+        self.grids = {
+            name: LungGrid(box, mask, self._cells(mask.shape) if cell_mm else grid_shape)
+            for name, (box, mask) in self._parts(upright).items()
+        }
         if not self.grids:
             raise InputError("the lung mask is empty: give a mask in which both lungs are labelled")
         self._next_view: Future[np.ndarray] | None = None
 
+    @classmethod
+    def of(cls, ct: sitk.Image, lungs: sitk.Image | UprightLungs, settings: PreprocessingSettings) -> LungGrids:
+        """The grids that a model's preprocessing asks for."""
+        return cls(ct, lungs, settings.grid_shape, settings.cell_mm)
+
+    def _parts(self, lungs: UprightLungs) -> dict[str, tuple[Box, np.ndarray]]:
+        """What lies on a grid of its own: its name, its box in the view, its mask in that box."""
+        if not self._cell_mm:
+            return lungs.crops()
+        return {BOTH: (lungs.box, lungs.sides > 0)} if lungs.sides.any() else {}
+
+    def _cells(self, voxels: tuple[int, ...]) -> tuple[int, int, int]:
+        """Cells of ``cell_mm``, or a little less, that a box of so many voxels needs."""
+        extent = np.multiply(voxels, self.axes.spacing_mm)
+        return tuple(int(n) for n in np.maximum(np.ceil(extent / self._cell_mm - 1e-6), 1))
+
     @property
     def warnings(self) -> list[str]:
         """Which lung is absent, if one is."""
-        return [f"the mask has no {side}: it is not mapped" for side in SIDES if side not in self.grids]
+        return [f"the mask has no {side}: it is not mapped" for side in SIDES if side not in self._sides]
 
     def prefault(self) -> None:
         """Get the memory of the next map while something else is done: that takes as long as filling it."""
@@ -112,7 +143,7 @@ class LungGrids:
         prefaulted, self._next_view = self._next_view, None
         view = prefaulted.result() if prefaulted else sparse_zeros(self._lungs.axes.shape)
         if self._tilted:
-            for side, (box, mask) in self._lungs.crops().items():
+            for side, (box, mask) in self._parts(self._lungs).items():
                 if side in self.grids:
                     view[box][mask] = self._sample_tilted(self.grids[side], cells[side], box, mask)
             return view
@@ -153,7 +184,7 @@ def map_perfusion(
         predictor = load_predictor(bundle, device, precision)
     settings = bundle.preprocessing
     with stopwatch("downsample"):
-        on_grid = LungGrids(ct, lungs, settings.grid_shape)
+        on_grid = LungGrids.of(ct, lungs, settings)
     cells = map_lungs(on_grid, settings, predictor, stopwatch, progress)
     progress("Bringing the map back to the CT", 0.9)
     with stopwatch("upsample"):
@@ -179,12 +210,15 @@ def map_lungs(
     with stopwatch("downsample"):
         prepared = {side: (grid.down(lungs.hu), grid.mask) for side, grid in lungs.grids.items()}
     with stopwatch("enhancement"):
-        images = {side: network_inputs(hu, mask, settings) for side, (hu, mask) in prepared.items()}
+        images = {
+            side: network_inputs(hu, mask, settings, lungs.grids[side].lung_part)
+            for side, (hu, mask) in prepared.items()
+        }
     cells = {}
     for number, side in enumerate(images):
         progress(f"Mapping the {side}", 0.2 + 0.7 * number / len(images))
         with stopwatch("network"):
-            cells[side] = predictor(images[side])
+            cells[side] = predictor(images[side]) * np.float32(settings.top)
     return cells
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from DLCTPMLib.networks.parts import ConvUnit, PerfusionNetwork, doubling, halving, same_size
+from DLCTPMLib.networks.parts import ConvUnit, PerfusionNetwork, doubling, first_channels, halving, same_size
 from DLCTPMLib.networks.settings import ArnnSettings
 
 ROI_MASKS = {
@@ -19,14 +19,14 @@ ROI_MASKS = {
 
 
 class ArnnUnit(ConvUnit):
-    """One convolution and what the paper puts behind each: batch norm, PReLU, dropout."""
+    """One convolution and what the paper puts behind each: norm (its batch norm), PReLU, dropout."""
 
     def __init__(self, convolution: nn.Module, settings: ArnnSettings):
-        super().__init__(convolution, nn.PReLU(init=settings.prelu), settings.dropout)
+        super().__init__(convolution, nn.PReLU(init=settings.prelu), settings.dropout, settings.norm)
 
 
 def _convolution(inputs: int, outputs: int, settings: ArnnSettings) -> ArnnUnit:
-    return ArnnUnit(same_size(inputs, outputs, settings.kernel), settings)
+    return ArnnUnit(same_size(inputs, outputs, settings.kernel, settings.norm), settings)
 
 
 class ResConv(nn.Module):
@@ -36,7 +36,9 @@ class ResConv(nn.Module):
         super().__init__()
         widths = [inputs] + [outputs] * settings.convolutions
         self.body = nn.Sequential(*(_convolution(a, b, settings) for a, b in pairwise(widths)))
-        self.shortcut = nn.Identity() if inputs == outputs else nn.Conv3d(inputs, outputs, 1)
+        self.shortcut = (
+            nn.Identity() if inputs == outputs else nn.Conv3d(inputs, outputs, 1, bias=settings.norm != "weight")
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and add the shortcut."""
@@ -47,14 +49,14 @@ class StriConv(ArnnUnit):
     """2×2×2 strided convolution (purple bars): half the size."""
 
     def __init__(self, inputs: int, outputs: int, settings: ArnnSettings):
-        super().__init__(halving(inputs, outputs), settings)
+        super().__init__(halving(inputs, outputs, settings.norm), settings)
 
 
 class ConvT(ArnnUnit):
     """2×2×2 transposed convolution (green bars): twice the size."""
 
     def __init__(self, inputs: int, outputs: int, settings: ArnnSettings):
-        super().__init__(doubling(inputs, outputs), settings)
+        super().__init__(doubling(inputs, outputs, settings.norm), settings)
 
 
 class SkipAtt(nn.Module):
@@ -103,7 +105,7 @@ class Arnn(PerfusionNetwork):
         super().__init__()
         self.settings = s = settings or ArnnSettings()
         c1, c2, c3, c4 = s.channels
-        self.encode1 = ResConv(s.input_channels + self.EXTRA_CHANNELS, c1, s)
+        self.encode1 = ResConv(first_channels(s) + self.EXTRA_CHANNELS, c1, s)
         self.down1, self.encode2 = StriConv(c1, c2, s), ResConv(c2, c2, s)
         self.down2, self.encode3 = StriConv(c2, c3, s), ResConv(c3, c3, s)
         self.down3, self.encode4 = StriConv(c3, c4, s), ResConv(c4, c4, s)
@@ -114,7 +116,7 @@ class Arnn(PerfusionNetwork):
         self.project_decoder = nn.Conv3d(c1, 1, 1)
         self.project_roi = nn.Conv3d(RoiAtt.CHANNELS, 1, 1, bias=False)
 
-    def logits(self, x: Tensor) -> Tensor:
+    def summed(self, x: Tensor) -> Tensor:
         """The sum that the final sigmoid takes."""
         s1 = self.encode1(x)
         s2 = self.encode2(self.down1(s1))

@@ -26,9 +26,9 @@ class ContextNetwork(Arnn):
     def __init__(self, settings: ContextSettings | None = None):
         super().__init__(settings or ContextSettings())
 
-    def logits(self, x: Tensor) -> Tensor:
+    def summed(self, x: Tensor) -> Tensor:
         """The sum that the final sigmoid takes."""
-        return super().logits(with_place(x))
+        return super().summed(with_place(x))
 
 
 def with_place(images: Tensor) -> Tensor:

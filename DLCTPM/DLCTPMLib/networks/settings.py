@@ -14,6 +14,10 @@ MOST_CHANNELS, MOST_KERNEL, MOST_CONVOLUTIONS = 1024, 31, 16
 """Far above what fits a GPU: a bundle that says more is damaged."""
 ROI_ATTENTIONS = ("literal", "soft", "hard")
 """Kinds of region-of-interest attention (``arnn.ROI_MASKS``)."""
+NORMS = ("batch", "group", "weight")
+"""What stands behind every convolution (``parts.NORMS``); the paper's is batch norm."""
+PLACES = ("none", "lungs")
+"""What a network is told of a cell's place: nothing, as in the paper, or the way from the centre of both lungs."""
 
 
 class ConvolutionSettings(StageSettings):
@@ -26,6 +30,8 @@ class ConvolutionSettings(StageSettings):
     kernel: int
     dropout: float
     input_channels: int
+    norm: str
+    place: str
 
     def __post_init__(self):
         object.__setattr__(self, "channels", tuple(int(n) for n in self.channels))
@@ -36,6 +42,8 @@ class ConvolutionSettings(StageSettings):
                 f"kernel must be odd, from 1 to {MOST_KERNEL}": self.kernel % 2 == 1
                 and 0 < self.kernel <= MOST_KERNEL,
                 "dropout must lie in 0…1": 0 <= self.dropout < 1,
+                f"norm must be one of {', '.join(NORMS)}": self.norm in NORMS,
+                f"place must be one of {', '.join(PLACES)}": self.place in PLACES,
                 f"input_channels must be 1 to {MOST_CHANNELS}": 1 <= self.input_channels <= MOST_CHANNELS,
             }
             | self.own_rules()
@@ -59,6 +67,8 @@ class ArnnSettings(ConvolutionSettings):
         roi_attention: "literal" as printed (threshold, then sigmoid: 0.5 or 0.73, no gradient through the
             mask), "soft" (sigmoid without threshold) or "hard" (0 or 1).
         input_channels: images that it takes, enhanced CT first; the paper's one.
+        norm: behind every convolution: the paper's "batch", or "group" or "weight" (``parts.NORMS``).
+        place: "lungs" pads the images and adds the way from the centre of the lungs as three more.
     """
 
     ARCHITECTURE = "arnn"
@@ -66,12 +76,14 @@ class ArnnSettings(ConvolutionSettings):
     channels: tuple[int, int, int, int] = setting(
         (16, 32, 64, 128), "feature channels", metavar="A-B-C-D", parse=whole_numbers
     )
-    kernel: int = 5
+    kernel: int = setting(5, "width of the convolutions", metavar="N")
     convolutions: int = 2
-    dropout: float = 0.1
+    dropout: float = setting(0.1, "share of values dropped while training", metavar="S")
     prelu: float = 0.2
     roi_attention: str = setting("literal", "region-of-interest attention", choices=ROI_ATTENTIONS)
     input_channels: int = 1
+    norm: str = setting("batch", "behind every convolution", choices=NORMS)
+    place: str = setting("none", "what the network is told of a cell's place", choices=PLACES)
 
     def own_rules(self) -> dict[str, bool]:
         """What the paper's network has beside the others."""
@@ -90,6 +102,7 @@ class UnetSettings(ConvolutionSettings):
         kernel: width of every convolution but the strided and the 1×1×1 ones.
         dropout: share dropped after every convolution while training.
         input_channels: images that it takes, enhanced CT first.
+        norm, place: as in ``ArnnSettings``.
     """
 
     ARCHITECTURE = "unet"
@@ -97,9 +110,11 @@ class UnetSettings(ConvolutionSettings):
     channels: tuple[int, int, int, int] = setting(
         (16, 32, 64, 128), "feature channels", metavar="A-B-C-D", parse=whole_numbers
     )
-    kernel: int = 5
-    dropout: float = 0.1
+    kernel: int = setting(5, "width of the convolutions", metavar="N")
+    dropout: float = setting(0.1, "share of values dropped while training", metavar="S")
     input_channels: int = 1
+    norm: str = setting("batch", "behind every convolution", choices=NORMS)
+    place: str = setting("none", "what the network is told of a cell's place", choices=PLACES)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from DLCTPMLib.networks.parts import ConvUnit, PerfusionNetwork, doubling, halving, same_size
+from DLCTPMLib.networks.parts import ConvUnit, PerfusionNetwork, doubling, first_channels, halving, same_size
 from DLCTPMLib.networks.settings import UnetSettings
 
 
 class Unit(ConvUnit):
-    """One convolution, batch norm, ReLU, dropout."""
+    """One convolution, norm, ReLU, dropout."""
 
     def __init__(self, convolution: nn.Module, settings: UnetSettings):
-        super().__init__(convolution, nn.ReLU(), settings.dropout)
+        super().__init__(convolution, nn.ReLU(), settings.dropout, settings.norm)
 
 
 class Pair(nn.Sequential):
@@ -21,8 +21,8 @@ class Pair(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
         super().__init__(
-            Unit(same_size(inputs, outputs, settings.kernel), settings),
-            Unit(same_size(outputs, outputs, settings.kernel), settings),
+            Unit(same_size(inputs, outputs, settings.kernel, settings.norm), settings),
+            Unit(same_size(outputs, outputs, settings.kernel, settings.norm), settings),
         )
 
 
@@ -30,14 +30,14 @@ class Down(Unit):
     """2×2×2 strided convolution: half the size."""
 
     def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
-        super().__init__(halving(inputs, outputs), settings)
+        super().__init__(halving(inputs, outputs, settings.norm), settings)
 
 
 class Up(Unit):
     """2×2×2 transposed convolution: twice the size."""
 
     def __init__(self, inputs: int, outputs: int, settings: UnetSettings):
-        super().__init__(doubling(inputs, outputs), settings)
+        super().__init__(doubling(inputs, outputs, settings.norm), settings)
 
 
 class Unet(PerfusionNetwork):
@@ -55,7 +55,7 @@ class Unet(PerfusionNetwork):
         super().__init__()
         self.settings = s = settings or UnetSettings()
         c1, c2, c3, c4 = s.channels
-        self.encode1 = Pair(s.input_channels, c1, s)
+        self.encode1 = Pair(first_channels(s), c1, s)
         self.down1, self.encode2 = Down(c1, c2, s), Pair(c2, c2, s)
         self.down2, self.encode3 = Down(c2, c3, s), Pair(c3, c3, s)
         self.down3, self.encode4 = Down(c3, c4, s), Pair(c4, c4, s)
@@ -64,7 +64,7 @@ class Unet(PerfusionNetwork):
         self.up1, self.decode1 = Up(c2, c1, s), Pair(2 * c1, c1, s)
         self.project = nn.Conv3d(c1, 1, 1)
 
-    def logits(self, x: Tensor) -> Tensor:
+    def summed(self, x: Tensor) -> Tensor:
         """The sum that the final sigmoid takes."""
         s1 = self.encode1(x)
         s2 = self.encode2(self.down1(s1))

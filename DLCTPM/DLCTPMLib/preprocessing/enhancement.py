@@ -13,22 +13,40 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.preprocessing.fast.window_median import window_median
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
+DENSE_HU = 100
+"""HU of the densest lung that the image "dense" tells apart: soft tissue."""
 LEAST_DENSITY = 1 / 255
 """Density of the emptiest lung cell, one step of the 8-bit samples: lung stays apart from the background's 0."""
 
 
-def network_inputs(hu: np.ndarray, mask: np.ndarray, settings: PreprocessingSettings) -> np.ndarray:
-    """The images of one lung that the network gets: enhanced CT and, where ``inputs`` names it, density.
+def network_inputs(
+    hu: np.ndarray, mask: np.ndarray, settings: PreprocessingSettings, lung_part: np.ndarray | None = None
+) -> np.ndarray:
+    """The images of one lung, or of both on one grid, that the network gets; ``inputs`` names them.
 
     Args:
         hu: CT on the network's grid in HU, (z, y, x).
         mask: the cells that are lung.
+        settings: ``inputs`` and what makes them.
+        lung_part: the lung's part of each cell, for the image "lung"; without it a cell is lung or not.
 
     Returns:
         float32 array, 0…1, (channels, z, y, x).
     """
-    images = {"enhanced": lambda: enhance_ct(hu, mask, settings), "density": lambda: lung_density(hu, mask)}
-    return np.stack([images[name]() for name in settings.inputs])
+    part = mask if lung_part is None else lung_part
+    images = {
+        "enhanced": lambda: enhance_ct(hu, mask, settings),
+        "density": lambda: lung_density(hu, mask),
+        "aerated": lambda: np.where(mask, _share_of_range(hu, settings.hu_low, settings.hu_high), 0),
+        "dense": lambda: np.where(mask, _share_of_range(hu, settings.hu_high, DENSE_HU), 0),
+        "lung": lambda: np.where(mask, part, 0),
+    }
+    return np.stack([images[name]() for name in settings.inputs]).astype(np.float32, copy=False)
+
+
+def _share_of_range(hu: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Where HU lie between two limits, 0…1. Of a cell's mean, which a CT's kernel and voxels hardly move."""
+    return np.clip((hu - low) / (high - low), 0, 1)
 
 
 def lung_density(hu: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -140,12 +158,12 @@ def high_intensity_reference(values: np.ndarray, percentile: float = 75.0) -> fl
 def standardise_spect(values: np.ndarray, reference: float, settings: PreprocessingSettings) -> np.ndarray:
     """Eq. 2: SPECT' = discretize(SPECT / HIR), the training target.
 
-    Clipped to 0…``clip_at`` before rounding; ``levels`` uniformly spaced values from 0 to 1.
+    Clipped to 0…``clip_at`` × ``top`` before rounding; ``levels`` uniformly spaced values from 0 to 1.
 
     Returns:
         float32 array, 0…1.
     """
-    relative = np.clip(values / (reference * settings.clip_at), 0, 1)
+    relative = np.clip(values / (reference * settings.clip_at * settings.top), 0, 1)
     if settings.levels:
         relative = np.rint(relative * (settings.levels - 1)) / (settings.levels - 1)
     return relative.astype(np.float32)

@@ -14,8 +14,14 @@ EDGES = ("zero", "masked")
 HIR_SCOPES = ("patient", "lung")
 MOST_CELLS, MOST_HU, MOST_LEVELS = 1024, 32768, 65536
 """Far above any sensible choice: a bundle that says more is damaged."""
-INPUTS = (("enhanced",), ("enhanced", "density"))
+INPUTS = (
+    ("enhanced",),
+    ("enhanced", "density"),
+    ("aerated", "dense", "lung"),
+    ("aerated", "dense", "enhanced", "lung"),
+)
 """Sets of images that a network may get."""
+MOST_CELL_MM, MOST_TOP = 50.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,13 @@ class PreprocessingSettings(StageSettings):
         hir_scope: "patient" takes it over both lungs, "lung" for each lung by itself.
         clip_at: the standardised SPECT is clipped to 0…clip_at and divided by it.
         levels: number of uniformly spaced training levels from 0 to 1 (Eq. 2); 0 keeps the values as they are.
-        inputs: images that the network gets, a channel each: "enhanced" (Eq. 1), the paper's only one, and behind
-            it, where it is asked for, "density" (``lung_density``).
+        inputs: images that the network gets, a channel each: "enhanced" (Eq. 1), the paper's only one; "density"
+            (−1000…0 HU); "aerated" (−1000…−300 HU) and "dense" (−300…100 HU), which tell aerated from dense lung on
+            one scale for every lung; "lung", the lung's part of each cell.
+        cell_mm: 0, as in the paper, puts each lung on ``grid_shape`` by itself; more puts both lungs on one grid of
+            cells of so many mm, as many as they need, so that left, right and millimetres are seen.
+        top: the map's upper end in HIR: the standardised SPECT is clipped to 0…top, divided by it for training, and
+            the map multiplied by it, so that 1 stays the HIR.
     """
 
     WHAT = "preprocessing settings"
@@ -56,6 +67,9 @@ class PreprocessingSettings(StageSettings):
         parse=words,
     )
 
+    cell_mm: float = setting(0.0, "both lungs on one grid of cells of so many mm; 0: each on --grid", metavar="MM")
+    top: float = setting(1.0, "upper end of the map in HIR", metavar="T")
+
     def __post_init__(self):
         object.__setattr__(self, "grid_shape", tuple(int(n) for n in self.grid_shape))
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -73,6 +87,9 @@ class PreprocessingSettings(StageSettings):
                 'hir_scope must be "patient" or "lung"': self.hir_scope in HIR_SCOPES,
                 "clip_at must be positive": self.clip_at > 0,
                 f"levels must be 0 or 2 to {MOST_LEVELS}": self.levels == 0 or 2 <= self.levels <= MOST_LEVELS,
-                'inputs must be "enhanced", or "enhanced" and "density"': self.inputs in INPUTS,
+                f"inputs must be one of {'; '.join(', '.join(each) for each in INPUTS)}": self.inputs in INPUTS,
+                f"cell_mm must be 0, or 1 to {MOST_CELL_MM:g}": self.cell_mm == 0
+                or 1 <= self.cell_mm <= MOST_CELL_MM,
+                f"top must lie above 0 and at most at {MOST_TOP:g}": 0 < self.top <= MOST_TOP,
             }
         )

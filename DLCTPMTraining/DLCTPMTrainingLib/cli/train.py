@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,25 @@ from DLCTPMTrainingLib.training.settings import VALIDATION_SHARE, ModelName, Tra
 if TYPE_CHECKING:
     from DLCTPMTrainingLib.training.plan import TrainingPlan
 
-PREPARED = ("grid_shape", "median_size", "uniform_size", "edges", "hir_scope")
+NETWORK = ("channels", "kernel", "dropout", "norm", "place", "roi_attention")
+TRAINING = ("jitter", "movement", "precision", "seed")
+BOTH_LUNGS = {"inputs": ("aerated", "dense", "lung"), "norm": "weight", "place": "lungs"}
+"""What ``--cell-mm`` means where nothing else is said."""
+PREPARED = ("grid_shape", "cell_mm", "top", "median_size", "uniform_size", "edges", "hir_scope")
 """Settings of the preprocessing that may be given; half the grid wants half the filters, which count in its cells."""
-_OF_THE_SAMPLES = ("grid", "median_size", "uniform_size", "edges", "hir_scope", "inputs", "validation_share", "test")
+_OF_THE_SAMPLES = (
+    "grid",
+    "cell_mm",
+    "top",
+    "variants",
+    "median_size",
+    "uniform_size",
+    "edges",
+    "hir_scope",
+    "inputs",
+    "validation_share",
+    "test",
+)
 """Options that say how the samples are made and split, or that need images."""
 
 
@@ -44,16 +61,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", metavar="FILE", help="train on what --export made, in place of COHORT.csv; needs PyTorch only"
     )
     add_options(parser, ModelName(), "name", "version")
-    add_options(parser, TrainingSettings(), "epochs", "batch_size", "learning_rate")
+    add_options(parser, TrainingSettings(), "epochs", "minutes", "batch_size", "learning_rate")
     parser.add_argument(
         "--network",
         choices=tuple(ARCHITECTURES),
         help=f"the paper's, a plain U-Net of its size, or the paper's with place and density (default {PAPER})",
     )
     add_options(parser, PreprocessingSettings(), "inputs")
-    add_options(parser, ArnnSettings(), "channels", "roi_attention")
+    add_options(parser, ArnnSettings(), *NETWORK)
     add_options(parser, PreprocessingSettings(), *PREPARED)
-    add_options(parser, TrainingSettings(), "movement", "precision", "seed")
+    add_options(parser, TrainingSettings(), *TRAINING)
+    parser.add_argument(
+        "--variants",
+        type=int,
+        metavar="N",
+        help="samples of each patient scanned and segmented in other ways, beside the images as they are (default 0)",
+    )
+    parser.add_argument(
+        "--fold", metavar="K/N", help="validate with the Kth of N parts of the patients; the others are trained on"
+    )
     parser.add_argument(
         "--validation-share",
         type=float,
@@ -99,17 +125,22 @@ def _export(options: argparse.Namespace, progress: Progress) -> None:
 def _train_on_samples(options: argparse.Namespace, progress: Progress) -> Path | None:
     from DLCTPMTrainingLib.samples.sample_file import SampleSet
     from DLCTPMTrainingLib.training.from_samples import train_samples
+    from DLCTPMTrainingLib.training.plan import split_patients
 
     for name in _OF_THE_SAMPLES:
         if getattr(options, name) is not None:
             flag = f"--{name.replace('_', '-')}"
             raise InputError(f"{flag}: goes with COHORT.csv, {options.samples} holds samples that are made and split")
     ready = SampleSet.load(Path(options.samples))
+    if options.fold:
+        patients = [one.patient_id for one in ready.patients]
+        training, validation = split_patients(patients, VALIDATION_SHARE, 0, _fold(options.fold))
+        ready = replace(ready, training=training, validation=validation)
     asked = ready.settings
     plan = _plan(
         options,
         cohort=None,
-        network=_network(options, len(ready.preprocessing.inputs), asked.get("network", {})),
+        network=_network(options, ready.preprocessing, asked.get("network", {})),
         training=TrainingSettings.from_dict({**asked.get("training", {}), **_training(options)}),
         preprocessing=ready.preprocessing,
         **{key: asked[key] for key in ("name", "version") if key in asked},
@@ -118,34 +149,44 @@ def _train_on_samples(options: argparse.Namespace, progress: Progress) -> Path |
 
 
 def _plan_on_images(options: argparse.Namespace) -> TrainingPlan:
-
-    named = ARCHITECTURES[options.network or PAPER].inputs
+    named = BOTH_LUNGS["inputs"] if options.cell_mm else ARCHITECTURES[options.network or PAPER].inputs
     inputs = tuple(options.inputs.split(",")) if options.inputs else named
-    preprocessing = {"inputs": inputs, **given(options, PreprocessingSettings, *PREPARED)}
+    preprocessing = PreprocessingSettings(inputs=inputs, **given(options, PreprocessingSettings, *PREPARED))
     return _plan(
         options,
         cohort=Path(options.cohort),
-        network=_network(options, len(inputs)),
+        network=_network(options, preprocessing),
         training=TrainingSettings(**_training(options)),
-        preprocessing=PreprocessingSettings(**preprocessing),
+        preprocessing=preprocessing,
         test=Path(options.test) if options.test else None,
-        **_given(validation_share=options.validation_share),
+        **_given(validation_share=options.validation_share, variants=options.variants),
     )
 
 
 def _plan(options: argparse.Namespace, **parts) -> TrainingPlan:
     from DLCTPMTrainingLib.training.plan import TrainingPlan
 
+    if options.fold:
+        parts["fold"] = _fold(options.fold)
     parts |= given(options, ModelName, "name", "version") | given(options, PredictionSettings, "device")
     return TrainingPlan(out=Path(options.out), tensorboard=options.tensorboard, **parts)
 
 
+def _fold(text: str) -> tuple[int, int]:
+    number, _, folds = text.partition("/")
+    if not (number.isdecimal() and folds.isdecimal()):
+        raise InputError(f"--fold {text}: give it as K/N, 1/5 for example")
+    return int(number), int(folds)
+
+
 def _training(options: argparse.Namespace) -> dict:
-    names = ("epochs", "batch_size", "learning_rate", "movement", "precision", "seed")
+    names = ("epochs", "minutes", "batch_size", "learning_rate", *TRAINING)
     return {**given(options, TrainingSettings, *names), **({"plateau": True} if options.plateau else {})}
 
 
-def _network(options: argparse.Namespace, images: int, asked: dict | None = None) -> NetworkSettings:
+def _network(
+    options: argparse.Namespace, preprocessing: PreprocessingSettings, asked: dict | None = None
+) -> NetworkSettings:
     """The network of the options; what they leave open is as ``asked`` for before, if it is of the same kind."""
 
     asked = network_dict(network_settings(asked or {}))
@@ -153,9 +194,11 @@ def _network(options: argparse.Namespace, images: int, asked: dict | None = None
     kind = ARCHITECTURES[name]
     if options.roi_attention and not hasattr(kind.settings, "roi_attention"):
         raise InputError(f"--roi-attention {options.roi_attention}: a {kind.title} has no attention, leave it out")
-    own = given(options, ArnnSettings, "channels", "roi_attention")
+    own = given(options, ArnnSettings, *NETWORK)
+    if preprocessing.cell_mm:
+        own = {"norm": BOTH_LUNGS["norm"], "place": BOTH_LUNGS["place"], **own}
     before = asked if asked["architecture"] == name else {}
-    return network_settings({**before, "architecture": name, "input_channels": images, **own})
+    return network_settings({**before, "architecture": name, "input_channels": len(preprocessing.inputs), **own})
 
 
 def _given(**options) -> dict:

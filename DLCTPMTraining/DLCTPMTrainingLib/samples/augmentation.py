@@ -64,7 +64,9 @@ def with_contrast(enhanced: Tensor, gamma: Tensor) -> Tensor:
     return torch.cat([enhanced[:, :1] ** power, enhanced[:, 1:]], dim=1)
 
 
-def moved(enhanced: Tensor, target: Tensor, mask: Tensor, movement: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def moved(
+    enhanced: Tensor, target: Tensor, mask: Tensor, movement: Tensor, cubic: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     """Input, target and mask of some lungs after one and the same movement, interpolated linearly.
 
     The target is known inside the lung only, so it is interpolated together with the mask and divided by it.
@@ -72,7 +74,12 @@ def moved(enhanced: Tensor, target: Tensor, mask: Tensor, movement: Tensor) -> t
     Args:
         enhanced, target, mask: (batch, channels, z, y, x); the mask as 0 and 1.
         movement: (batch, 3, 4).
+        cubic: cells are cubes, so that turns are taken in cells; else in shares of the box.
     """
+    if cubic:
+        size = torch.tensor(enhanced.shape[:1:-1], dtype=movement.dtype, device=movement.device)  # x, y, z
+        movement = movement.clone()
+        movement[:, :, :3] *= size[None, None, :] / size[None, :, None]
     weight = mask.to(target.dtype)
     volumes = torch.cat([enhanced, target * weight, weight], dim=1)
     grid = functional.affine_grid(movement.to(volumes.dtype), list(volumes.shape), align_corners=False)

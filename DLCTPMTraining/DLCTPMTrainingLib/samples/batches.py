@@ -7,12 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from DLCTPMTrainingLib.samples.augmentation import Augmentation, moved, with_contrast
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
 
 RESIDENT_SHARE = 0.25
 """Share of a GPU's free memory that all cached lungs together may take to be kept there."""
+ROOM = 4
+"""Cells around lungs that are moved on a grid in millimetres."""
 
 
 class LungBatch(NamedTuple):
@@ -39,10 +42,11 @@ class LungBatches:
     Args:
         samples: the lungs.
         device: where they are needed.
+        trimmed: whether the network takes any size (``settings.place``): each batch then ends where its lungs do.
     """
 
-    def __init__(self, samples: Samples, device: torch.device):
-        self._device = device
+    def __init__(self, samples: Samples, device: torch.device, trimmed: bool = False):
+        self._device, self._trimmed = device, trimmed
         self.layout = memory_layout(device)
         arrays = (samples.enhanced, samples.target[:, None], samples.mask[:, None])
         self._arrays = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
@@ -55,14 +59,25 @@ class LungBatches:
 
     def __call__(self, chosen: Tensor, augmentation: Augmentation | None = None) -> LungBatch:
         """Lungs by their numbers (batch,), each changed as was drawn for it."""
-        enhanced, target, mask = (self._on_device(array, chosen) for array in self._arrays)
+        enhanced, target, mask = self._trim(*(self._on_device(array, chosen) for array in self._arrays))
         enhanced, target = enhanced.float() / FULL_SCALE, target.float() / FULL_SCALE
         if augmentation is not None:
             gamma, movement = augmentation
             if movement is not None:
-                enhanced, target, mask = moved(enhanced, target, mask, self._there(movement))
+                cubic = self._trimmed  # cells in millimetres: a turn is a turn, and needs room
+                if cubic:
+                    enhanced, target, mask = (functional.pad(v, [ROOM] * 6) for v in (enhanced, target, mask))
+                enhanced, target, mask = moved(enhanced, target, mask, self._there(movement), cubic)
             enhanced = with_contrast(enhanced, self._there(gamma))
         return LungBatch(enhanced.contiguous(memory_format=self.layout), target, mask)
+
+    def _trim(self, *volumes: Tensor) -> tuple[Tensor, ...]:
+        """Volumes without what was filled up behind every lung; the mask comes last."""
+        if not self._trimmed:
+            return volumes
+        mask = volumes[-1]
+        ends = [int(mask.amax(dim=[d for d in range(5) if d != axis]).nonzero().max()) + 1 for axis in (2, 3, 4)]
+        return tuple(volume[..., : ends[0], : ends[1], : ends[2]] for volume in volumes)
 
     def _there(self, drawn: Tensor) -> Tensor:
         return drawn.to(self._device, non_blocking=True)

@@ -17,16 +17,18 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.lungs.segmentation import segment_lungs
-from DLCTPMLib.lungs.upright import UprightLungs
-from DLCTPMLib.mapping.mapping import LungGrids
+from DLCTPMLib.lungs.upright import LEFT_SIDE, RIGHT_SIDE, UprightLungs
+from DLCTPMLib.mapping.mapping import BOTH, LungGrids
 from DLCTPMLib.preprocessing.enhancement import high_intensity_reference, network_inputs, standardise_spect
+from DLCTPMLib.preprocessing.grid import LungGrid
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMLib.volumes.reading import read_ct, read_spect
 from DLCTPMLib.volumes.transform_files import read_transform
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
+from DLCTPMTrainingLib.samples.scan_variants import variant_stream, varied
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 """Raised whenever this file changes what a sample holds."""
 
 
@@ -37,6 +39,7 @@ def samples_of_pair(
     spect: sitk.Image,
     settings: PreprocessingSettings,
     transform: sitk.Transform | None = None,
+    variants: int = 0,
 ) -> Samples:
     """Preprocess one patient (Fig. 2a): each lung's images and standardised SPECT.
 
@@ -47,30 +50,56 @@ def samples_of_pair(
         spect: perfusion SPECT on its own grid.
         settings: preprocessing; HIR is taken on the SPECT's own grid (``hir_scope``).
         transform: maps CT points to SPECT points; identity if None.
+        variants: as many more samples, of the same patient scanned and segmented in another way
+            (``scan_variants``); always the same ones.
 
     Raises:
         InputError: if there is no lung, or no activity in it.
     """
     lungs = UprightLungs.of(lungs)
-    on_grid = LungGrids(ct, lungs, settings.grid_shape)
     references = high_intensity_references(lungs, spect, settings, transform)
-    voxel_ml = lungs.axes.voxel_ml
-    lungs_of_patient = []
-    for side, grid in on_grid.grids.items():
+    samples = _of_scan(patient_id, ct, lungs, spect, settings, transform, references)
+    for number in range(variants):
+        other_ct, other_lungs = varied(ct, lungs, variant_stream(patient_id, number))
+        other = _of_scan(patient_id, other_ct, other_lungs, spect, settings, transform, references)
+        samples = Samples.joined([samples, other])
+    return samples
+
+
+def _of_scan(
+    patient_id: str,
+    ct: sitk.Image,
+    lungs: UprightLungs,
+    spect: sitk.Image,
+    settings: PreprocessingSettings,
+    transform: sitk.Transform | None,
+    references: dict[str, float],
+) -> Samples:
+    """The samples of one scan, the SPECT divided by references that were taken before."""
+    on_grid = LungGrids.of(ct, lungs, settings)
+    found = []
+    for name, grid in on_grid.grids.items():
         hu = grid.down(on_grid.hu)
-        counts = grid.down_crop(on_grid.crop_of(side, spect, transform))
-        target = np.where(grid.mask, standardise_spect(counts, references[side], settings), 0)
-        values = (
-            patient_id,
-            side,
-            _bytes(network_inputs(hu, grid.mask, settings)),
-            _bytes(target),
-            grid.mask,
-            np.count_nonzero(grid.inside) * voxel_ml,
-            float(hu[grid.mask].mean()),
-        )
-        lungs_of_patient.append(values)
-    return Samples(*map(np.array, zip(*lungs_of_patient, strict=True)))
+        counts = grid.down_crop(on_grid.crop_of(name, spect, transform))
+        reference = references[name] if name in references else references[SIDES[0]]
+        target = np.where(grid.mask, standardise_spect(counts, reference, settings), 0)
+        images = _bytes(network_inputs(hu, grid.mask, settings, grid.lung_part))
+        facts = _facts_of_sides(ct, lungs) if name == BOTH else _facts_of_one(lungs, grid, hu)
+        found.append((patient_id, name, images, _bytes(target), grid.mask, *facts))
+    return Samples(*map(np.array, zip(*found, strict=True)))
+
+
+def _facts_of_one(lungs: UprightLungs, grid: LungGrid, hu: np.ndarray) -> tuple[float, float]:
+    """Volume in ml and mean HU of one lung."""
+    return np.count_nonzero(grid.inside) * lungs.axes.voxel_ml, float(hu[grid.mask].mean())
+
+
+def _facts_of_sides(ct: sitk.Image, lungs: UprightLungs) -> tuple[np.ndarray, np.ndarray]:
+    """The same of the right and of the left lung, NaN of one that is not there."""
+    hu = patient_array(ct)[lungs.box]
+    masks = [lungs.sides == value for value in (RIGHT_SIDE, LEFT_SIDE)]
+    volumes = [np.count_nonzero(mask) * lungs.axes.voxel_ml or np.nan for mask in masks]
+    return np.array(volumes), np.array([hu[mask].mean(dtype=float) if mask.any() else np.nan for mask in masks])
 
 
 def high_intensity_references(
@@ -93,7 +122,9 @@ def high_intensity_references(
     }
 
 
-def cached_samples(patient_id: str, files: dict[str, Path], settings: PreprocessingSettings, cache: Path) -> Samples:
+def cached_samples(
+    patient_id: str, files: dict[str, Path], settings: PreprocessingSettings, cache: Path, variants: int = 0
+) -> Samples:
     """Samples of a patient whose images lie in files; computed only when a file or a setting has changed.
 
     Args:
@@ -102,8 +133,9 @@ def cached_samples(patient_id: str, files: dict[str, Path], settings: Preprocess
             found in the CT) and ``transform``.
         settings: preprocessing.
         cache: folder of the kept samples.
+        variants: as in ``samples_of_pair``.
     """
-    key = hashlib.sha256(json.dumps([CACHE_VERSION, settings.to_dict()], sort_keys=True).encode())
+    key = hashlib.sha256(json.dumps([CACHE_VERSION, settings.to_dict(), variants], sort_keys=True).encode())
     for name, path in sorted(files.items()):
         key.update(name.encode())
         key.update(_content_hash(path))
@@ -117,7 +149,7 @@ def cached_samples(patient_id: str, files: dict[str, Path], settings: Preprocess
             lungs = read_lungs(files["lungs"], ct.image, frame_of_reference=ct.frame_of_reference).labels
         else:
             lungs = segment_lungs(ct.image).labels
-        samples = samples_of_pair(patient_id, ct.image, lungs, spect, settings, transform)
+        samples = samples_of_pair(patient_id, ct.image, lungs, spect, settings, transform, variants)
     except InputError as error:
         raise InputError(f"patient {patient_id}: {error}") from error
     samples.save(kept)

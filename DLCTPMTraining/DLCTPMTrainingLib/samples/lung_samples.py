@@ -14,21 +14,23 @@ from DLCTPMLib.labels.chest_regions import SIDES
 
 FULL_SCALE = 255
 """The byte that stands for 1."""
+GRIDS = ("enhanced", "target", "mask")
+"""The arrays on the network's grid."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Lungs to train on or to validate with.
+    """Lungs to train on or to validate with: a sample is one lung, or both where they lie on one grid.
 
     Attributes:
         patient: patient id of each lung, (n,) strings.
-        side: "right lung" or "left lung", (n,) strings.
+        side: "right lung", "left lung" or "lungs", (n,) strings.
         enhanced: what the network gets, enhanced CT (Eq. 1) in the first channel, 0…255 for 0…1,
             uint8 (n, channels, z, y, x).
         target: Eq. 2, 0…255 for 0…1, uint8 (n, z, y, x); 11 levels lie within 1/510 of their values.
         mask: lung cells, bool (n, z, y, x).
-        volume_ml: the lung's volume on the CT's grid, (n,).
-        mean_hu: its mean density in HU, (n,).
+        volume_ml: the lung's volume on the CT's grid, (n,); of both lungs on one grid (n, 2), right and left.
+        mean_hu: its mean density in HU, of the same shape.
     """
 
     patient: np.ndarray
@@ -95,8 +97,10 @@ class Samples:
 
     @classmethod
     def joined(cls, parts: Sequence[Samples]) -> Samples:
-        """Several sets as one."""
-        return cls(*(np.concatenate(values) for values in zip(*(p.arrays().values() for p in parts), strict=True)))
+        """Several sets as one; grids of different sizes, as those in millimetres, are filled up with background."""
+        size = np.max([part.mask.shape[1:] for part in parts], axis=0)
+        filled = [part.arrays() | {name: _filled(part.arrays()[name], size) for name in GRIDS} for part in parts]
+        return cls(*(np.concatenate(values) for values in zip(*(part.values() for part in filled), strict=True)))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays by their names."""
@@ -121,3 +125,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # a damaged archive makes NumPy raise whatever its parts raise
         raise InputError(f"{path}: is damaged or no archive of NumPy arrays; make it again") from error
+
+
+def _filled(array: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """An array (…, z, y, x) with background behind its end up to some size."""
+    more = size - array.shape[-3:]
+    return np.pad(array, [(0, 0)] * (array.ndim - 3) + [(0, int(n)) for n in more]) if more.any() else array

@@ -146,7 +146,7 @@ def seconds_a_map(
     for patient in [patients[0], *patients]:
         images = patient.load()
         start = time.perf_counter()
-        on_grid = LungGrids(images.ct, images.lungs, preprocessing.grid_shape)
+        on_grid = LungGrids.of(images.ct, images.lungs, preprocessing)
         on_grid.to_ct(map_lungs(on_grid, preprocessing, predictor, Stopwatch(), no_progress))
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds[1:]))
@@ -161,7 +161,7 @@ def map_patient(patient: Patient, predictor: MapLung, preprocessing: Preprocessi
     try:
         images = patient.load()
         lungs = UprightLungs.of(images.lungs)
-        on_grid = LungGrids(images.ct, lungs, preprocessing.grid_shape)
+        on_grid = LungGrids.of(images.ct, lungs, preprocessing)
         cells = map_lungs(on_grid, preprocessing, predictor, Stopwatch(), no_progress)
         perfusion = on_grid.to_ct(cells)
         comparison = on_spect_grid(
@@ -291,14 +291,15 @@ def _curve_of_patient(
 ) -> list[dict]:
     images = patient.load()
     upright = UprightLungs.of(images.lungs)
-    on_grid = LungGrids(images.ct, upright, preprocessing.grid_shape)
+    on_grid = LungGrids.of(images.ct, upright, preprocessing)
     lungs = {
-        side: network_inputs(grid.down(on_grid.hu), grid.mask, preprocessing) for side, grid in on_grid.grids.items()
+        name: network_inputs(grid.down(on_grid.hu), grid.mask, preprocessing, grid.lung_part)
+        for name, grid in on_grid.grids.items()
     }
     grid = SpectGrid.of(upright, images.spect, images.transform)
-    comparison, rows = None, []
+    comparison, rows, top = None, [], np.float32(preprocessing.top)
     for epoch, predictor in predictors.items():
-        perfusion = on_grid.to_ct({side: predictor(images) for side, images in lungs.items()})
+        perfusion = on_grid.to_ct({name: predictor(images) * top for name, images in lungs.items()})
         if comparison is None:
             comparison = on_spect_grid(
                 perfusion, images.spect, upright, images.transform, bundle_preprocessing=preprocessing
@@ -306,7 +307,8 @@ def _curve_of_patient(
         now = replace(comparison, predictions={MODEL: grid.mean_over_lung(perfusion)})
         rows += [
             {"patient_id": patient.row.patient_id, "scope": side, "epoch": epoch, **lung_r_and_ssim(now, side)}
-            for side in on_grid.grids
+            for side in SIDES
+            if now.masks[side].any()
         ]
     return rows
 

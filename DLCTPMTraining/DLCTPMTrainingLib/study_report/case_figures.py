@@ -34,7 +34,7 @@ _MARGIN_MM = 15.0
 
 def preprocessing_strip(images: PatientImages, settings: PreprocessingSettings) -> Figure:
     """Fig. 2(a): one coronal slice of the right lung through every step of Eq. 1 and Eq. 2."""
-    on_grid = LungGrids(images.ct, images.lungs, settings.grid_shape)
+    on_grid = LungGrids.of(images.ct, images.lungs, settings)
     side, grid = next(iter(on_grid.grids.items()))
     hu, mask = grid.down(on_grid.hu), grid.mask
     bins = hu_bins(hu, mask, settings)

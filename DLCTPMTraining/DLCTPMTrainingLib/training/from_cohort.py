@@ -19,7 +19,7 @@ from DLCTPMTrainingLib.samples.sample_file import PatientFacts, SampleSet
 from DLCTPMTrainingLib.training.evaluation import evaluate_cohort, write_evaluation
 from DLCTPMTrainingLib.training.from_samples import fit_plan
 from DLCTPMTrainingLib.training.packaging import Evaluation, package
-from DLCTPMTrainingLib.training.plan import TrainingPlan
+from DLCTPMTrainingLib.training.plan import TrainingPlan, split_patients
 from DLCTPMTrainingLib.training.ranks import ranks_of_torchrun
 
 SAMPLES_SHARE = 0.1
@@ -86,7 +86,8 @@ def prepared(plan: TrainingPlan, progress: Progress = no_progress, emit: EventSi
     if plan.test:
         _unseen(read_cohort(plan.test), rows, plan)
     patients = [PatientFacts.of(row) for row in rows]
-    training, validation = split_patients([row.patient_id for row in rows], plan.validation_share, plan.training.seed)
+    ids, seed = [row.patient_id for row in rows], plan.training.seed
+    training, validation = split_patients(ids, plan.validation_share, seed, plan.fold)
     settings = {
         "name": plan.name,
         "version": plan.version,
@@ -104,15 +105,8 @@ def prepared_samples(rows: list[CohortRow], plan: TrainingPlan, progress: Progre
     for number, row in enumerate(rows):
         progress(f"Preparing patient {row.patient_id}", number / len(rows))
         files = {"ct": row.ct, "spect": row.spect, **({"lungs": row.lungs} if row.lungs else {})}
-        parts.append(cached_samples(row.patient_id, files, plan.preprocessing, plan.out / "samples"))
+        parts.append(cached_samples(row.patient_id, files, plan.preprocessing, plan.out / "samples", plan.variants))
     return Samples.joined(parts)
-
-
-def split_patients(patients: list[str], validation_share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Draw the validation patients: whole patients, never lungs. Returns (training, validation)."""
-    order = np.random.default_rng([seed, 1]).permutation(len(patients))
-    validation = {patients[i] for i in order[: round(validation_share * len(patients))]}
-    return [p for p in patients if p not in validation], [p for p in patients if p in validation]
 
 
 def _unseen(test: list[CohortRow], rows: list[CohortRow], plan: TrainingPlan) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -89,12 +90,15 @@ def train(
         setup = _setup(samples, network_settings, settings)
         state = ranks.from_first(lambda: checkpoint.stored(run, setup))
         history = [] if state is None else checkpoint.restore(state, run, step.network, step.optimizer)
-        batches, floor = LungBatches(samples, device), entropy(samples)
+        batches, floor = LungBatches(samples, device, step.network.takes_any_size), entropy(samples)
         for epoch in range(len(history) + 1, settings.epochs + 1):
             if settings.plateau and on_plateau([record.loss for record in history]):
                 break
+            budget = Budget.of(settings, history)
+            if not budget.allows_another:
+                break
             start = time.perf_counter()
-            loss = _epoch(step, batches, settings, epoch, ranks, run, on_step)
+            loss = _epoch(step, batches, settings, epoch, ranks, run, on_step, budget)
             seen = validate(step.network, validation, device, settings.precision, ranks)
             seconds = time.perf_counter() - start
             record = EpochRecord(epoch, loss, loss - floor, seen.excess, seen.r, seconds, seen.ssim)
@@ -118,6 +122,7 @@ def _epoch(
     ranks: Ranks,
     run: Path,
     on_step: Callable[[int, int], None],
+    budget: Budget,
 ) -> float:
     """One pass over all lungs; returns the mean loss of its steps.
 
@@ -133,7 +138,8 @@ def _epoch(
     steps = math.ceil(len(batches) / settings.batch_size)
     for number, lungs in enumerate(order.split(settings.batch_size), (epoch - 1) * steps):
         chosen = ranks.share(lungs)
-        losses.append(step(batches(chosen, augmentation.of(chosen)), learning_rate(settings, steps, number)))
+        rate = learning_rate(settings, steps, number, budget.share_at((number % steps) / steps))
+        losses.append(step(batches(chosen, augmentation.of(chosen)), rate))
         if losses[:-1]:
             _check(losses[-2].item(), epoch, run)
         on_step(number + 1, steps * settings.epochs)
@@ -152,10 +158,43 @@ def _check(loss: float, epoch: int, run: Path) -> None:
         raise DivergenceError(f"{run}: the loss is not a number any more in epoch {epoch}, {_ADVICE}")
 
 
-def learning_rate(settings: TrainingSettings, steps: int, step: int) -> float:
-    """Adam's rate at a step, counted from 0; an epoch has so many steps."""
+def learning_rate(settings: TrainingSettings, steps: int, step: int, share: float = 0.0) -> float:
+    """Adam's rate at a step, counted from 0; an epoch has so many steps, and so much of the time is over."""
     warm = min(1.0, (step + 1) / min(steps, 100))
-    return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / (steps * settings.epochs)))
+    done = max(step / (steps * settings.epochs), share)
+    return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
+
+
+class Budget(NamedTuple):
+    """How much of the minutes of a training is over before an epoch.
+
+    Attributes:
+        spent: share of them that is over.
+        epoch: share that an epoch takes, by those done; 0 before the first.
+    """
+
+    spent: float = 0.0
+    epoch: float = 0.0
+
+    @classmethod
+    def of(cls, settings: TrainingSettings, history: list[EpochRecord]) -> Budget:
+        """The budget after some epochs."""
+        if not settings.minutes or not history:
+            return cls()
+        shares = [record.seconds / (60 * settings.minutes) for record in history]
+        return cls(sum(shares), float(np.median(shares)))
+
+    @property
+    def allows_another(self) -> bool:
+        """Whether one more epoch fits in."""
+        return self.spent + self.epoch <= 1
+
+    def share_at(self, part: float) -> float:
+        """What is over within the coming epoch; the last that fits in ends at 1."""
+        if not self.epoch:
+            return 0.0
+        left = max(math.floor((1 - self.spent) / self.epoch), 1)
+        return self.spent + (1 - self.spent) * min(part / left, 1.0)
 
 
 def on_plateau(losses: list[float]) -> bool:

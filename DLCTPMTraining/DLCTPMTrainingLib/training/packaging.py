@@ -151,7 +151,7 @@ def _input_words(inputs: tuple[str, ...]) -> str:
 
 
 def _range(values: np.ndarray) -> list[float]:
-    return [round(float(values.min()), 1), round(float(values.max()), 1)]
+    return [round(float(np.nanmin(values)), 1), round(float(np.nanmax(values)), 1)]
 
 
 def _counts(names) -> dict[str, int]:

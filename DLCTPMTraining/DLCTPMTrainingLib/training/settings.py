@@ -34,6 +34,9 @@ class TrainingSettings(StageSettings):
         plateau: stop early by the paper's rule.
         precision: "auto" (bfloat16 where the processor has it), "fp32" or "bf16".
         seed: of weights, order, dropout, jitter and movement.
+        minutes: wall-clock budget of all epochs together, over a run's continuations too; training ends with the last
+            epoch that fits in, and the learning rate falls over the budget. 0 for none. Such a run is not repeated
+            bit for bit.
     """
 
     WHAT = "training settings"
@@ -41,11 +44,12 @@ class TrainingSettings(StageSettings):
     epochs: int = setting(500, "passes over all lungs", metavar="N")
     batch_size: int = setting(1, "lungs a step", metavar="N")
     learning_rate: float = setting(1e-3, "Adam's", metavar="R")
-    jitter: float = 0.1
+    jitter: float = setting(0.1, "SD of log gamma of the first image's contrast", metavar="G")
     movement: float = setting(0.0, "SD of the lungs' small movements", metavar="M")
     plateau: bool = False
     precision: str = setting("auto", "of the network", choices=("auto", "fp32", "bf16"))
     seed: int = setting(2026, "of weights, order and dropout", metavar="K")
+    minutes: float = setting(0.0, "wall-clock budget of the training; 0 for none", metavar="M")
 
     def __post_init__(self):
         self.require(
@@ -54,6 +58,7 @@ class TrainingSettings(StageSettings):
                 "the learning rate must be positive": self.learning_rate > 0,
                 "jitter and movement must not be negative": min(self.jitter, self.movement) >= 0,
                 "the seed must lie between 0 and 2³¹ − 1": 0 <= self.seed < 2**31,
+                "the minutes must not be negative": self.minutes >= 0,
                 "precision must be auto, fp32 or bf16": self.precision in ("auto", "fp32", "bf16"),
             }
         )

@@ -38,7 +38,7 @@ def validate(
     if samples is None or not len(samples):
         return Validation()
     network.eval()
-    batches, lungs = LungBatches(samples, device), []
+    batches, lungs = LungBatches(samples, device, network.takes_any_size), []
     with torch.inference_mode():
         for index in ranks.share(range(len(samples))):
             enhanced, target, mask = batches(torch.tensor([index]))
@@ -62,16 +62,18 @@ def renew_batch_norm(network: PerfusionNetwork, samples: Samples, device: torch.
     """Take batch-norm statistics anew as means over all lungs, without dropout.
 
     The running averages of training see the last few lungs only, and see them with dropout, which prediction
-    does not have.
+    does not have. Networks with another norm have none to renew.
     """
     norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm3d)]
+    if not norms:
+        return
     momenta = [norm.momentum for norm in norms]
     network.eval()
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative mean
         norm.train()
-    batches = LungBatches(samples, device)
+    batches = LungBatches(samples, device, network.takes_any_size)
     with torch.no_grad():
         for index in range(len(samples)):
             _logits(network, batches(torch.tensor([index])).enhanced, precision)
@@ -85,7 +87,7 @@ def predict_samples(
 ) -> np.ndarray:
     """Relative perfusion of every lung, float32 (n, z, y, x)."""
     network.eval()
-    batches = LungBatches(samples, device)
+    batches = LungBatches(samples, device, network.takes_any_size)
     with torch.inference_mode():
         lungs = [
             torch.sigmoid(_logits(network, batches(torch.tensor([index])).enhanced, precision))[0, 0]
