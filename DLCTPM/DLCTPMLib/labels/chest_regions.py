@@ -12,6 +12,8 @@ from enum import IntEnum
 import numpy as np
 
 SIDES = ("right lung", "left lung")
+BOTH = "lungs"
+"""Name of what both lungs have together."""
 """The two lungs' names, the right one first."""
 
 MAX_REGION = 74

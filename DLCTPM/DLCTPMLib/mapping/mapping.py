@@ -12,7 +12,7 @@ from DLCTPMLib.common.background import background
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
-from DLCTPMLib.labels.chest_regions import SIDES
+from DLCTPMLib.labels.chest_regions import BOTH, SIDES
 from DLCTPMLib.lungs.upright import Box, UprightLungs
 from DLCTPMLib.mapping.fast.prefault import prefaulted_zeros, sparse_zeros
 from DLCTPMLib.preprocessing.enhancement import network_inputs
@@ -43,10 +43,6 @@ class PerfusionMap:
     device: str
     timings_s: dict[str, float]
     warnings: list[str]
-
-
-BOTH = "lungs"
-"""Name of the one grid that holds both lungs."""
 
 
 class LungGrids:

@@ -90,6 +90,7 @@ class PreprocessingSettings(StageSettings):
                 f"inputs must be one of {'; '.join(', '.join(each) for each in INPUTS)}": self.inputs in INPUTS,
                 f"cell_mm must be 0, or 1 to {MOST_CELL_MM:g}": self.cell_mm == 0
                 or 1 <= self.cell_mm <= MOST_CELL_MM,
+                'both lungs on one grid need hir_scope "patient"': self.cell_mm == 0 or self.hir_scope == "patient",
                 f"top must lie above 0 and at most at {MOST_TOP:g}": 0 < self.top <= MOST_TOP,
             }
         )

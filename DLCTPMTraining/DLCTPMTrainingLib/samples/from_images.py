@@ -14,11 +14,11 @@ import SimpleITK as sitk
 
 from DLCTPMLib.agreement.spect_grid import SpectGrid
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.labels.chest_regions import SIDES
+from DLCTPMLib.labels.chest_regions import BOTH, SIDES
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.lungs.upright import LEFT_SIDE, RIGHT_SIDE, UprightLungs
-from DLCTPMLib.mapping.mapping import BOTH, LungGrids
+from DLCTPMLib.mapping.mapping import LungGrids
 from DLCTPMLib.preprocessing.enhancement import high_intensity_reference, network_inputs, standardise_spect
 from DLCTPMLib.preprocessing.grid import LungGrid
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings

@@ -10,7 +10,7 @@ import numpy as np
 
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.labels.chest_regions import SIDES
+from DLCTPMLib.labels.chest_regions import BOTH, SIDES
 
 FULL_SCALE = 255
 """The byte that stands for 1."""
@@ -85,11 +85,12 @@ class Samples:
             and made.enhanced.shape[:1] + made.enhanced.shape[2:] == count + cells,
             "target": made.target.dtype == np.uint8 and made.target.shape == count + cells,
             "patient": made.patient.dtype.kind == "U" and made.patient.shape == count,
-            "side": made.side.dtype.kind == "U" and made.side.shape == count and set(made.side) <= set(SIDES),
+            "side": made.side.dtype.kind == "U" and made.side.shape == count and set(made.side) <= {*SIDES, BOTH},
         }
         for name in ("volume_ml", "mean_hu"):
             values = getattr(made, name)
-            fits[name] = values.dtype.kind == "f" and values.shape == count and bool(np.isfinite(values).all())
+            known = np.isfinite(values).all() if values.ndim == 1 else np.isfinite(values).any(axis=-1).all()
+            fits[name] = values.dtype.kind == "f" and values.shape in (count, (*count, len(SIDES))) and bool(known)
         for name, right in fits.items():
             if not right:
                 raise InputError(f"{path}: its array {name} is none of samples; make the file again")

@@ -9,8 +9,8 @@ from torch import nn
 
 from DLCTPMLib.common.progress import no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
-from DLCTPMLib.labels.chest_regions import ChestRegion
-from DLCTPMLib.mapping.mapping import BOTH, LungGrids, map_lungs
+from DLCTPMLib.labels.chest_regions import BOTH, ChestRegion
+from DLCTPMLib.mapping.mapping import LungGrids, map_lungs
 from DLCTPMLib.networks.inference import Predictor, folded
 from DLCTPMLib.networks.parts import StandardConvolution, place_in_lungs
 from DLCTPMLib.networks.registry import build_network
