@@ -33,6 +33,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read both, register, write the transform."""
     check_there(options.fixed, options.moving, options.lungs)
     from DLCTPMLib.common.atomic_output import whole_file
+    from DLCTPMLib.registration.for_position import settings_for_position
     from DLCTPMLib.registration.search import register, write_transform
     from DLCTPMLib.volumes.reading import read_ct, read_spect
 
@@ -42,13 +43,13 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         ct = read_ct(options.fixed, options.series, acquisition=options.acquisition, orientation=options.orientation)
         spect = read_spect(options.moving, options.spect_series, orientation=options.orientation)
         lungs = lungs_of(ct, options.lungs, within(progress, 0.1, 0.3), options.lungs_values, options.orientation)
+        settings, notes = settings_for_position(ct.image, lungs.upright, ct.description.get("dicom"))
         with naming(options.moving):
-            found = register(
-                ct.image, spect.image, options.kind, lungs=lungs.upright, progress=within(progress, 0.3, 1.0)
-            )
+            rest = within(progress, 0.3, 1.0)
+            found = register(ct.image, spect.image, options.kind, lungs.upright, settings, rest)
         write_transform(found.transform, partial)
     progress("Done", 1.0)
-    warnings = (*ct.warnings, *spect.warnings, *lungs.warnings, *found.warnings)
+    warnings = (*ct.warnings, *spect.warnings, *lungs.warnings, *notes, *found.warnings)
     lines = [f"warning: {warning}" for warning in dict.fromkeys(warnings)]
     lines.append(f"Mutual information {found.metric_before:.4f} before, {found.metric_after:.4f} after registration")
     say(options, "\n".join([*lines, f"Transform in {out}"]))

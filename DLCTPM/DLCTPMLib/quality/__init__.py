@@ -5,4 +5,5 @@ from DLCTPMLib.common.lazy import lazily
 __getattr__, __dir__, __all__ = lazily(
     __name__,
     checks="check_input",
+    position="position_of",
 )

@@ -1,4 +1,4 @@
-"""What the anatomy says of front and back, head and feet, left and right: measured beside the header, never guessed.
+"""What the anatomy says of front and back, head and feet: measured beside the header, never guessed.
 
 Each landmark gives one signed figure: above 0 where the image lies as its header says, below where it lies the
 other way round, near 0 or None where it does not tell. All is measured on samples about 4 mm apart.
@@ -6,7 +6,7 @@ other way round, near 0 or None where it does not tell. All is measured on sampl
 1. *Spine*: bone in the midline lies behind the middle of the lungs, not in front of it.
 2. *Liver and heart*: among the lungs there is more tissue in their lower half (heart, domes of the diaphragm)
    than in the upper one.
-3. *Heart*: it lies to the left of the spine. Collapse, effusion and surgery move it, so alone it proves nothing.
+3. *Heart*: it lies to the left of the spine; ``left_right`` goes on from there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from DLCTPMLib.volumes.patient_axes import PatientAxes
+from DLCTPMLib.quality.chest import FAIL, PASS, Check, ChestMeasurements
 
 SAMPLE_MM = 4.0
 BONE_HU, TISSUE_HU = 250.0, (-100.0, 250.0)
@@ -29,9 +29,6 @@ LIVER_TELLS = 0.15
 LEAST_BONE_ML = 15.0
 MOST_CUT_CM2 = 40.0
 """Lung on the first or last slice above which an end of the lungs is missing and no longer tells head from feet."""
-
-HEART_MM = 6.0
-"""How far the tissue between the lungs lies beside the spine before it tells (virtual and real ones: −1 to 19)."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +46,15 @@ class Landmarks:
     heart_mm: float | None
 
     @classmethod
-    def of(cls, hu_box: np.ndarray, sides: np.ndarray, axes: PatientAxes, open_ends: tuple[bool, bool]) -> Landmarks:
-        """Measure.
-
-        Args:
-            hu_box: HU in the box of the lungs (z, y, x), patient axes.
-            sides: of the same voxels, 0 no lung, 1 right, 2 left.
-            axes: of the CT.
-            open_ends: whether the lower and the upper end of the box are the ends of the volume.
-        """
-        step = tuple(max(1, round(SAMPLE_MM / mm)) for mm in axes.spacing_mm)
+    def of(cls, chest: ChestMeasurements) -> Landmarks:
+        """Measure."""
+        step = tuple(max(1, round(SAMPLE_MM / mm)) for mm in chest.axes.spacing_mm)
         sample = tuple(slice(s // 2, None, s) for s in step)
-        hu, lung = hu_box[sample], sides[sample]
-        mm = np.multiply(axes.spacing_mm, step)
+        hu, lung = chest.hu_box[sample], chest.sides[sample]
+        mm = np.multiply(chest.axes.spacing_mm, step)
         if min(hu.shape, default=0) < 8 or not ((lung == 1).any() and (lung == 2).any()):
             return cls(None, None, None)
+        open_ends = chest.box[0].start == 0, chest.box[0].stop == chest.hu.shape[0]
         cut = [
             end and np.count_nonzero(lung[index]) * mm[1] * mm[2] / 100 > MOST_CUT_CM2
             for index, end in ((0, open_ends[0]), (-1, open_ends[1]))
@@ -126,50 +117,39 @@ def _heart(hu: np.ndarray, lung: np.ndarray, column: float | None, mm: np.ndarra
     return float((counts @ np.arange(len(counts)) / counts.sum() - column) * mm[2])
 
 
-Finding = tuple[str, str, float | None, str]
-"""Name of a check, PASS, WARN or FAIL, what was measured, one sentence."""
+def orientation_checks(landmarks: Landmarks) -> tuple[Check, Check]:
+    """Whether front and back, head and feet are where the header says."""
+    return _front_and_back(landmarks.spine), _head_and_feet(landmarks.liver)
 
 
-def orientation_checks(landmarks: Landmarks) -> list[Finding]:
-    """Whether front and back, head and feet, left and right are where the header says."""
-    return [_front_and_back(landmarks.spine), _head_and_feet(landmarks.liver), _left_and_right(landmarks.heart_mm)]
-
-
-def _front_and_back(spine: float | None) -> Finding:
+def _front_and_back(spine: float | None) -> Check:
     name = "front and back"
     if spine is None or abs(spine) < SPINE_TELLS:
-        return name, "PASS", spine, "No spine was found that would tell the back from the front: look at it yourself."
+        return name, PASS, spine, "No spine was found that would tell the back from the front: look at it yourself."
     if spine > 0:
-        return name, "PASS", spine, "The spine lies at the back, where the header says that it is."
-    message = "The spine lies where the header says that the front is: the rows are stored back to front."
-    return name, "FAIL", spine, message
+        return name, PASS, spine, "The spine lies at the back, where the header says that it is."
+    message = (
+        "The spine lies where the header says that the front is: the rows are stored back to front, or the patient "
+        "lay face down and was registered as lying on the back; correct the orientation."
+    )
+    return name, FAIL, spine, message
 
 
-def _head_and_feet(liver: float | None) -> Finding:
+def _head_and_feet(liver: float | None) -> Check:
     name = "head and feet"
     if liver is None:
         return (
             name,
-            "PASS",
+            PASS,
             None,
             "An end of the lungs is missing, so nothing tells head from feet: look yourself.",
         )
     if liver < -LIVER_TELLS:
-        message = "Heart and liver lie where the header says that the head is: the slices are stored upside down."
-        return name, "FAIL", liver, message
+        message = (
+            "Heart and liver lie where the header says that the head is: the slices are stored upside down; correct "
+            "the orientation."
+        )
+        return name, FAIL, liver, message
     if liver < LIVER_TELLS:
-        return name, "PASS", liver, "Heart and liver do not tell head from feet clearly: look at it yourself."
-    return name, "PASS", liver, "Heart and liver lie towards the feet, where the header says that they are."
-
-
-def _left_and_right(heart_mm: float | None) -> Finding:
-    name = "left and right"
-    if heart_mm is None or abs(heart_mm) < HEART_MM:
-        return name, "PASS", heart_mm, "The heart does not tell left from right clearly: look at it yourself."
-    if heart_mm > 0:
-        return name, "PASS", heart_mm, f"The heart lies {heart_mm:.0f} mm to the left of the spine."
-    message = (
-        f"The tissue between the lungs lies {-heart_mm:.0f} mm to the right of the spine: situs inversus, a shift "
-        "after surgery, collapse or effusion, or an image that is mirrored; see where the liver is."
-    )
-    return name, "WARN", heart_mm, message
+        return name, PASS, liver, "Heart and liver do not tell head from feet clearly: look at it yourself."
+    return name, PASS, liver, "Heart and liver lie towards the feet, where the header says that they are."

@@ -5,28 +5,33 @@ WARN means: check before interpreting the map. FAIL means: the map cannot be rig
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import numpy as np
 import SimpleITK as sitk
 
-from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.field_of_view import Padding
 from DLCTPMLib.lungs.left_out import left_out
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.quality.anatomy import Landmarks, orientation_checks
+from DLCTPMLib.quality.chest import FAIL, PASS, WARN, Check, ChestMeasurements
+from DLCTPMLib.quality.contrast import contrast_check
 from DLCTPMLib.quality.coverage import whole_chest
+from DLCTPMLib.quality.left_right import SideSigns, left_and_right
+from DLCTPMLib.quality.lung_checks import lung_checks, training_ranges
+from DLCTPMLib.quality.position import Position, position_check
 from DLCTPMLib.quality.rib_cage import filled_rib_cage
-from DLCTPMLib.volumes.patient_axes import patient_array
+from DLCTPMLib.volumes.hounsfield import hounsfield_fault
 
-PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
-
-CONTRAST_HU = 80.0
-"""Upper quartile of the tissue between the lungs above which blood carries contrast medium."""
 _FACES = (("bottom", "top"), ("front", "back"), ("right", "left"))  # first and last plane of the view axes z, y, x
 
 
-def check_input(ct: sitk.Image, lungs: sitk.Image | UprightLungs, bundle_metadata: dict | None = None) -> list[dict]:
+def check_input(
+    ct: sitk.Image,
+    lungs: sitk.Image | UprightLungs,
+    bundle_metadata: dict | None = None,
+    header: Mapping | None = None,
+) -> list[dict]:
     """Check a CT and its lungs: ``quality`` of ``result.json``.
 
     Args:
@@ -34,13 +39,16 @@ def check_input(ct: sitk.Image, lungs: sitk.Image | UprightLungs, bundle_metadat
         lungs: upright, or as a label image of CIP values on the CT's grid.
         bundle_metadata: the model's; its ``training_ranges`` (``lung_volume_ml`` and ``lung_mean_hu`` of a single
             lung, each [lowest, highest]) are checked too.
+        header: what the CT's DICOM header says (``Scan.description["dicom"]``): position and contrast agent are
+            held against the image; None where there is none.
 
     Returns:
         dicts of ``check`` (its name), ``status`` (PASS, WARN or FAIL), ``value`` (a number, or None where it could
         not be measured) and ``message`` (one sentence).
     """
     lungs = UprightLungs.of(lungs)
-    chest = ChestMeasurements(ct, lungs)
+    chest = ChestMeasurements(ct, lungs, header)
+    landmarks = Landmarks.of(chest)
     checks = [
         _intensities(chest),
         _slice_spacing(chest),
@@ -48,14 +56,13 @@ def check_input(ct: sitk.Image, lungs: sitk.Image | UprightLungs, bundle_metadat
         _tilt(chest),
         _field_of_view(chest),
         whole_chest(chest.hu, chest.lung, chest.box[0].start, float(np.prod(chest.axes.spacing_mm[1:]))),
-        _lung_volume(chest),
+        *lung_checks(chest),
         filled_rib_cage(left_out(chest.hu, lungs)),
-        _balance(chest),
-        _lung_density(chest),
-        _dense_lung(chest),
-        _contrast(chest),
-        *orientation_checks(chest.landmarks),
-        *_training_ranges(chest, (bundle_metadata or {}).get("training_ranges", {})),
+        contrast_check(chest),
+        *orientation_checks(landmarks),
+        left_and_right(SideSigns.of(chest, landmarks)),
+        position_check(Position.of(chest, landmarks.spine)),
+        *training_ranges(chest, (bundle_metadata or {}).get("training_ranges", {})),
     ]
     return [dict(zip(("check", "status", "value", "message"), check, strict=True)) for check in checks]
 
@@ -65,38 +72,11 @@ def failures(quality: list[dict]) -> list[dict]:
     return [check for check in quality if check["status"] == FAIL]
 
 
-class ChestMeasurements:
-    """What the checks look at: HU and lungs in the box of the lungs, along the patient's axes."""
-
-    def __init__(self, ct: sitk.Image, lungs: UprightLungs):
-        self.axes, self.box = lungs.axes, lungs.box
-        self.hu = patient_array(ct)
-        self.lowest = float(self.hu.min())
-        self.hu_box = self.hu[self.box]
-        self.masks = {side: lungs.sides == value for value, side in enumerate(SIDES, start=1)}
-        self.lung = lungs.sides > 0
-        self.volume_ml = {side: float(np.count_nonzero(m)) * self.axes.voxel_ml for side, m in self.masks.items()}
-        self.mean_hu = {
-            side: float(self.hu_box[m].mean(dtype=float)) if m.any() else None for side, m in self.masks.items()
-        }
-        self.total_ml = sum(self.volume_ml.values())
-        ends = self.box[0].start == 0, self.box[0].stop == self.hu.shape[0]
-        self.landmarks = Landmarks.of(self.hu_box, lungs.sides, self.axes, ends)
-
-
-Check = tuple[str, str, float | None, str]
-
-
 def _intensities(chest: ChestMeasurements) -> Check:
-    name, lowest = "intensities", chest.lowest
-    if lowest > -200:
-        return (
-            name,
-            FAIL,
-            lowest,
-            f"The lowest value is {lowest:g}: these are not Hounsfield units, in which air is −1000.",
-        )
-    return name, PASS, lowest, "The values reach down to air, as Hounsfield units do."
+    fault = hounsfield_fault(chest.hu)
+    if fault:
+        return "intensities", FAIL, chest.lowest, f"The CT {fault}."
+    return "intensities", PASS, chest.lowest, "Air, soft tissue and bone lie where Hounsfield units have them."
 
 
 def _slice_spacing(chest: ChestMeasurements) -> Check:
@@ -174,122 +154,3 @@ def _beside_padding_cm2(chest: ChestMeasurements) -> float:
         touching = np.count_nonzero(lung[1:] & beyond[:-1]) + np.count_nonzero(lung[:-1] & beyond[1:])
         area += touching * face_mm2 / 100
     return float(area)
-
-
-def _lung_volume(chest: ChestMeasurements) -> Check:
-    volume = chest.total_ml
-    message = f"The lungs hold {volume / 1000:.1f} litres"
-    if volume < 500:
-        return "lung volume", FAIL, volume, f"{message}: the mask cannot be that of both lungs."
-    if not 1500 <= volume <= 10000:
-        return "lung volume", WARN, volume, f"{message}; 1.5 to 10 are usual in adults, so look at the mask."
-    return "lung volume", PASS, volume, f"{message}."
-
-
-def _balance(chest: ChestMeasurements) -> Check:
-    if not chest.total_ml:
-        return "lung balance", FAIL, None, "There is no lung in the mask."
-    share = 100 * chest.volume_ml["right lung"] / chest.total_ml
-    message = f"The right lung has {share:.0f} % of the volume"
-    if share in (0, 100):
-        return "lung balance", WARN, share, f"{message}: the mask holds one lung only."
-    if not 40 <= share <= 68:
-        return "lung balance", WARN, share, f"{message}; 50 to 58 % is usual, so look at the mask and for collapse."
-    return "lung balance", PASS, share, f"{message}."
-
-
-def _lung_density(chest: ChestMeasurements) -> Check:
-    if not chest.total_ml:
-        return "mean lung density", FAIL, None, "There is no lung in the mask."
-    mean = float(chest.hu_box[chest.lung].mean(dtype=float))
-    message = f"The lungs have {mean:.0f} HU on average"
-    if not -1000 <= mean <= -350:
-        return "mean lung density", FAIL, mean, f"{message}: this is not aerated lung, or not Hounsfield units."
-    if mean > -650:
-        return (
-            "mean lung density",
-            WARN,
-            mean,
-            f"{message}: breathed out, or consolidation or vessels in the mask.",
-        )
-    if mean < -920:
-        return "mean lung density", WARN, mean, f"{message}: strongly inflated or emphysematous."
-    return "mean lung density", PASS, mean, f"{message}."
-
-
-def _dense_lung(chest: ChestMeasurements) -> Check:
-    if not chest.total_ml:
-        return "dense lung", FAIL, None, "There is no lung in the mask."
-    share = 100 * float(np.count_nonzero(chest.hu_box[chest.lung] > -400)) / np.count_nonzero(chest.lung)
-    message = f"{share:.0f} % of the mask is denser than −400 HU"
-    if share > 60:
-        return "dense lung", FAIL, share, f"{message}: this is not a mask of the lungs on this CT."
-    if share > 20:
-        return "dense lung", WARN, share, f"{message}: consolidation, effusion or soft tissue in the mask."
-    return "dense lung", PASS, share, f"{message}."
-
-
-def _contrast(chest: ChestMeasurements) -> Check:
-    name = "intravenous contrast"
-    level = _mediastinum_hu(chest)
-    if level is None:
-        return name, WARN, None, "Contrast medium could not be looked for: there is no tissue between two lungs."
-    message = f"A quarter of the tissue between the lungs has more than {level:.0f} HU"
-    if level > CONTRAST_HU:
-        return (
-            name,
-            WARN,
-            level,
-            f"{message}: contrast medium in the blood, which makes lung denser; the method is meant for CT without.",
-        )
-    return name, PASS, level, f"{message}: no sign of contrast medium."
-
-
-def _mediastinum_hu(chest: ChestMeasurements) -> float | None:
-    """Upper quartile of the HU of heart, great vessels and muscle between the lungs; None where there is too little.
-
-    What lies between the two lungs on a line from right to left, at 15 to 55 % of the lungs' depth: behind the
-    sternum and in front of the spine. Blocks of about 6 mm are averaged first, so that noise counts for little;
-    those with lung, fat or air are left out. The quartile, since contrast may fill the right heart alone.
-    """
-    step = tuple(max(1, round(6 / spacing)) for spacing in chest.axes.spacing_mm)
-    shape = [n // s * s for n, s in zip(chest.lung.shape, step, strict=True)]
-    if not all(shape):
-        return None
-
-    def blocks(array: np.ndarray) -> np.ndarray:
-        cut = array[: shape[0], : shape[1], : shape[2]].astype(np.float32)
-        sizes = [part for n, s in zip(shape, step, strict=True) for part in (n // s, s)]
-        return cut.reshape(sizes).mean(axis=(1, 3, 5))
-
-    right, left = (blocks(chest.masks[side]) for side in SIDES)
-    depth = right.shape[1]
-    heart = np.s_[:, round(0.15 * depth) : round(0.55 * depth)]
-    right, left, hu = right[heart], left[heart], blocks(chest.hu_box)[heart]
-    after_right = np.maximum.accumulate(right, axis=2) > 0.5  # x runs to the patient's left
-    before_left = np.maximum.accumulate(left[:, :, ::-1], axis=2)[:, :, ::-1] > 0.5
-    tissue = hu[after_right & before_left & (right + left == 0) & (hu > 0) & (hu < 500)]
-    return float(np.percentile(tissue, 75)) if len(tissue) >= 100 else None
-
-
-def _training_ranges(chest: ChestMeasurements, ranges: dict) -> Iterator[Check]:
-    """Each lung against the lungs that the model has learned from."""
-    for key, values, what, unit in (
-        ("lung_volume_ml", chest.volume_ml, "volume", "ml"),
-        ("lung_mean_hu", chest.mean_hu, "mean density", "HU"),
-    ):
-        if key not in ranges:
-            continue
-        low, high = ranges[key]
-        for side in SIDES:
-            value = values[side]
-            if not chest.volume_ml[side]:
-                continue
-            inside = low <= value <= high
-            yield (
-                f"{side}: {what} in training",
-                PASS if inside else WARN,
-                value,
-                f"The {side}'s {what} is {value:.0f} {unit}; the model learned from lungs of {low:.0f} to {high:.0f} "
-                f"{unit}{'.' if inside else ', so it is outside what the model knows.'}",
-            )

@@ -4,6 +4,7 @@ from DLCTPMLib.common.lazy import lazily
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
+    for_position="settings_for_position",
     search="Registration register",
     settings="RegistrationSettings",
 )

@@ -23,6 +23,7 @@ from DLCTPMLib.lungs.masks import Lungs
 from DLCTPMLib.mapping.mapping import PerfusionMap, map_perfusion
 from DLCTPMLib.networks.bundle import ModelBundle
 from DLCTPMLib.quality.checks import check_input, failures
+from DLCTPMLib.registration.for_position import settings_for_position
 from DLCTPMLib.registration.search import Registration, register, write_transform
 from DLCTPMLib.registration.settings import RegistrationSettings
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
@@ -91,7 +92,7 @@ def predict_to_folder(
     ct, lungs = images.ct.image, images.lungs.upright
     warnings = [*images.ct.warnings, *images.lungs.warnings]
     with stopwatch("quality"):
-        quality = check_input(ct, lungs, bundle.metadata)
+        quality = check_input(ct, lungs, bundle.metadata, images.ct.description.get("dicom"))
     failed = failures(quality)
     if failed and not force:
         sentences = [check["message"] for check in failed]
@@ -114,10 +115,14 @@ def predict_to_folder(
         regions = region_table(mapped.perfusion, lungs, settings.threshold)
 
     comparison = registration = None
+    how = RegistrationSettings()
     if images.spect is not None:
         with stopwatch("registration"), naming(images.spect.path):
-            registration = _registered(images, settings, within(progress, 0.52, 0.68))
-        warnings += [*images.spect.warnings, *registration.warnings]
+            notes: list[str] = []
+            if settings.registration != "none":
+                how, notes = settings_for_position(ct, lungs, images.ct.description.get("dicom"))
+            registration = _registered(images, settings, how, within(progress, 0.52, 0.68))
+        warnings += [*images.spect.warnings, *notes, *registration.warnings]
         progress("Comparing with the SPECT", 0.68)
         with stopwatch("agreement"), naming(images.spect.path):
             comparison = _comparison(images, mapped, registration, bundle, settings)
@@ -128,7 +133,7 @@ def predict_to_folder(
         if registration is not None:
             write_transform(registration.transform, folder / "spect_to_ct.tfm")
             write_comparison(folder, comparison, images.spect.image)
-    result = prediction_result(images, bundle, settings, mapped, regions, quality, registration, comparison)
+    result = prediction_result(images, bundle, settings, mapped, regions, quality, registration, comparison, how)
     result["warnings"] = list(dict.fromkeys(warnings))
     result["timings_s"] = stopwatch.seconds
     result = json_ready(result)
@@ -152,6 +157,7 @@ def prediction_result(
     quality: list[dict],
     registration: Registration | None,
     comparison: SpectComparison | None,
+    how: RegistrationSettings,
 ) -> dict:
     """``result.json`` but for ``warnings`` and ``timings_s``; not-a-number values still in it."""
     preprocessing = bundle.preprocessing
@@ -179,8 +185,8 @@ def prediction_result(
     if comparison is not None and registration is not None:
         described["spect"] = {**images.spect.description, "sha256": content_sha256(images.spect.image)}
         used["agreement"] = comparison.settings.to_dict()
-        how = {} if settings.registration == "none" else RegistrationSettings().to_dict()
-        used["registration"] = {"kind": settings.registration, **how}
+        found_by = {} if settings.registration == "none" else how.to_dict()
+        used["registration"] = {"kind": settings.registration, **found_by}
         result["registration"] = {
             "kind": settings.registration,
             "metric_before": registration.metric_before,
@@ -191,13 +197,13 @@ def prediction_result(
     return result
 
 
-def _registered(images: PatientImages, settings: PredictionSettings, progress: Progress) -> Registration:
+def _registered(
+    images: PatientImages, settings: PredictionSettings, how: RegistrationSettings, progress: Progress
+) -> Registration:
     if settings.registration == "none":
         progress("Taking the SPECT in the CT's coordinates", 1.0)
         return Registration(sitk.Transform(3, sitk.sitkIdentity), None, None, False, [])
-    return register(
-        images.ct.image, images.spect.image, settings.registration, lungs=images.lungs.upright, progress=progress
-    )
+    return register(images.ct.image, images.spect.image, settings.registration, images.lungs.upright, how, progress)
 
 
 def _comparison(

@@ -28,12 +28,10 @@ from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries, choose_serie
 from DLCTPMLib.volumes.dicom.stack import read_stack
 from DLCTPMLib.volumes.formats.any_format import read_file
 from DLCTPMLib.volumes.formats.raw_volume import check_agrees
+from DLCTPMLib.volumes.hounsfield import hounsfield_fault
 
 WRITTEN = (".nrrd", ".mha", ".nii", ".nii.gz")
 """Formats that are written: all of an image in one file, which appears whole."""
-
-AIR_HU = -300
-"""A chest CT in Hounsfield units has voxels below this: air."""
 
 PET_CLASSES = {"1.2.840.10008.5.1.4.1.1.128", *ENHANCED_PET}
 """SOP classes of PET images, as which some workstations export a SPECT."""
@@ -100,11 +98,8 @@ def read_ct(
 
     scan = _read(Path(path), _Wanted("CT", _is_ct, read_series, series, orientation))
     lowest, highest = _lowest_and_highest(scan.image, str(path))
-    if lowest > AIR_HU:
-        raise InputError(
-            f"{path}: has no value below {AIR_HU}, so no air: not a chest CT in Hounsfield units; "
-            "give the CT itself, with its rescale applied"
-        )
+    if fault := hounsfield_fault(sitk.GetArrayViewFromImage(scan.image)):
+        raise InputError(f"{path}: {fault}")
     whole = "integer" in scan.image.GetPixelIDTypeAsString()
     fits = whole and lowest >= -(1 << 15) and highest < 1 << 15
     return _as_type(scan, sitk.sitkInt16 if fits else sitk.sitkFloat32)

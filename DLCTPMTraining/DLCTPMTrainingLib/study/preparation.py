@@ -12,6 +12,7 @@ from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.lungs.masks import read_lungs, side_masks
 from DLCTPMLib.lungs.segmentation import segment_lungs
+from DLCTPMLib.registration.for_position import settings_for_position
 from DLCTPMLib.registration.search import read_transform, register, write_transform
 from DLCTPMLib.volumes.boxes import bounding_box
 from DLCTPMLib.volumes.patient_axes import PatientAxes
@@ -110,14 +111,15 @@ def _prepare(row: CohortRow, kind: str, files: dict[str, Path], folder: Path) ->
         write_image(lungs, files["lungs"])
     registration, transform = None, None
     if kind != "none":
-        found = register(ct, spect, kind, lungs)
+        settings, notes = settings_for_position(ct, lungs, scan.description.get("dicom"))
+        found = register(ct, spect, kind, lungs, settings)
         transform = found.transform
         write_transform(transform, files["transform"])
         registration = {
             "before": found.metric_before,
             "after": found.metric_after,
             "improved": found.improved,
-            "warnings": found.warnings,
+            "warnings": [*notes, *found.warnings],
         }
     thumbnail = thumbnails(ct, lungs, spect, transform)
     with whole_file(folder / "thumbnail.npz") as partial, partial.open("wb") as stream:

@@ -15,6 +15,10 @@ from DLCTPMLib.volumes.dicom.header import KEPT_TAGS, frame_count, image_type, r
 MIN_SLICES = 8
 """A stack with fewer slices is no volume of the lungs (a scout, a dose report, a bolus tracking slice)."""
 
+_NO_AGENT = {"NONE", "NO", "N", "NIL", "N/A", "0", "WITHOUT", "NO CONTRAST", "NON CONTRAST", "NON-CONTRAST", "NATIVE"}
+_BOWEL = {"ORAL", "PO", "P.O.", "PER OS", "ORAL CONTRAST", "RECTAL", "ORAL AND RECTAL"}
+"""What people write into Contrast/Bolus Agent and Route where the blood carries none."""
+
 _PROJECTIONS = {"LOCALIZER", "MIP", "MINIP", "MAX_IP", "MIN_IP", "MAXIP", "PROJECTION IMAGE"}
 
 
@@ -85,8 +89,26 @@ class DicomSeries:
             if value in (None, ""):
                 continue
             kept[keyword] = _plain(value)
-        kept["contrast_agent_stated"] = bool(self.first.get("ContrastBolusAgent"))
+        kept["contrast_agent_stated"] = contrast_stated(self.first)
         return kept
+
+
+def contrast_stated(header: pydicom.Dataset) -> bool:
+    """Whether a CT's header states contrast medium in the blood: an agent or a volume, and no way but the bowel."""
+
+    def words(keyword: str) -> str:
+        return " ".join(str(header.get(keyword) or "").upper().split())
+
+    if words("ContrastBolusRoute") in _BOWEL:
+        return False
+    agents = [item.get("CodeMeaning") for item in header.get("ContrastBolusAgentSequence") or ()]
+    if agents or _positive(header.get("ContrastBolusVolume")):
+        return True
+    return words("ContrastBolusAgent") not in {"", *_NO_AGENT, *_BOWEL}
+
+
+def _positive(value) -> bool:
+    return isinstance(value, (int, float)) and value > 0
 
 
 def _plain(value):

@@ -191,7 +191,7 @@ def read_chest(source: RealCt) -> tuple[Scan, Lungs, list[dict]]:
     lungs = max(found, key=lambda one: len(np.unique(sitk.GetArrayViewFromImage(one.labels)[::3, ::3, ::3])))
     if len(lungs.upright.crops()) < 2:
         raise InputError(f"{source.name}: only one lung was found; give a CT of both, or a label map beside it")
-    quality = check_input(read.image, lungs.upright)
+    quality = check_input(read.image, lungs.upright, header=read.description.get("dicom"))
     failed = [one["message"] for one in quality if one["status"] == FAIL]
     if failed:
         raise InputError(f"{source.name}: {' '.join(failed)}")

@@ -11,7 +11,7 @@ from DLCTPMLib.volumes.reading import read_ct
 SIZE, SPACING = (60, 70, 90), (3.0, 3.0, 3.0)
 
 
-def a_chest(spacing=SPACING, blood_hu=45.0, lung_hu=-830.0, sides=(2, 3), noise=15.0):
+def a_chest(spacing=SPACING, blood_hu=45.0, lung_hu=-830.0, sides=(2, 3), noise=15.0, texture=45.0):
     """HU and CIP labels (z, y, x) of two lungs with a mediastinum between them, in a body in air."""
     rng = np.random.default_rng(2)
     z, y, x = np.meshgrid(*[np.arange(n) for n in SIZE], indexing="ij")
@@ -22,7 +22,7 @@ def a_chest(spacing=SPACING, blood_hu=45.0, lung_hu=-830.0, sides=(2, 3), noise=
     body = ((y - 35) / 33) ** 2 + ((x - 45) / 43) ** 2 < 1
     hu = np.where(body, 45.0, -1000.0)
     hu[((z - 30) / 24) ** 2 + ((y - 32) / 14) ** 2 + ((x - 45) / 8) ** 2 < 1] = blood_hu
-    hu = np.where(labels > 0, lung_hu, hu) + rng.normal(0, noise, SIZE)
+    hu = np.where(labels > 0, lung_hu + rng.normal(0, texture, SIZE), hu) + rng.normal(0, noise, SIZE)
     return hu, labels
 
 
@@ -33,8 +33,8 @@ def images(hu, labels, spacing=SPACING):
     return pair
 
 
-def checks(hu, labels, spacing=SPACING, metadata=None):
-    return {check["check"]: check for check in check_input(*images(hu, labels, spacing), metadata)}
+def checks(hu, labels, spacing=SPACING, metadata=None, header=None):
+    return {check["check"]: check for check in check_input(*images(hu, labels, spacing), metadata, header)}
 
 
 def not_passed(found):
@@ -46,7 +46,7 @@ def test_an_ordinary_chest_passes_all_but_its_coarse_pixels():
     assert not_passed(found) == {"pixel spacing": "WARN"}
     for check in found.values():
         assert set(check) == {"check", "status", "value", "message"}
-        unseen = check["check"] in ("front and back", "head and feet", "left and right")  # no spine in it
+        unseen = check["check"] in ("front and back", "head and feet", "patient position")  # no spine, no couch
         assert isinstance(check["value"], float) or unseen
         assert check["message"].endswith(".")
 
@@ -66,6 +66,24 @@ def test_contrast_medium_is_noticed(blood_hu, noise):
     check = checks(*a_chest(blood_hu=blood_hu, noise=noise))["intravenous contrast"]
     assert check["status"] == "WARN"
     assert check["value"] > 100
+
+
+@pytest.mark.parametrize(
+    ("blood_hu", "stated", "status", "said"),
+    [
+        (130, None, "WARN", "contrast medium in the blood;"),
+        (130, True, "WARN", "as the header states"),
+        (130, False, "WARN", "though the header states none"),
+        (45, True, "WARN", "though the header states an agent"),
+        (45, False, "PASS", "nor in the header"),
+        (45, None, "PASS", "no sign of contrast medium."),
+    ],
+)
+def test_contrast_medium_is_held_against_the_header(blood_hu, stated, status, said):
+    header = None if stated is None else {"contrast_agent_stated": stated}
+    check = checks(*a_chest(blood_hu=blood_hu), header=header)["intravenous contrast"]
+    assert check["status"] == status
+    assert said in check["message"]
 
 
 def test_noise_is_not_taken_for_contrast_medium():
@@ -132,8 +150,9 @@ def test_lungs_cut_by_the_round_field_of_view_are_noticed():
     [
         (-550, "mean lung density", "WARN"),
         (-940, "mean lung density", "WARN"),
+        (-400, "mean lung density", "WARN"),  # severe, but lungs with air in them
+        (-400, "dense lung", "WARN"),
         (-100, "mean lung density", "FAIL"),
-        (-100, "dense lung", "FAIL"),
     ],
 )
 def test_lungs_of_odd_density_are_pointed_out(lung_hu, check, status):
@@ -143,7 +162,30 @@ def test_lungs_of_odd_density_are_pointed_out(lung_hu, check, status):
 def test_consolidation_in_the_mask_is_pointed_out():
     hu, labels = a_chest()
     hu[:20][labels[:20] > 0] = 20
-    assert checks(hu, labels)["dense lung"]["status"] == "WARN"
+    found = checks(hu, labels)["dense lung"]
+    inside = hu.astype(np.int16)[labels > 0]
+    assert found["status"] == "WARN"
+    assert found["value"] == pytest.approx(100 * np.mean(inside > -500))
+    for share, ml in ((np.mean(inside > limit), np.sum(inside > limit) * 0.027) for limit in (-500, -300)):
+        assert f"{100 * share:.0f} % " in found["message"]
+        assert f"({ml:.0f} ml)" in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("texture", "noise", "status"), [(45, 15, "PASS"), (0, 15, "WARN"), (0, 1, "FAIL"), (0, 0, "FAIL")]
+)
+def test_lungs_without_texture_are_no_lungs(texture, noise, status):
+    hu, labels = a_chest(texture=texture, noise=noise)
+    found = checks(hu, labels)["lung texture"]
+    assert found["status"] == status
+    assert found["value"] == pytest.approx(hu.astype(np.int16)[labels > 0].std(), rel=1e-3)
+
+
+def test_lungs_cut_off_at_a_value_are_a_filling():
+    hu, labels = a_chest()
+    found = checks(np.maximum(hu, -820), labels)["lung texture"]
+    assert found["status"] == "FAIL"
+    assert "cut off at a value" in found["message"]
 
 
 def test_thick_slices_are_pointed_out():
@@ -156,6 +198,19 @@ def test_thick_slices_are_pointed_out():
 def test_a_tiny_mask_fails():
     found = checks(*a_chest(), spacing=(1.0, 1.0, 1.0))
     assert found["lung volume"]["status"] == "FAIL"
+
+
+@pytest.mark.parametrize("spacing", [1.2, 2.0])
+def test_a_childs_lungs_are_asked_about(spacing):
+    found = checks(*a_chest(), spacing=(spacing,) * 3)["lung volume"]
+    assert found["status"] == "WARN"
+    assert "a child" in found["message"]
+
+
+def test_a_lung_that_was_taken_out_is_asked_about():
+    found = checks(*a_chest(sides=(3,)))
+    assert "pneumonectomy" in found["lung balance"]["message"]
+    assert "FAIL" not in not_passed(found).values()
 
 
 def test_an_empty_mask_fails_without_stumbling():

@@ -285,6 +285,26 @@ def test_the_description_names_no_patient(tmp_path, hu, counts):
     assert read_ct(tmp_path / "ct").description["dicom"]["contrast_agent_stated"] is True
 
 
+@pytest.mark.parametrize(
+    ("tags", "stated"),
+    [
+        ({}, False),
+        ({"ContrastBolusAgent": ""}, False),
+        ({"ContrastBolusAgent": "None"}, False),
+        ({"ContrastBolusAgent": "ORAL"}, False),
+        ({"ContrastBolusAgent": "Gastro 20", "ContrastBolusRoute": "Oral"}, False),
+        ({"ContrastBolusAgent": "APPLIED", "ContrastBolusRoute": "IV"}, True),
+        ({"ContrastBolusAgent": "Agent 370"}, True),
+        ({"ContrastBolusVolume": 80}, True),
+        ({"ContrastBolusVolume": 0}, False),
+        ({"ContrastBolusAgentSequence": [pydicom.Dataset()]}, True),
+    ],
+)
+def test_contrast_medium_is_stated_where_the_blood_carries_it(tmp_path, hu, tags, stated):
+    write_ct_series(tmp_path, hu, **tags)
+    assert read_ct(tmp_path).description["dicom"]["contrast_agent_stated"] is stated
+
+
 def test_what_a_file_header_says_about_the_patient_is_dropped(tmp_path, hu):
     image = ct_image(hu)
     image.SetMetaData("patient_name", PATIENT)
