@@ -10,6 +10,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError, naming
+from DLCTPMLib.function.definitions import Definition, parse_definition
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.networks.settings import network_settings
 from DLCTPMLib.results.result_json import SCHEMA_VERSION
@@ -33,6 +34,21 @@ class FinishedResult:
     result: dict
     perfusion: sitk.Image
     lungs: UprightLungs
+
+    @property
+    def definition(self) -> Definition:
+        """How the prediction's own structures define high-functional lung."""
+        return definition_of(self.result)
+
+
+def definition_of(result: dict) -> Definition:
+    """The definition of high-functional lung that a ``result.json`` was made with.
+
+    Raises:
+        InputError: it holds none that is known.
+    """
+    chosen = result["settings"]["functional_regions"]
+    return parse_definition(chosen["definition"]) if "definition" in chosen else Definition(value=chosen["threshold"])
 
 
 def open_result(folder: str | os.PathLike) -> FinishedResult:
