@@ -81,7 +81,7 @@ def test_damaged_files_are_read_well_or_refused_in_one_sentence(tmp_path):
     (tmp_path / "samples").mkdir()
     samples = write_samples(tmp_path / "samples")
     sources = [(reader, path) for reader in READERS for path in samples[reader]]
-    weights = [0.2 if {reader, path.suffix} & SLOW else 1 for reader, path in sources]
+    weights = [0.1 if {reader, path.suffix} & SLOW else 1 for reader, path in sources]
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     child, counts, findings = Child(scratch), {"good": 0, "refused": 0}, []
