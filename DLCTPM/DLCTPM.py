@@ -293,13 +293,11 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         segmentation: vtkMRMLSegmentationNode | None = None,
     ) -> vtkMRMLSegmentationNode:
         """High- and low-functional lung, right and left, of a map made here; fills ``segmentation`` anew if given."""
-        from DLCTPMSlicerLib.nodes import display
-        from DLCTPMSlicerLib.nodes import function as function_nodes
+        from DLCTPMSlicerLib.engine.steps import runThrough
+        from DLCTPMSlicerLib.nodes.function import functionalSegmentation
         from DLCTPMSlicerLib.nodes.roles import lungsOf
 
-        node = function_nodes.functionalSegmentation(perfusion, lungsOf(perfusion), threshold, segmentation)
-        display.placeBeside(perfusion, [node])
-        return node
+        return runThrough(functionalSegmentation(perfusion, lungsOf(perfusion), threshold, segmentation))
 
     def updateRegions(self, perfusion: vtkMRMLScalarVolumeNode, threshold: float) -> vtkMRMLTableNode:
         """Measure the regions of a map at another threshold; its region table is filled anew and returned."""
@@ -338,9 +336,10 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         segmentation: vtkMRMLSegmentationNode | None = None,
     ) -> list[Path]:
         """Write report, map, lungs, functional regions and tables of a prediction into a folder."""
+        from DLCTPMSlicerLib.engine.steps import runThrough
         from DLCTPMSlicerLib.nodes.export import exportReport
 
-        return exportReport(perfusion, Path(folder), segmentation)
+        return runThrough(exportReport(perfusion, Path(folder), segmentation))
 
 
 #
@@ -378,6 +377,7 @@ class DLCTPMTest(ScriptedLoadableModuleTest):
         """High function is above the threshold, low function at or below it, and only in the lungs."""
         import numpy as np
 
+        from DLCTPMSlicerLib.engine.steps import runThrough
         from DLCTPMSlicerLib.nodes import function as function_nodes
         from DLCTPMSlicerLib.segments import lung_nodes
 
@@ -389,7 +389,7 @@ class DLCTPMTest(ScriptedLoadableModuleTest):
         perfusion = slicer.util.addVolumeFromArray(values, name="perfusion")
         labels = slicer.util.addVolumeFromArray(regions, nodeClassName="vtkMRMLLabelMapVolumeNode")
         lungs = lung_nodes.lungsFromLabels(labels, "lungs", perfusion)
-        node = function_nodes.functionalSegmentation(perfusion, lungs, 0.5)
+        node = runThrough(function_nodes.functionalSegmentation(perfusion, lungs, 0.5))
         counts = [
             int(slicer.util.arrayFromSegmentBinaryLabelmap(node, f"{part}-functional-lung", perfusion).sum())
             for part in ("right-high", "right-low", "left-high", "left-low")

@@ -40,7 +40,7 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     threshold = float(np.median(slicer.util.arrayFromVolume(perfusion)[lung_masks(perfusion)[0]]))
     ui.thresholdSlider.value = round(threshold, 2)
     ui.previewCheckBox.click()
-    ui.contoursButton.click()
+    click(panel, ui.contoursButton)
     function = parameters.functionSegmentation
     values = slicer.util.arrayFromVolume(perfusion)
     high = values > parameters.threshold
@@ -83,7 +83,7 @@ def test_whole_visit(panel, chest_ct, views, chest_files, tmp_path):
     assert [ui.metricsTable.item(row, 2).text() for row in range(ui.metricsTable.rowCount)] == metrics
     assert [ui.regionsTable.item(row, 1).text() for row in range(ui.regionsTable.rowCount)] == regions
     ui.exportPathLineEdit.currentPath = str(tmp_path / "report")
-    ui.exportButton.click()
+    click(panel, ui.exportButton)
     written = {path.name for path in (tmp_path / "report").iterdir()}
     assert written >= {"report.html", "result.json", "perfusion.nrrd", "function.seg.nrrd", "agreement.csv"}
     assert written >= {"spect_relative.nrrd", "difference_on_spect.nrrd", "joint_histogram.csv"}

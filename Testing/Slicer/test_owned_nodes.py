@@ -88,7 +88,7 @@ def test_a_second_prediction_shows_its_own_lungs_and_contours_only(mapped):
     first = parameters.perfusionVolume
     drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn by hand")
     drawn.CreateDefaultDisplayNodes()
-    mapped.ui.contoursButton.click()
+    click(mapped, mapped.ui.contoursButton)
     contours = parameters.functionSegmentation
     oldLungs = first.GetNodeReference("DLCTPM.lungs")
     assert oldLungs.GetDisplayNode().GetVisibility()
@@ -186,7 +186,7 @@ def test_only_standard_views_changes_the_layout(mapped, views):
     layouts = slicer.vtkMRMLLayoutNode
     views.setLayout(layouts.SlicerLayoutOneUpRedSliceView)
     click(mapped, mapped.ui.predictButton)
-    mapped.ui.contoursButton.click()
+    click(mapped, mapped.ui.contoursButton)
     assert views.layout == layouts.SlicerLayoutOneUpRedSliceView
     mapped.ui.hangingButton.click()
     assert views.layout == layouts.SlicerLayoutFourUpView

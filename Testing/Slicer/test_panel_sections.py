@@ -36,7 +36,7 @@ def test_a_chosen_map_is_replaced_by_the_next_prediction(mapped):
 
     parameters = mapped._parameterNode
     perfusion, count = parameters.perfusionVolume, len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
-    mapped.ui.contoursButton.click()
+    click(mapped, mapped.ui.contoursButton)
     slicer.util.arrayFromVolume(perfusion)[:] = 0.123
     slicer.util.arrayFromVolumeModified(perfusion)
     mapped.ui.outputSelector.setCurrentNode(perfusion)

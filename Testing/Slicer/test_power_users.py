@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from panel_steps import until_idle
+from panel_steps import click, until_idle
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_the_map_in_3d_has_the_colours_of_perfusion(mapped):
 def test_the_four_functional_regions_are_told_apart_by_codes(mapped):
     import vtk
 
-    mapped.ui.contoursButton.click()
+    click(mapped, mapped.ui.contoursButton)
     segmentation = mapped._parameterNode.functionSegmentation.GetSegmentation()
     found = {}
     for segment_id in segmentation.GetSegmentIDs():

@@ -60,6 +60,7 @@ def main(ct_path):
     surfaces = measure_surfaces(panel)
     began = time.perf_counter()
     panel.ui.contoursButton.click()
+    wait_until(lambda: not panel.panel.activity.busy, LIMIT_S, "the contours")
     contours = time.perf_counter() - began
     follows, blocked = measure_slider(panel)
     print(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from DLCTPMSlicerLib.engine import setup as engine_setup
 from DLCTPMSlicerLib.engine.command import ENGINE, MODULE_FOLDER, engineCommand, engineEnvironment
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.engine.process import EngineProcess, EngineProgress, EngineResult, Outcome
+from DLCTPMSlicerLib.engine.steps import Steps, asSteps
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class EngineJob:
     """Prepares files, runs one engine command, and brings its results into the scene.
 
     Args:
-        prepare: given an empty folder, writes what the engine reads and returns the command's arguments.
+        prepare: given an empty folder, writes what the engine reads and returns the command's arguments; a generator
+            that yields in between leaves the user a turn there.
         deliver: given that folder after the run, makes the nodes and returns what the caller wants.
         onProgress: called with ``EngineProgress``.
         onFinished: called once with a ``JobResult``.
@@ -60,7 +62,7 @@ class EngineJob:
 
     def __init__(
         self,
-        prepare: Callable[[Path], list[str]],
+        prepare: Callable[[Path], list[str] | Generator[None, None, list[str]]],
         deliver: Callable[[Path], object],
         onProgress: Callable[[EngineProgress], None] = lambda progress: None,
         onFinished: Callable[[JobResult], None] = lambda result: None,
@@ -71,6 +73,7 @@ class EngineJob:
         self._endsWithScene = endsWithScene
         self._prepare, self._deliver = prepare, deliver
         self._onProgress, self._onFinished = onProgress, onFinished
+        self._preparing: Steps | None = None
         self._process: EngineProcess | None = None
         self._folder: Path | None = None
         self._sceneTag: int | None = None
@@ -83,33 +86,46 @@ class EngineJob:
         return self._folder is not None and self.result is None
 
     def start(self) -> EngineJob:
-        """Write the files and start the engine; a node that cannot be used, or an engine that lacks packages which
-        the user does not want installed, ends the job as failed."""
+        """Write the files, between the user's clicks, and start the engine; a node that cannot be used, or an engine
+        that lacks packages which the user does not want installed, ends the job as failed."""
         self._folder = Path(tempfile.mkdtemp(prefix="dlctpm-", dir=slicer.app.temporaryPath))
         if self._endsWithScene:
             self._sceneTag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._sceneCloses)
         try:
             engine_setup.ensureEngine()
-            arguments = self._prepare(self._folder)
-        except (NodeError, engine_setup.SetupError) as problem:
+        except engine_setup.SetupError as problem:
             self._finish(JobResult(Outcome.FAILED, str(problem)))
             return self
+        self._preparing = Steps(self._written(), self._prepared)
+        self._preparing.start()
+        return self
+
+    def _written(self) -> Generator[None, None, list[str]]:
+        return (yield from asSteps(self._prepare(self._folder)))
+
+    def _prepared(self, arguments: Callable[[], list[str]]) -> None:
+        try:
+            arguments = arguments()
+        except NodeError as problem:
+            self._finish(JobResult(Outcome.FAILED, str(problem)))
+            return
         except OSError as error:
             self._finish(
                 JobResult(Outcome.FAILED, _("Files for the engine cannot be written: {reason}").format(reason=error))
             )
-            return self
+            return
         environment = engineEnvironment() | {REMOVED_WITH_PARENT: str(self._folder)}
         self._process = EngineProcess(
             engineCommand(arguments, self._program), environment, str(MODULE_FOLDER), self._told, self._ended
         )
         self._process.start()
-        return self
 
     def cancel(self) -> None:
         """Ask the engine to end; ``onFinished`` follows."""
         if self._process is not None:
             self._process.cancel()
+        elif self.running:
+            self._finish(JobResult(Outcome.CANCELLED))
 
     def kill(self) -> None:
         """End everything at once and report nothing: the panel or Slicer is closing."""
@@ -125,6 +141,8 @@ class EngineJob:
         Raises:
             JobError: it failed or was cancelled.
         """
+        if self.running and self._process is None:
+            self._preparing.finish()
         if self.running:
             self._process.wait()
         if self.result.outcome is not Outcome.DONE:
@@ -162,6 +180,8 @@ class EngineJob:
 
     def _finish(self, result: JobResult) -> None:
         self.result = result
+        if self._preparing is not None:
+            self._preparing.stop()
         if self._sceneTag is not None:
             slicer.mrmlScene.RemoveObserver(self._sceneTag)
             self._sceneTag = None

@@ -8,7 +8,6 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.nodes.colours import RANDOM_COLOURS, colourNode
-from DLCTPMSlicerLib.nodes.files import ijkToWorld
 from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, LUNGS_ROLE, MADE_HERE, partOf
 from DLCTPMSlicerLib.segments.surfaces import makeSurfaces
 
@@ -192,25 +191,21 @@ def hideOthers(perfusion: slicer.vtkMRMLScalarVolumeNode) -> None:
 
 def centreSlices(volume: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Move the slice views to the middle of a map's lungs, the sagittal one through the right lung."""
-    middle, rightLung = _lungCentres(volume)
+    middle, rightLung = _lungCentres(partOf(volume, LUNGS_ROLE) or volume)
     for name in slicer.app.layoutManager().sliceViewNames():
         view = slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode()
         sagittal = view.GetOrientation() == "Sagittal"
         view.JumpSlice(*(rightLung if sagittal else middle))
 
 
-def _lungCentres(volume: slicer.vtkMRMLScalarVolumeNode) -> tuple[np.ndarray, np.ndarray]:
-    """RAS middle of where a map is not 0, and the middle of its half on the patient's right."""
-    kji = [
-        np.flatnonzero(slicer.util.arrayFromVolume(volume).any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))
-    ]
-    if not kji[0].size:
-        bounds = [0.0] * 6
-        volume.GetRASBounds(bounds)
-        corners = np.array(bounds).reshape(3, 2).T
-    else:
-        ends = np.array([[axis[0], axis[-1]] for axis in reversed(kji)], float).T
-        corners = (np.c_[ends, np.ones(2)] @ ijkToWorld(volume).T)[:, :3]
+def _lungCentres(node: slicer.vtkMRMLDisplayableNode) -> tuple[np.ndarray, np.ndarray]:
+    """RAS middle of lungs (of the whole image where there are none), and the middle of the patient's right half.
+
+    A segmentation made here has label images that end where the lungs do, so no voxel is looked at.
+    """
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    corners = np.array(bounds).reshape(3, 2).T
     middle = corners.mean(axis=0)
     rightLung = middle.copy()
     rightLung[0] = (middle[0] + corners[:, 0].max()) / 2

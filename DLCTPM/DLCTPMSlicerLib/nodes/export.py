@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,10 @@ COMPARED = (
 )
 
 
-def exportReport(perfusion: slicer.vtkMRMLScalarVolumeNode, folder: Path, function=None) -> list[Path]:
-    """Write report, map, lungs, functional regions and tables of a prediction.
+def exportReport(
+    perfusion: slicer.vtkMRMLScalarVolumeNode, folder: Path, function=None
+) -> Generator[None, None, list[Path]]:
+    """Write report, map, lungs, functional regions and tables of a prediction, in steps (``engine.steps``).
 
     Args:
         perfusion: a map made by this module.
@@ -61,15 +64,17 @@ def exportReport(perfusion: slicer.vtkMRMLScalarVolumeNode, folder: Path, functi
         raise NodeError(
             _("{folder} cannot be written: {reason}.").format(folder=folder, reason=error.strerror)
         ) from error
-    files.append(writeVolume(perfusion, folder / "perfusion.nrrd"))
+    files.append((yield from writeVolume(perfusion, folder / "perfusion.nrrd")))
     for role, name in COMPARED:
         volume = partOf(perfusion, role)
         if volume is not None:
             voxels = slicer.util.arrayFromVolume(volume)
-            files.append(writeVolume(volume, folder / name, np.where(voxels == OUTSIDE, 0, voxels)))
+            voxels = np.where(voxels == OUTSIDE, 0, voxels)
+            files.append((yield from writeVolume(volume, folder / name, voxels)))
     for node, name in ((partOf(perfusion, LUNGS_ROLE), "lungs.seg.nrrd"), (function, "function.seg.nrrd")):
         if node is not None:
             files.append(writeSegmentation(node, folder / name))
+            yield
     for role, name in (
         (TABLE_ROLE, "regions.csv"),
         (METRICS_ROLE, "agreement.csv"),

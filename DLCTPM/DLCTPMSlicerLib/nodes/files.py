@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib.engine.errors import NodeError
 
 MOST_DIGITS, INVERSION_STEPS = 12, 8
+PIECE_BYTES = 1 << 22
 NRRD_TYPES = {
     "int8": "int8",
     "uint8": "uint8",
@@ -42,13 +44,18 @@ def exactly(number: float) -> float:
     return number
 
 
-def writeVolume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path, voxels: np.ndarray | None = None) -> Path:
+def writeVolume(
+    volume: slicer.vtkMRMLScalarVolumeNode, path: Path, voxels: np.ndarray | None = None
+) -> Generator[None, None, Path]:
     """Write a volume as NRRD as it lies in the world (a linear transform above it is applied to its axes).
 
     Args:
         volume: gives the grid, and the voxels unless there are others.
-        path: the file.
+        path: the file, which is returned.
         voxels: (k, j, i) in place of the volume's own.
+
+    Yields:
+        where the user may have a turn, after every few slices (``engine.steps``).
 
     Raises:
         NodeError: it has no voxels, is warped by a non-linear transform, or cannot be written.
@@ -62,10 +69,19 @@ def writeVolume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path, voxels: np.n
     try:
         with path.open("wb") as file:
             file.write(nrrdHeader(voxels.shape[::-1], voxels.dtype, toLps))
-            voxels.astype(voxels.dtype.newbyteorder("<"), copy=False).tofile(file)
+            for part in _pieces(voxels):
+                part.astype(part.dtype.newbyteorder("<"), copy=False).tofile(file)
+                yield
     except OSError as error:
         raise NodeError(_("{path} cannot be written: {reason}.").format(path=path, reason=error.strerror)) from error
     return path
+
+
+def _pieces(voxels: np.ndarray) -> Iterator[np.ndarray]:
+    """Voxels in runs of slices of about ``PIECE_BYTES``."""
+    slices = max(1, PIECE_BYTES // max(1, voxels[:1].nbytes))
+    for first in range(0, len(voxels), slices):
+        yield voxels[first : first + slices]
 
 
 def nrrdHeader(size, dtype: np.dtype, toLps: np.ndarray) -> bytes:

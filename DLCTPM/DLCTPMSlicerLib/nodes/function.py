@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,10 @@ from DLCTPMLib.labels.chest_regions import (
     RIGHT_SIDE,
     Code,
 )
+from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.nodes.colours import tableNode
+from DLCTPMSlicerLib.nodes.display import placeBeside
+from DLCTPMSlicerLib.nodes.files import isInScene
 from DLCTPMSlicerLib.nodes.regions import LungBox
 from DLCTPMSlicerLib.nodes.roles import FUNCTION, FUNCTION_ROLE, MADE_HERE
 from DLCTPMSlicerLib.segments.label_segments import LabelSegment, addLabelSegments
@@ -90,14 +94,18 @@ def functionalSegmentation(
     lungs: slicer.vtkMRMLSegmentationNode,
     threshold: float,
     node: slicer.vtkMRMLSegmentationNode | None = None,
-) -> slicer.vtkMRMLSegmentationNode:
-    """A segmentation of high- (> threshold) and low-functional lung (≤ threshold) of each side.
+) -> Generator[None, None, slicer.vtkMRMLSegmentationNode]:
+    """A segmentation of high- (> threshold) and low-functional lung (≤ threshold) of each side, in steps; the scene
+    is touched by the last one alone.
 
     Args:
         perfusion: relative perfusion.
         lungs: made with it; every lung region counts.
         threshold: relative perfusion, 0…1.
         node: an earlier one to fill anew.
+
+    Raises:
+        NodeError: map or lungs were removed meanwhile.
     """
     box = LungBox(perfusion, lungs)
     values = slicer.util.arrayFromVolume(perfusion)[box.box]
@@ -105,7 +113,10 @@ def functionalSegmentation(
     function = np.empty(values.shape, np.uint8)
     for k, regions in enumerate(box.regions()):
         function[k] = np.where(values[k] > threshold, highOf[regions], lowOf[regions])
-    if node is None:
+        yield
+    if not (isInScene(perfusion) and isInScene(lungs)):
+        raise NodeError(_("The map or its lungs were removed while contours were made; nothing was kept."))
+    if not isInScene(node):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{perfusion.GetName()}: function")
         node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(perfusion)
@@ -115,9 +126,9 @@ def functionalSegmentation(
     node.SetAttribute("DLCTPM.Threshold", repr(float(threshold)))
     node.SetAttribute(MADE_HERE, FUNCTION)
     perfusion.SetNodeReferenceID(FUNCTION_ROLE, node.GetID())
-    display = node.GetDisplayNode()
-    display.SetVisibility2DFill(False)
-    display.SetVisibility2DOutline(True)
+    node.GetDisplayNode().SetVisibility2DFill(False)
+    node.GetDisplayNode().SetVisibility2DOutline(True)
+    placeBeside(perfusion, [node])
     return node
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,24 +54,24 @@ class PredictionNodes:
     result: dict
 
 
-def writeLungs(lungs, folder: Path) -> Path:
-    """Write lungs of either kind for the engine.
+def writeLungs(lungs, folder: Path) -> Generator[None, None, Path]:
+    """Write lungs of either kind for the engine, in steps.
 
     Raises:
         NodeError: the node cannot be used.
     """
     if lungs.IsA("vtkMRMLSegmentationNode"):
         return writeSegmentation(lungs, folder / "lungs.seg.nrrd")
-    return writeVolume(lungs, folder / "lungs.nrrd")
+    return (yield from writeVolume(lungs, folder / "lungs.nrrd"))
 
 
 def predictionArguments(
     ct, lungs, model: str, device: str, threshold: float, folder: Path, force: bool = False
-) -> list[str]:
-    """Write CT and lungs into ``folder`` and give the arguments of ``dlctpm predict``."""
-    arguments = ["predict", str(writeVolume(ct, folder / "ct.nrrd"))]
+) -> Generator[None, None, list[str]]:
+    """Write CT and lungs into ``folder``, in steps, and give the arguments of ``dlctpm predict``."""
+    arguments = ["predict", str((yield from writeVolume(ct, folder / "ct.nrrd")))]
     if lungs is not None:
-        arguments += ["--lungs", str(writeLungs(lungs, folder))]
+        arguments += ["--lungs", str((yield from writeLungs(lungs, folder)))]
     if model:
         arguments += ["--model", model]
     if force:
@@ -78,9 +79,10 @@ def predictionArguments(
     return [*arguments, "--device", device, "--threshold", repr(float(threshold)), "--out", str(folder / RESULTS)]
 
 
-def segmentationArguments(ct, folder: Path) -> list[str]:
-    """Write the CT into ``folder`` and give the arguments of ``dlctpm segment``."""
-    return ["segment", str(writeVolume(ct, folder / "ct.nrrd")), "--out", str(folder / "lungs.nrrd")]
+def segmentationArguments(ct, folder: Path) -> Generator[None, None, list[str]]:
+    """Write the CT into ``folder``, in steps, and give the arguments of ``dlctpm segment``."""
+    written = yield from writeVolume(ct, folder / "ct.nrrd")
+    return ["segment", str(written), "--out", str(folder / "lungs.nrrd")]
 
 
 def segmentationNode(ct, folder: Path) -> slicer.vtkMRMLSegmentationNode:

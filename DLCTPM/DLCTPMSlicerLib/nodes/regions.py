@@ -6,12 +6,10 @@ import json
 import logging
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
-import qt
 import slicer
 import slicer.util
 import vtk
@@ -19,14 +17,13 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from DLCTPMSlicerLib.engine.command import engineEnvironment, pythonProgram
 from DLCTPMSlicerLib.engine.process import EngineProcess, EngineResult, Outcome
+from DLCTPMSlicerLib.engine.steps import Steps, runThrough
 from DLCTPMSlicerLib.nodes.files import ijkToWorld, nrrdHeader
 from DLCTPMSlicerLib.segments.lung_nodes import REGION_TAG, regionArray
 
 SAME_GRID = 1e-6
 """Largest difference of two grids' matrices (mm) that still counts as none."""
 LABELS = 1 << 16
-STEP_MS, PAUSE_MS = 15, 5
-"""How long the panel's thread writes at a time, and how long it then leaves to the user."""
 TABLES = "tables.json"
 MEASURE = """
 import json, sys
@@ -45,8 +42,8 @@ thresholds = [step / 100 for step in range(1, 100)] + [float(sys.argv[2])]
 class RegionMeasure:
     """The regions of a map and the lungs made with it, at every step of the threshold slider and one threshold more.
 
-    Nothing waits for it: map and labels are written a few slices at a time between the user's clicks (a Python thread
-    would hardly get a turn in Slicer), then a child process measures.
+    Nothing waits for it: map and labels are written in steps between the user's clicks, then a child process
+    measures.
 
     Args:
         perfusion: the map.
@@ -61,15 +58,12 @@ class RegionMeasure:
         self._ready = ready
         self._tables: dict[str, dict] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="dlctpm-", dir=slicer.app.temporaryPath))
-        self._steps = LungBox(perfusion, lungs).writeSteps(self._folder)
+        self._writing = Steps(LungBox(perfusion, lungs).writeSteps(self._folder), self._written)
         self._process: EngineProcess | None = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(PAUSE_MS)
-        self._timer.timeout.connect(self._write)
 
     def start(self) -> RegionMeasure:
         """Begin."""
-        self._timer.start()
+        self._writing.start()
         return self
 
     def cancel(self) -> None:
@@ -83,19 +77,16 @@ class RegionMeasure:
         """The region table at a threshold; None where it was not measured."""
         return self._tables.get(repr(threshold))
 
-    def _write(self) -> None:
-        until = time.monotonic() + STEP_MS / 1000
+    def _written(self, done: Callable[[], None]) -> None:
         try:
-            while time.monotonic() < until:
-                next(self._steps)
-        except StopIteration:
-            self._timer.stop()
-            command = [pythonProgram(), "-c", MEASURE, str(self._folder), repr(self.threshold)]
-            self._process = EngineProcess(command, engineEnvironment(), onFinished=self._measured)
-            self._process.start()
+            done()
         except OSError as error:
             logging.warning("Measuring the regions failed: %s", error)
             self._end()
+            return
+        command = [pythonProgram(), "-c", MEASURE, str(self._folder), repr(self.threshold)]
+        self._process = EngineProcess(command, engineEnvironment(), onFinished=self._measured)
+        self._process.start()
 
     def _measured(self, result: EngineResult) -> None:
         if result.outcome is Outcome.DONE:
@@ -106,8 +97,7 @@ class RegionMeasure:
 
     def _end(self) -> None:
         """Files and voxels go; whoever waits is told."""
-        self._timer.stop()
-        self._steps = iter(())
+        self._writing.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
         ready, self._ready = self._ready, lambda: None
         self.ready = True
@@ -143,15 +133,14 @@ class LungBox:
 
     def write(self, folder: Path) -> None:
         """Write ``perfusion.nrrd`` and ``lungs.nrrd``."""
-        for _slice in self.writeSteps(folder):
-            pass
+        runThrough(self.writeSteps(folder))
 
-    def writeSteps(self, folder: Path) -> Iterator[None]:
+    def writeSteps(self, folder: Path) -> Generator[None, None, None]:
         """Write them slice by slice, one at each step."""
         yield from self._write(folder / "perfusion.nrrd", iter(self._values[self.box]), self._values.dtype)
         yield from self._write(folder / "lungs.nrrd", self.regions(), np.dtype(np.uint16))
 
-    def _write(self, path: Path, slices: Iterator[np.ndarray], dtype: np.dtype) -> Iterator[None]:
+    def _write(self, path: Path, slices: Iterator[np.ndarray], dtype: np.dtype) -> Generator[None, None, None]:
         origin = self._toLps @ [*self.first[::-1], 1.0]
         header = nrrdHeader((self._last - self.first)[::-1], dtype, np.c_[self._toLps[:, :3], origin])
         with path.open("wb") as file:

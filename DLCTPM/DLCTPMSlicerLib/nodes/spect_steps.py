@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
 
 import slicer
@@ -17,12 +18,12 @@ from DLCTPMSlicerLib.nodes.result_tables import metricsTable, regionsTable
 from DLCTPMSlicerLib.nodes.roles import METRICS_ROLE, REPORT_ROLE, SPECT_ROLE, TABLE_ROLE, lungsOf, partOf, resultOf
 
 
-def registrationArguments(ct, spect, lungs, kind: str, folder: Path) -> list[str]:
-    """Write the images into ``folder`` and give the arguments of ``dlctpm register``."""
-    arguments = ["register", "--fixed", str(writeVolume(ct, folder / "ct.nrrd"))]
-    arguments += ["--moving", str(_writeUntransformed(spect, folder / "spect.nrrd")), "--kind", kind]
+def registrationArguments(ct, spect, lungs, kind: str, folder: Path) -> Generator[None, None, list[str]]:
+    """Write the images into ``folder``, in steps, and give the arguments of ``dlctpm register``."""
+    arguments = ["register", "--fixed", str((yield from writeVolume(ct, folder / "ct.nrrd")))]
+    arguments += ["--moving", str((yield from _writeUntransformed(spect, folder / "spect.nrrd"))), "--kind", kind]
     if lungs is not None:
-        arguments += ["--lungs", str(writeLungs(lungs, folder))]
+        arguments += ["--lungs", str((yield from writeLungs(lungs, folder)))]
     return [*arguments, "--out", str(folder / "spect_to_ct.tfm")]
 
 
@@ -39,18 +40,20 @@ def registrationTransform(spect, folder: Path) -> slicer.vtkMRMLTransformNode:
     return transform
 
 
-def evaluationArguments(perfusion, spect, ct, model: str, threshold: float, folder: Path) -> list[str]:
-    """Write what is compared into ``folder`` and give the arguments of ``dlctpm evaluate``.
+def evaluationArguments(
+    perfusion, spect, ct, model: str, threshold: float, folder: Path
+) -> Generator[None, None, list[str]]:
+    """Write what is compared into ``folder``, in steps, and give the arguments of ``dlctpm evaluate``.
 
     Without a ``model``, it is the one that made the map.
     """
-    arguments = ["evaluate", "--prediction", str(writeVolume(perfusion, folder / "perfusion.nrrd"))]
-    arguments += ["--spect", str(_writeUntransformed(spect, folder / "spect.nrrd"))]
-    arguments += ["--lungs", str(writeLungs(lungsOf(perfusion), folder))]
+    arguments = ["evaluate", "--prediction", str((yield from writeVolume(perfusion, folder / "perfusion.nrrd")))]
+    arguments += ["--spect", str((yield from _writeUntransformed(spect, folder / "spect.nrrd")))]
+    arguments += ["--lungs", str((yield from writeLungs(lungsOf(perfusion), folder)))]
     if spect.GetParentTransformNode() is not None:
         arguments += ["--transform", str(_writeToWorld(spect.GetParentTransformNode(), folder / "spect_to_ct.tfm"))]
     if ct is not None:
-        arguments += ["--ct", str(writeVolume(ct, folder / "ct.nrrd"))]
+        arguments += ["--ct", str((yield from writeVolume(ct, folder / "ct.nrrd")))]
         if resultOf(perfusion):
             predicted = folder / "prediction.json"
             predicted.write_text(json.dumps(resultOf(perfusion)), encoding="utf-8")
@@ -89,13 +92,13 @@ def evaluationTable(perfusion, spect, folder: Path) -> slicer.vtkMRMLTableNode:
     return table
 
 
-def _writeUntransformed(spect, path: Path) -> Path:
+def _writeUntransformed(spect, path: Path) -> Generator[None, None, Path]:
     """The SPECT in its own coordinates: its transform travels as a file of its own."""
     twin = slicer.vtkMRMLScalarVolumeNode()
     twin.SetName(spect.GetName())
     twin.CopyOrientation(spect)
     twin.SetAndObserveImageData(spect.GetImageData())
-    return writeVolume(twin, path)
+    return (yield from writeVolume(twin, path))
 
 
 def _writeToWorld(transform, path: Path) -> Path:

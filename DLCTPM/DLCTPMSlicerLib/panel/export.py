@@ -9,9 +9,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib.engine.errors import NodeError
+from DLCTPMSlicerLib.nodes.export import exportReport
 from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, REPORT_ROLE, isMap, partOf, resultOf
 from DLCTPMSlicerLib.panel.entry import folderEdit
+from DLCTPMSlicerLib.panel.work import Work
 
 EXPORT_FOLDER_KEY = "DLCTPM/ExportFolder"
 """A setting of this computer, not of a scene."""
@@ -22,6 +23,7 @@ class ExportPart:
 
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
+        self._work = Work(panel.activity)
         folderEdit(self.ui.exportPathLineEdit, EXPORT_FOLDER_KEY)
         self.ui.exportButton.clicked.connect(self.export)
         self.ui.reportButton.clicked.connect(self.openReport)
@@ -43,20 +45,23 @@ class ExportPart:
     def export(self) -> None:
         """What "Export report" does."""
         parameters, folder = self.panel.parameters, self.ui.exportPathLineEdit.currentPath
-        perfusion = parameters.perfusionVolume
+        perfusion, threshold = parameters.perfusionVolume, parameters.threshold
         if not folder:
             self.panel.activity.fail(_("Choose a folder for the report first."))
             return
-        try:
-            files = self.panel.logic.exportReport(perfusion, folder, partOf(perfusion, FUNCTION_ROLE))
-        except NodeError as problem:
-            self.panel.activity.fail(str(problem))
-            return
+        steps = exportReport(perfusion, Path(folder), partOf(perfusion, FUNCTION_ROLE))
+        self._work.run(_("Writing"), steps, lambda files: self._written(files, folder, perfusion, threshold))
+
+    def close(self) -> None:
+        """Write nothing any more."""
+        self._work.stop()
+
+    def _written(self, files: list[Path], folder: str, perfusion, threshold: float) -> None:
         message = _("{count} files written to {folder}.").format(count=len(files), folder=Path(folder).resolve())
         reported = resultOf(perfusion)["settings"]["functional_regions"]["threshold"]
-        if reported != parameters.threshold:
+        if reported != threshold:
             message += " " + _(
                 "report.html and result.json are at the threshold {reported} of the last prediction or evaluation; "
                 "the tables and contours follow the slider."
             ).format(reported=f"{reported:g}")
-        self.panel.activity.say(message)
+        self.panel.activity.end(message)

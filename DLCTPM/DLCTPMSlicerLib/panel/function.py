@@ -5,12 +5,13 @@ from __future__ import annotations
 import qt
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib.engine.errors import NodeError
+from DLCTPMSlicerLib.nodes.function import functionalSegmentation
 from DLCTPMSlicerLib.nodes.regions import RegionMeasure, stateOf
 from DLCTPMSlicerLib.nodes.result_tables import regionsTable
-from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, LUNGS_ROLE, TABLE_ROLE, isMap, partOf, resultOf
+from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, LUNGS_ROLE, TABLE_ROLE, isMap, lungsOf, partOf, resultOf
 from DLCTPMSlicerLib.panel.entry import RoundedSlider
 from DLCTPMSlicerLib.panel.result_table import ResultTable
+from DLCTPMSlicerLib.panel.work import Work
 
 THRESHOLD = "DLCTPM.Threshold"
 """Attribute of a region table: the threshold it was measured at; without it, the prediction's."""
@@ -31,16 +32,17 @@ class FunctionPart:
         self._timer.setSingleShot(True)
         self._timer.setInterval(MEASURE_AFTER_MS)
         self._timer.timeout.connect(self.measure)
+        self._work = Work(panel.activity)
         self.ui.contoursButton.clicked.connect(self.createContours)
 
     def close(self) -> None:
-        """Measure nothing any more."""
-        self._timer.stop()
-        self._stopMeasuring()
+        """Measure and draw nothing any more."""
+        self._work.stop()
+        self._rest()
 
     def forget(self) -> None:
         """The scene is another now, or was changed while the panel was closed."""
-        self.close()
+        self._rest()
         self._table = None
         self.table.show(None)
 
@@ -66,6 +68,10 @@ class FunctionPart:
     def _thresholdOf(perfusion, table) -> float:
         kept = table.GetAttribute(THRESHOLD)
         return float(kept) if kept else resultOf(perfusion)["settings"]["functional_regions"]["threshold"]
+
+    def _rest(self) -> None:
+        self._timer.stop()
+        self._stopMeasuring()
 
     def _stopMeasuring(self) -> None:
         if self._measuring is not None:
@@ -101,11 +107,13 @@ class FunctionPart:
 
     def createContours(self) -> None:
         """What "Create contours" does."""
-        parameters = self.panel.parameters
+        parameters, activity = self.panel.parameters, self.panel.activity
         perfusion = parameters.perfusionVolume
-        try:
-            parameters.functionSegmentation = self.panel.logic.createFunctionalSegmentation(
-                perfusion, parameters.threshold, partOf(perfusion, FUNCTION_ROLE)
-            )
-        except NodeError as problem:
-            self.panel.activity.fail(str(problem))
+        earlier = partOf(perfusion, FUNCTION_ROLE)
+        steps = functionalSegmentation(perfusion, lungsOf(perfusion), parameters.threshold, earlier)
+
+        def made(contours) -> None:
+            activity.end(_("Contours made. Research use only."))
+            self.panel.whenOpen(lambda: setattr(self.panel.parameters, "functionSegmentation", contours))
+
+        self._work.run(_("Making contours"), steps, made)

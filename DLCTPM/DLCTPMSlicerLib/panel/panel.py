@@ -48,7 +48,7 @@ class Panel:
         """End what runs; the panel is going."""
         self.shortcuts.remove()
         self.runner.kill()
-        for part in (self.inputs, self.results, self.function, self.spect):
+        for part in (self.inputs, self.results, self.function, self.spect, self.export):
             part.close()
 
     def setParameters(self, parameters) -> None:
