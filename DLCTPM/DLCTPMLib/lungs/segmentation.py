@@ -93,7 +93,7 @@ def segment_lungs(
     padding = Padding.of(view, settings.padding_hu)
     is_air = _AirVoxels(view, padding, settings.air_hu)
     air = grid.share(view, is_air.in_planes)
-    padded = grid.share(view, is_air.padding_in_planes) if padding else np.zeros_like(air)
+    padded = _padded(view, padding, grid)
     progress("lungs", 0.25)
 
     body = body_of(1 - air - padded > 0.5, grid)
@@ -165,18 +165,23 @@ class _AirVoxels:
         """Those of whole slices, as ``CellGrid.share`` asks."""
         self._in(part, (slice(None), slice(None)), out)
 
-    def padding_in_planes(self, part: np.ndarray, out: np.ndarray) -> None:
-        """The padding of whole slices."""
-        out[:] = False if self._padding.columns is None else self._padding.columns
-        if self._low is not None:
-            out |= part < self._low
-
     def _in(self, part: np.ndarray, plane: tuple[slice, slice], out: np.ndarray) -> None:
         np.less(part, self._air_hu, out=out)
         if self._low is not None:
             out &= part >= self._low
         if self._padding.columns is not None and self._padding.fill_hu < self._air_hu:
             out &= ~self._padding.columns[plane]
+
+
+def _padded(view: np.ndarray, padding: Padding, grid: CellGrid) -> np.ndarray:
+    """The share of every cell that is padding."""
+    if padding.below_hu is not None:
+        return grid.share(view, lambda part, out: np.copyto(out, padding.within(part, (slice(None),) * 3)))
+    if padding.columns is None:
+        return np.zeros(grid.shape, np.float32)
+    layer = CellGrid((1, *grid.voxels[1:]), (1, *grid.factors[1:]), grid.spacing_mm)  # the same in all of them
+    share = layer.share(padding.columns[None], lambda part, out: np.copyto(out, part))
+    return np.broadcast_to(share, grid.shape)
 
 
 def _gas_left_out(chosen: Chosen) -> list[str]:
