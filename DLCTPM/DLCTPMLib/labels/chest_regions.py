@@ -12,9 +12,9 @@ from enum import IntEnum
 import numpy as np
 
 SIDES = ("right lung", "left lung")
+"""The two lungs' names, the right one first."""
 BOTH = "lungs"
 """Name of what both lungs have together."""
-"""The two lungs' names, the right one first."""
 
 MAX_REGION = 74
 """The highest region value that CIP's conventions name."""

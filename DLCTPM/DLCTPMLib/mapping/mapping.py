@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from DLCTPMLib.networks.bundle import ModelBundle
-    from DLCTPMLib.networks.inference import Predictor
+    from DLCTPMLib.networks.inference import Ensemble
+
+MapLung = Callable[[np.ndarray], np.ndarray]
+"""From the images of one lung, or of both on one grid, to relative perfusion."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,14 @@ class PerfusionMap:
     Attributes:
         perfusion: relative perfusion, float32 on the CT grid; 1 is the patient's 75th percentile, 0 outside
             the lungs. Not blood flow in absolute units.
+        spread: standard deviation of an ensemble's members about it, on the same grid and scale; None of one network.
         device: what the network ran on, with its precision.
         timings_s: seconds per stage.
         warnings: sentences for the user.
     """
 
     perfusion: sitk.Image
+    spread: sitk.Image | None
     device: str
     timings_s: dict[str, float]
     warnings: list[str]
@@ -181,12 +187,15 @@ def map_perfusion(
     settings = bundle.preprocessing
     with stopwatch("downsample"):
         on_grid = LungGrids.of(ct, lungs, settings)
-    cells = map_lungs(on_grid, settings, predictor, stopwatch, progress)
+    spreads: dict[str, np.ndarray] = {}
+    cells = map_lungs(on_grid, settings, predictor, stopwatch, progress, spreads)
     progress("Bringing the map back to the CT", 0.9)
     with stopwatch("upsample"):
         perfusion = on_grid.to_ct(cells)
+        spread = on_grid.to_ct(spreads) if spreads else None
     return PerfusionMap(
         perfusion=perfusion,
+        spread=spread,
         device=f"{predictor.device} {'bfloat16' if predictor.bfloat16 else 'float32'}",
         timings_s=stopwatch.seconds,
         warnings=on_grid.warnings,
@@ -196,11 +205,16 @@ def map_perfusion(
 def map_lungs(
     lungs: LungGrids,
     settings: PreprocessingSettings,
-    predictor: Predictor,
+    predictor: MapLung,
     stopwatch: Stopwatch,
     progress: Progress,
+    spreads: dict[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Relative perfusion of each lung on the network's grid: down-sample, enhance, predict."""
+    """Relative perfusion of each lung on the network's grid: down-sample, enhance, predict.
+
+    Args:
+        spreads: given those of an ``Ensemble``'s lungs, which then is the predictor.
+    """
     lungs.prefault()
     progress("Preparing the lungs", 0.0)
     with stopwatch("downsample"):
@@ -214,15 +228,21 @@ def map_lungs(
     for number, side in enumerate(images):
         progress(f"Mapping the {side}", 0.2 + 0.7 * number / len(images))
         with stopwatch("network"):
-            cells[side] = predictor(images[side]) * np.float32(settings.top)
+            if spreads is None:
+                cells[side] = predictor(images[side]) * np.float32(settings.top)
+                continue
+            mean, spread = predictor.mean_and_spread(images[side])
+            cells[side] = mean * np.float32(settings.top)
+            if spread is not None:
+                spreads[side] = spread * np.float32(settings.top)
     return cells
 
 
-def load_predictor(bundle: ModelBundle, device: str = "auto", precision: str = "auto") -> Predictor:
+def load_predictor(bundle: ModelBundle, device: str = "auto", precision: str = "auto") -> Ensemble:
     """The model of a bundle on a device, in the precision that suits both."""
     from DLCTPMLib.networks.inference import (  # PyTorch: seconds
         BF16_TOLERANCE,
-        Predictor,
+        Ensemble,
         choose_device,
         has_bfloat16,
     )
@@ -233,4 +253,4 @@ def load_predictor(bundle: ModelBundle, device: str = "auto", precision: str = "
     error = bundle.bf16_max_error
     harmless = error is not None and error < BF16_TOLERANCE
     bfloat16 = precision == "bf16" or (precision == "auto" and harmless and has_bfloat16(place))
-    return Predictor(bundle.network(), place, bfloat16)
+    return Ensemble(bundle.networks(), place, bfloat16)

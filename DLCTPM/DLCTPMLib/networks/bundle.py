@@ -14,6 +14,7 @@ import json
 import math
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -100,26 +101,37 @@ class ModelBundle:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{self.path}: {WEIGHTS} is damaged, download the model again") from error
 
+    @property
+    def members(self) -> list[dict]:
+        """Settings of every network, as ``network_dict`` gives them; a model of one network has one member."""
+        return self.metadata.get("members") or [self.metadata["network"]]
+
     def network(self) -> PerfusionNetwork:
-        """The network with its weights, in evaluation mode on the CPU."""
+        """The network with its weights, in evaluation mode on the CPU; of an ensemble the first member."""
+        return self.networks()[0]
+
+    def networks(self) -> list[PerfusionNetwork]:
+        """All members with their weights, in evaluation mode on the CPU."""
         import safetensors.torch  # heavy, and listing models needs no network
         import torch
 
         from DLCTPMLib.networks.registry import build_network
 
-        settings = network_settings(self.metadata["network"])
+        every = [network_settings(member) for member in self.members]
         try:
             weights = safetensors.torch.load(self._weights)
             with torch.device("meta"):  # sizes only: a network that the weights do not fit may be too large to build
-                _check_sizes(build_network(settings).state_dict(), weights)
-            network = build_network(settings)
-            network.load_state_dict(weights)
+                _check_sizes(_joined_states([build_network(settings).state_dict() for settings in every]), weights)
+            networks = [build_network(settings).eval() for settings in every]
+            for number, network in enumerate(networks):
+                names = network.state_dict()
+                network.load_state_dict({name: weights[_key(name, number, len(every))] for name in names})
         except (*_DAMAGE, safetensors.SafetensorError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(
                 f"{self.path}: {WEIGHTS} does not fit the network in {METADATA} ({reason}), download the model again"
             ) from error
-        return network.eval()
+        return networks
 
     def identity(self) -> dict:
         """Name, version, hash and intended use, as every output carries them."""
@@ -168,13 +180,18 @@ def load_bundle(model: str | Path | None = None) -> ModelBundle:
 
 
 def save_bundle(
-    folder: Path, network: PerfusionNetwork, metadata: dict, card: str, license_text: str, half_precision: bool = True
+    folder: Path,
+    network: PerfusionNetwork | Sequence[PerfusionNetwork],
+    metadata: dict,
+    card: str,
+    license_text: str,
+    half_precision: bool = True,
 ) -> Path:
     """Write a model as a bundle folder; it appears whole or not at all.
 
     Args:
         folder: the bundle; an older one of that name is replaced.
-        network: the trained network.
+        network: the trained network, or the members of an ensemble.
         metadata: what ``configs/metadata.json`` shall say; settings of the network are added here.
         card: the model card, Markdown.
         license_text: the licence of the weights.
@@ -185,11 +202,13 @@ def save_bundle(
 
     from DLCTPMLib.networks.settings import network_dict
 
+    networks = list(network) if isinstance(network, Sequence) else [network]
     state = {
         name: value.detach().cpu().to(torch.float16 if half_precision and value.is_floating_point() else value.dtype)
-        for name, value in network.state_dict().items()
+        for name, value in _joined_states([each.state_dict() for each in networks]).items()
     }
-    metadata = {**metadata, "network": network_dict(network.settings)}
+    members = [network_dict(each.settings) for each in networks]
+    metadata = {**metadata, "network": members[0], **({"members": members} if len(members) > 1 else {})}
     files = {
         METADATA: (json.dumps(metadata, indent=2, ensure_ascii=False) + "\n").encode(),
         WEIGHTS: safetensors.torch.save({name: value.contiguous() for name, value in state.items()}),
@@ -203,6 +222,18 @@ def save_bundle(
             (whole / name).parent.mkdir(parents=True, exist_ok=True)
             (whole / name).write_bytes(data)
     return folder
+
+
+def _key(name: str, number: int, members: int) -> str:
+    """A weight's name in the file: with the member's number before it where there are several."""
+    return f"{number}.{name}" if members > 1 else name
+
+
+def _joined_states(states: Sequence[dict]) -> dict:
+    """The state dictionaries of all members as one."""
+    return {
+        _key(name, number, len(states)): value for number, state in enumerate(states) for name, value in state.items()
+    }
 
 
 def _check_sizes(wanted: dict, given: dict) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -99,3 +100,34 @@ class Predictor:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
             logits = self._network.logits(x)
         return torch.sigmoid(logits.float())
+
+
+class Ensemble:
+    """Several networks that map together: their mean, and how far they lie apart. One network is its own mean.
+
+    Args:
+        networks: the members, on the same images.
+        device, bfloat16: as of ``Predictor``.
+    """
+
+    def __init__(self, networks: Sequence[PerfusionNetwork], device: torch.device, bfloat16: bool = False):
+        self.device, self.bfloat16 = device, bfloat16
+        self._members = [Predictor(network, device, bfloat16) for network in networks]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """The members' mean of relative perfusion 0…1, float32 (z, y, x), as ``Predictor`` gives each."""
+        return self.mean_and_spread(images)[0]
+
+    def mean_and_spread(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The mean, and the members' standard deviation (of a sample) about it; None of a single network."""
+        total = squares = None  # summed up, so that no more than one member's map is kept
+        for member in self._members:
+            values = member(images)
+            if len(self._members) == 1:
+                return values, None
+            values = values.astype(np.float64)
+            total = values if total is None else total + values
+            squares = values**2 if squares is None else squares + values**2
+        count = len(self._members)
+        variance = np.clip(squares - total**2 / count, 0, None) / (count - 1)
+        return (total / count).astype(np.float32), np.sqrt(variance).astype(np.float32)

@@ -12,6 +12,7 @@ from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 AGAIN = "download the model again"
 REQUIRED = ("name", "version", "intended_use", "network", "preprocessing")
 LONGEST_NAME = 200
+MOST_MEMBERS = 64
 RANGES = ("lung_volume_ml", "lung_mean_hu")
 """Names in ``training_ranges``, each a [lowest, highest] of the lungs trained on."""
 
@@ -19,8 +20,8 @@ RANGES = ("lung_volume_ml", "lung_mean_hu")
 def check_metadata(metadata: Any) -> None:
     """See that the engine can use every field of it that it reads.
 
-    ``training``, ``training_ranges``, ``simulated`` and ``bf16_max_error`` may be missing; fields that the engine
-    does not read may say anything.
+    ``members``, ``training``, ``training_ranges``, ``simulated`` and ``bf16_max_error`` may be missing; fields that
+    the engine does not read may say anything.
 
     Raises:
         InputError: naming the field.
@@ -32,8 +33,13 @@ def check_metadata(metadata: Any) -> None:
             raise InputError(f"says nothing of {name!r}, {AGAIN}")
     for name in ("name", "version", "intended_use"):
         _text(name, metadata[name])
-    settings = network_settings(metadata["network"])
-    check_inputs(settings, PreprocessingSettings.from_dict(metadata["preprocessing"]))
+    members = metadata.get("members", [metadata["network"]])
+    if not isinstance(members, list) or not 1 <= len(members) <= MOST_MEMBERS or members[0] != metadata["network"]:
+        raise InputError(
+            f"'members' must be a list of up to {MOST_MEMBERS} networks, the first as 'network', {AGAIN}"
+        )
+    for member in members:
+        check_inputs(network_settings(member), PreprocessingSettings.from_dict(metadata["preprocessing"]))
     _typed("bf16_max_error", metadata.get("bf16_max_error"), float | None)
     _typed("simulated", metadata.get("simulated", False), bool)
     training, ranges = (_fields(name, metadata.get(name, {})) for name in ("training", "training_ranges"))

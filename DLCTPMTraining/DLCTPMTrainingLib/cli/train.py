@@ -86,6 +86,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help=f"part of the patients kept for validation (default {VALIDATION_SHARE})",
     )
+    parser.add_argument(
+        "--members",
+        nargs="+",
+        metavar="MODEL",
+        help="do not train: make one model of these, whose map is their mean",
+    )
     parser.add_argument("--test", metavar="TEST.csv", help="cohort that training never sees, for the model card")
     parser.add_argument("--plateau", action="store_true", help="stop early by the paper's rule")
     parser.add_argument("--tensorboard", action="store_true", help="also log the epochs for TensorBoard")
@@ -94,6 +100,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Train, or continue a run that was cut off, and write the bundle; or export samples to train elsewhere."""
+    if options.members:
+        _combine(options)
+        return
     if (options.cohort is None) == (options.samples is None):
         raise InputError("give either COHORT.csv or --samples FILE (see 'dlctpm train --help')")
     if options.export and (options.samples or options.test):
@@ -111,6 +120,16 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     if bundle:  # several processes may train; the first has the model
         progress("Done", 1.0)
         say(options, f"Model in {bundle}; use it with --model {bundle}")
+
+
+def _combine(options: argparse.Namespace) -> None:
+    from DLCTPMTrainingLib.training.ensemble import combine
+
+    if options.cohort or options.samples:
+        raise InputError("--members goes without COHORT.csv and --samples: its models are trained")
+    called = ModelName(**given(options, ModelName, "name", "version"))
+    bundle = combine(options.members, Path(options.out) / "model", called.name, called.version)
+    say(options, f"Ensemble of {len(options.members)} models in {bundle}; use it with --model {bundle}")
 
 
 def _export(options: argparse.Namespace, progress: Progress) -> None:

@@ -6,7 +6,7 @@ Each patient's figures are one small JSON file, written once: a study that is cu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.labels.chest_regions import LOBES, SIDES, display_name
 from DLCTPMLib.lungs.upright import UprightLungs
-from DLCTPMLib.mapping.mapping import LungGrids, map_lungs
-from DLCTPMLib.networks.inference import Predictor
+from DLCTPMLib.mapping.mapping import LungGrids, MapLung, map_lungs
+from DLCTPMLib.networks.inference import Ensemble, Predictor
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.preprocessing.enhancement import network_inputs
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -44,8 +44,6 @@ from DLCTPMTrainingLib.study.preparation import Patient, PatientImages
 from DLCTPMTrainingLib.training.evaluation import rows_of, table_of
 
 JOINT_BINS, JOINT_TOP = 60, 1.5
-MapLung = Callable[[np.ndarray], np.ndarray]
-"""From the images of one lung to its relative perfusion."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def evaluate_patients(
     Several ``networks`` are an ensemble; there may be none where nothing is left to compute.
     """
     patients = list(patients)
-    predictor = MeanOfNetworks(networks, device)
+    predictor = Ensemble(networks, device)
     figures = []
     for number, patient in enumerate(patients):
         path = folder / f"{patient.row.patient_id}.json"
@@ -123,18 +121,6 @@ def evaluate_patients(
     return Evaluated.of(figures)
 
 
-class MeanOfNetworks:
-    """The mean of several networks' maps of a lung; of one network, its map."""
-
-    def __init__(self, networks: Sequence[PerfusionNetwork], device: torch.device):
-        self._predictors = [Predictor(network, device) for network in networks]
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Relative perfusion 0…1 of one lung, as ``Predictor`` gives it."""
-        maps = [predictor(images) for predictor in self._predictors]
-        return maps[0] if len(maps) == 1 else np.mean(maps, axis=0, dtype=np.float32)
-
-
 def seconds_a_map(
     patients: Sequence[Patient],
     networks: Sequence[PerfusionNetwork],
@@ -142,7 +128,7 @@ def seconds_a_map(
     device: torch.device,
 ) -> float:
     """Median time from CT and lungs in memory to the map on the CT's grid, after one map that is not counted."""
-    predictor, seconds = MeanOfNetworks(networks, device), []
+    predictor, seconds = Ensemble(networks, device), []
     for patient in [patients[0], *patients]:
         images = patient.load()
         start = time.perf_counter()

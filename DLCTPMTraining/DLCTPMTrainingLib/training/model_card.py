@@ -32,8 +32,7 @@ def model_card(metadata: dict, tested: TidyTable | None = None) -> str:
     text = resource_path("Templates/model_card.md").read_text(encoding="utf-8")
     return text.format(  # no Jinja: a machine that trains from samples has PyTorch and NumPy only
         model=metadata,
-        title=ARCHITECTURES[metadata["network"]["architecture"]].title,
-        channels="-".join(map(str, metadata["network"]["channels"])),
+        title=_networks(metadata.get("members", [metadata["network"]])),
         origin=origin,
         diagnoses=diagnoses,
         validated=validated,
@@ -41,3 +40,15 @@ def model_card(metadata: dict, tested: TidyTable | None = None) -> str:
         volume_ml=metadata["training_ranges"]["lung_volume_ml"],
         mean_hu=metadata["training_ranges"]["lung_mean_hu"],
     )
+
+
+def _networks(members: list[dict]) -> str:
+    """What the map comes from: one network, or the mean of several."""
+    each = [
+        f"{ARCHITECTURES[one['architecture']].title},\nchannels {'-'.join(map(str, one['channels']))}"
+        for one in members
+    ]
+    if len(each) == 1:
+        return each[0]
+    kinds = "; ".join(f"{each.count(kind)} × {kind}" for kind in dict.fromkeys(each))
+    return f"mean of {len(each)} networks\n({kinds}), each trained by itself; the training below is the first one's"
