@@ -23,13 +23,14 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import no_progress
 from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMLib.networks.inference import Ensemble
 from DLCTPMLib.networks.settings import ArnnSettings, ContextSettings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.statistics.numbers import values_of
 from DLCTPMTrainingLib.statistics.table import TidyTable
 from DLCTPMTrainingLib.study import workbench as study_workbench
-from DLCTPMTrainingLib.study.evaluation import MeanOfNetworks, map_patient
+from DLCTPMTrainingLib.study.evaluation import map_patient
 from DLCTPMTrainingLib.study.fits import Fit
 from DLCTPMTrainingLib.study.jobs import Stage
 from DLCTPMTrainingLib.study.plan import Candidate
@@ -129,8 +130,7 @@ def test_the_ensemble_is_the_mean_of_the_folds_maps(results):
     folds = [bench.fold(number, results.chosen)[0] for number in (0, 1)]
     networks = [fold.fitted(bench.samples(results.chosen)).network for fold in folds]
     maps = [
-        map_patient(patient, MeanOfNetworks([network], bench.device), results.chosen.preprocessing)
-        for network in networks
+        map_patient(patient, Ensemble([network], bench.device), results.chosen.preprocessing) for network in networks
     ]
     prediction = np.mean([m.comparison.predictions["model"] for m in maps], axis=0)
     comparison = maps[0].comparison
