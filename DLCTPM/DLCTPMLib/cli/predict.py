@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from DLCTPMLib.cli.arguments import add_ct, add_lungs, add_model, add_spect_series
 from DLCTPMLib.cli.command import Command, check_there
+from DLCTPMLib.cli.dose import DOSE_FILES
 from DLCTPMLib.cli.input_names import InputNames, add_naming
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.cli.printed import summary
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     settings = PredictionSettings(**given(options, PredictionSettings, *CHOSEN))
     stopwatch = Stopwatch()
     out = Path(options.out or default_folder(options.ct, options.pseudonym))
-    with OutputFolder(out, RESULT_FILES) as folder:
+    with OutputFolder(out, (*RESULT_FILES, *DOSE_FILES)) as folder:
         bundle = load_bundle(options.model)
         preload("DLCTPMLib.networks.inference")  # PyTorch, while the CT is read
         progress("Reading the CT", 0.0)

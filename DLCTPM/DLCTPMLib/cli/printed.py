@@ -38,3 +38,23 @@ def agreement_table(agreement: dict) -> str:
             widths = (7, 7, 10, 9, 7)
             lines.append(f"{name:16}" + "".join(f"{t:>{w}}" for t, w in zip(texts, widths, strict=True)))
     return "\n".join(lines)
+
+
+def dose_table(result: dict, out: Path) -> str:
+    """Dose and function of both lungs and of each, and where the rest lies."""
+    lines = [f"{'':12}{'volume ml':>10}{'MLD Gy':>8}{'V20 %':>7}{'fMLD w':>8}{'fV20 w':>8}{'fMLD':>7}{'fV20':>7}"]
+    for name, region in result["regions"].items():
+        figures = [region["mean_gy"], region["at_least_percent"]["20"]]
+        for part in ("weighted", "high"):
+            figures += [region[part]["mean_gy"], region[part]["at_least_percent"]["20"]]
+        texts = ["–" if value is None else f"{value:.2f}" for value in figures]
+        widths = (8, 7, 8, 8, 7, 7)
+        row = "".join(f"{text:>{width}}" for text, width in zip(texts, widths, strict=True))
+        lines.append(f"{name:12}{region['volume_ml']:10.0f}{row}")
+    lines.append(f"w: weighted with the map; else high-functional lung, {result['function']['definition']}")
+    if result["forced"]:
+        lines.append(f"FORCED: the map cannot be right ({'; '.join(result['forced'])})")
+    lines += [f"warning: {warning}" for warning in result["warnings"]]
+    lines.append(f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}")
+    lines.append(f"Results in {out}, open {out / 'dose.html'}")
+    return "\n".join(lines)

@@ -5,6 +5,7 @@ from DLCTPMLib.common.lazy import lazily
 __getattr__, __dir__, __all__ = lazily(
     __name__,
     files="PlanDose read_dose",
-    structures="Structures read_structures",
     histogram="DoseHistogram",
+    analysis="DoseImages LungDose",
+    result="dose_result",
 )
