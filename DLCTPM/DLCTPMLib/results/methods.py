@@ -53,12 +53,14 @@ def mapping_sentences(
     grid = "×".join(map(str, preprocessing.grid_shape))
     low, high = (figure_text(limit, 0) for limit in (preprocessing.hu_low, preprocessing.hu_high))
     edges = {"zero": "with a background of 0", "masked": "which looked at lung only"}[preprocessing.edges]
-    sentences = [
-        f"Each lung was cropped to its bounding box and brought to {grid} cells (z×y×x), by area averaging or, where "
-        f"the CT is coarser, by linear interpolation; its cumulative HU histogram was equalised between "
-        f"{low} and {high} HU (Eq. 1), followed by a median filter of {preprocessing.median_size} and a uniform "
-        f"filter of {preprocessing.uniform_size} cells, {edges}."
-    ]
+    if preprocessing.cell_mm:
+        sentences = [
+            f"Both lungs were brought to one grid of cells of {preprocessing.cell_mm:g} mm by area averaging or, "
+            f"where the CT is coarser, by linear interpolation, as density of aerated ({low} to {high} HU) and of "
+            f"dense lung (above {high} HU) and each cell's part of lung, on one scale for all patients."
+        ]
+    else:
+        sentences = [_each_lung(preprocessing, grid, low, high, edges)]
     if "density" in preprocessing.inputs:
         sentences.append(
             "A second image held the lung's density (−1\u202f000 to 0 HU as 0 to 1), neither equalised nor filtered."
@@ -73,12 +75,23 @@ def mapping_sentences(
     if parameters is not None:
         made_of.append(f"{figure_text(parameters, 0)} parameters")
     brackets = f" ({', '.join(made_of)})" if made_of else ""
-    images = "this image" if len(preprocessing.inputs) == 1 else "both images"
+    images = {1: "this image", 2: "both images"}.get(len(preprocessing.inputs), "these images")
+    together = "both lungs together" if preprocessing.cell_mm else "each lung by itself"
     return [
         *sentences,
-        f"{'An' if title[0] in 'aeiou' else 'A'} {title}{brackets} turned {images} into relative perfusion, each "
-        "lung by itself, which was brought back to the CT grid by trilinear interpolation within the lung.",
+        f"{'An' if title[0] in 'aeiou' else 'A'} {title}{brackets} turned {images} into relative perfusion, "
+        f"{together}, which was brought back to the CT grid by trilinear interpolation within the lung.",
     ]
+
+
+def _each_lung(preprocessing: PreprocessingSettings, grid: str, low: str, high: str, edges: str) -> str:
+    """How the paper's way prepares a lung."""
+    return (
+        f"Each lung was cropped to its bounding box and brought to {grid} cells (z×y×x), by area averaging or, where "
+        f"the CT is coarser, by linear interpolation; its cumulative HU histogram was equalised between "
+        f"{low} and {high} HU (Eq. 1), followed by a median filter of {preprocessing.median_size} and a uniform "
+        f"filter of {preprocessing.uniform_size} cells, {edges}."
+    )
 
 
 def training_sentence(metadata: dict, preprocessing: PreprocessingSettings) -> str:
