@@ -59,7 +59,7 @@ class LungDose:
         inside = lungs.sides > 0
         self._images = images
         perfusion = patient_array(images.perfusion)[lungs.box]
-        self._whole = perfusion[inside]
+        self._whole = np.sort(perfusion[inside])  # each definition takes percentiles, quick of what is in order
         self.excluded_ml = {}
         for name, mask in images.excluded.items():
             in_lungs = mask & (lungs.sides > 0)

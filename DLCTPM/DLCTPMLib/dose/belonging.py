@@ -84,6 +84,8 @@ def related(
             f"{structures.path}: was drawn in another frame of reference than the CT's, so on another examination; "
             "give the one of this CT"
         )
+    if moved and dose_frame and dose_frame == ct_frame:
+        notes.append(f"the transform moves the dose although {dose.path} lies in the CT's frame of reference")
     if not moved and not (dose_frame and ct_frame):
         notes.append(
             f"whether {dose.path} was planned on this CT cannot be told: one of them names no frame of reference"

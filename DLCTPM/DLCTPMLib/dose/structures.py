@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -121,7 +121,8 @@ def _of_structure_set(path: Path) -> Structures:
         own = _own_grid(structure, grid)
         return _on_grid(contour_mask(structure.contours, own, str(path)), own, grid, transform)
 
-    return Structures(path, "RTSTRUCT", names, targets, read.belonging, mask, empty)
+    drawn = frozenset(one.frame_of_reference for one in read.structures if one.contours and one.frame_of_reference)
+    return Structures(path, "RTSTRUCT", names, targets, replace(read.belonging, frames=drawn), mask, empty)
 
 
 def _of_segmentation(path: Path) -> Structures:

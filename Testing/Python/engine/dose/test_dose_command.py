@@ -163,6 +163,20 @@ def test_a_plan_on_another_examination_is_moved_by_its_transform(planned, dose_o
     assert result["input"]["transform"] == "ct_to_plan.tfm"
 
 
+def test_a_transform_between_what_shares_its_coordinates_is_said(planned, dose_of, tmp_path):
+    write_transform(sitk.Euler3DTransform(), tmp_path / "nothing.tfm")
+    arguments = ("--structures", planned.structures, "--transform", tmp_path / "nothing.tfm")
+    assert "although rd.dcm lies in the CT's frame of reference" in dose_of(*arguments)["warnings"][0]
+
+
+def test_a_structure_without_contours_may_lie_anywhere(planned, dose_of, tmp_path):
+    path = shutil.copy(planned.structures, tmp_path / "rs.dcm")
+    dataset = pydicom.dcmread(path)
+    dataset.StructureSetROISequence[3].ReferencedFrameOfReferenceUID = generate_uid()
+    dataset.save_as(path)
+    assert dose_of("--structures", path, "--dicom", planned.ct)["warnings"] == []
+
+
 def test_the_dose_of_another_frame_of_reference_is_refused(planned, refused, tmp_path):
     dose = write_rt_dose(tmp_path / "rd.dcm", filled(planning_grid(), across), frame=generate_uid())
     said = refused("--structures", planned.structures, dose=dose)
