@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from rt_samples import dose_grid, filled
+from rt_samples import dose_grid, filled, points_of
 from small_chest import SIZE, lung_labels
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.dose.analysis import DoseImages, LungDose, structure_dose
 from DLCTPMLib.dose.histogram import LEVELS_GY, STEP_GY, DoseHistogram
-from DLCTPMLib.function.definitions import parse_definition
+from DLCTPMLib.function.definitions import DEFAULT, parse_definition
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.volumes.patient_axes import PatientAxes
 
@@ -68,6 +68,33 @@ def test_each_lung_is_told_apart(phantom):
     right = regions["right lung"]["weighted"]
     assert regions["lungs"]["weighted"]["mean_gy"] == pytest.approx(right["mean_gy"])
     assert regions["lungs"]["weighted"]["at_least_percent"] == pytest.approx(right["at_least_percent"])
+
+
+@pytest.mark.parametrize("turn", ["feet first", "prone", "oblique"])
+def test_a_ct_that_lies_another_way_has_the_dose_of_its_places(turn):
+    """The mean dose by SimpleITK on the CT's own grid, voxel by voxel, is ours along the patient's axes."""
+    a, b = np.radians((20, 12))
+    oblique = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]]) @ np.array(
+        [[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]]
+    )
+    direction = {"feet first": np.diag([-1, 1, -1.0]), "prone": np.diag([-1, -1, 1.0]), "oblique": oblique}[turn]
+    grid = dose_grid((40, 36, 30), (4.0, 4.0, 5.0), (0.0, 0.0, 0.0), direction)
+    corners = points_of(grid).reshape(-1, 3)
+    middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    away = points_of(grid) - middle
+    inside = (away[..., 1] ** 2 + away[..., 2] ** 2 < 45**2) & (np.abs(away[..., 0]) < 60)
+    labels = sitk.GetImageFromArray(np.where(inside, np.where(away[..., 0] < 0, 2, 3), 0).astype(np.uint16))
+    labels.CopyInformation(grid)
+    dose = filled(
+        dose_grid((50, 50, 50), (6.0, 6.0, 6.0), middle - 150), lambda p: 30 + 0.1 * (p - middle) @ [1, 2, 3]
+    )
+    on_ct = sitk.GetArrayFromImage(sitk.Resample(dose, grid))
+    regions = LungDose(DoseImages(grid + 1, UprightLungs.of(labels), dose)).measured(DEFAULT)[0]
+    for name, value in (("right lung", 2), ("left lung", 3)):
+        own = sitk.GetArrayFromImage(labels) == value
+        assert regions[name]["mean_gy"] == pytest.approx(on_ct[own].mean(), rel=1e-4)
+        assert regions[name]["volume_ml"] == pytest.approx(np.count_nonzero(own) * 0.08)
+    assert regions["right lung"]["mean_gy"] < regions["left lung"]["mean_gy"]
 
 
 def test_a_target_is_left_out_and_what_is_beside_the_lungs_changes_nothing(phantom):
