@@ -12,6 +12,9 @@ from DLCTPMTrainingLib.benchmark.stage_results import PeakMemory
 KEYS = {"reference_s", "ours_s", "ratio", "reference_peak_mb", "ours_peak_mb", "max_error"}
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("benchmark")

@@ -199,7 +199,8 @@ def test_without_a_pseudonym_files_are_named_but_no_folder_above_them_and_no_hea
         described = json.loads((out / "result.json").read_text())["input"]
         assert described["name"] == planted[source].name
         assert named_in(out) == ["report.html", "result.json"]  # by the name of the file only
-        assert named_in(out, (b"foldername", b"header", b"nrrdcomment", b"private", b"193911")) == []
+        headers = (b"headerid", b"headerhospital", b"headerseries", b"headerstudy", b"headercomment", b"headerdoctor")
+        assert named_in(out, (b"foldername", *headers, b"nrrdcomment", b"private", b"193911")) == []
         assert named_in(out, (str(tmp_path).encode().lower(),)) == []
         sums[source] = described["sha256"]
     assert sums["ct"] == sums["series"]  # one content, whatever it is called and however it is packed

@@ -62,7 +62,7 @@ def test_the_mean_of_many_draws_settles_as_the_root_of_their_number():
     assert apart(8) < 0.55 * apart(1)
 
 
-@pytest.mark.parametrize("spect", ["analytic", "osem"])
+@pytest.mark.parametrize("spect", ["analytic", pytest.param("osem", marks=pytest.mark.long)])
 def test_draw_0_is_the_patient_of_the_cohort_and_each_number_its_own(spect):
     own = settings("acute pulmonary embolism", spect=spect)
     patient = simulate_patient(own)

@@ -35,6 +35,7 @@ class CutOff(Exception):  # noqa: N818 - a death, not an error
     pass
 
 
+@pytest.mark.long
 def test_a_study_cut_off_again_and_again_ends_with_the_same_numbers(cohort, tmp_path):
     changes = {"split": SplitSettings(folds=2), "search": SearchSettings()}
     whole = run_study(a_plan(five_patients(cohort), tmp_path / "whole", **changes))
