@@ -180,6 +180,23 @@ def test_a_dicom_folder_gives_the_map_of_the_same_file(prediction, files, tmp_pa
     assert result_of(tmp_path / "out")["input"]["dicom"]["Modality"] == "CT"
 
 
+def test_a_prone_patients_registration_expects_no_gravity_and_says_so(files, tmp_path, capsys):
+    grid = {"spacing": chest_ct().GetSpacing(), "origin": chest_ct().GetOrigin(), "PatientPosition": "FFP"}
+    write_ct_series(tmp_path / "dicom", sitk.GetArrayFromImage(chest_ct()), **grid)
+    images = ["--lungs", files["lungs"], "--device", "cpu", "--out", str(tmp_path / "out")]
+    options = ["--model", files["model"], "--spect", files["spect"], "--progress", "none"]
+    assert main(["predict", str(tmp_path / "dicom"), *images, *options]) == DONE
+    result = result_of(tmp_path / "out")
+    assert result["settings"]["registration"]["gravity_percent_per_cm"] == 0
+    assert any("prone" in warning for warning in result["warnings"])
+    (check,) = (one for one in result["quality"] if one["check"] == "patient position")
+    assert (check["status"], check["value"]) == ("WARN", 180)
+    command = ["register", "--fixed", str(tmp_path / "dicom"), "--moving", files["spect"], "--lungs", files["lungs"]]
+    capsys.readouterr()
+    assert main([*command, "--out", str(tmp_path / "found.tfm"), "--progress", "none"]) == DONE
+    assert "prone" in capsys.readouterr().out
+
+
 def test_json_progress_is_all_of_standard_output_and_never_goes_back(files, tmp_path, capsys):
     options = ["--model", files["model"], "--lungs", files["lungs"], "--spect", files["spect"], "--register", "none"]
     assert main(["predict", files["ct"], *options, "--out", str(tmp_path / "out"), "--progress", "json"]) == DONE
