@@ -53,6 +53,11 @@ def test_a_level_of_fluid_shows_it_where_no_couch_does(side):
     assert "levels of fluid" in found["message"]
 
 
+def test_a_round_bubble_in_the_stomach_is_no_level():
+    hu, lungs = a_patient(3)
+    assert "levels of fluid" not in position(images(on_couch(hu, None), lungs))["message"]
+
+
 @pytest.mark.parametrize(("slope", "degrees"), [(0.5, 0), (-0.5, 180), (0.05, None)])
 def test_the_denser_side_of_the_lungs_shows_it_where_nothing_else_does(slope, degrees):
     hu, lungs = sitk.GetArrayFromImage(chest_ct()), lung_labels()
