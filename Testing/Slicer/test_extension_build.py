@@ -1,7 +1,6 @@
 """The extension configures, builds, tests and installs with Slicer's own commands, and nothing is left out."""
 
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -185,30 +184,6 @@ def test_the_modules_own_tests_pass_after_the_build(cmake, build_folder):
     output = _run(ctest, "--test-dir", build_folder, "--output-on-failure", "--no-tests=error")
     # opening the panel, and the module's own test, of each of the two modules
     assert re.search(r"100% tests passed, 0 tests failed out of 4", output), output
-
-
-def test_extension_index_entry_follows_the_schema():
-    """Slicer's catalogue schema 1.0.2: these keys and no others; the file is named as the CMake project."""
-    entry = json.loads((REPOSITORY / "Resources" / "DLCTPM.json").read_text())
-    assert entry.pop("$schema").endswith("slicer-extension-catalog-entry-schema-v1.0.2.json#")
-    allowed = {"category", "scm_url", "scm_revision", "scm_type", "build_dependencies", "build_subdirectory"}
-    assert {"category", "scm_url"} <= set(entry) <= allowed | {"tier", "enabled", "dicom_support_rule"}
-    text = (REPOSITORY / "CMakeLists.txt").read_text()
-    assert re.search(r"project\((\w+)", text)[1] == "DLCTPM"
-    assert re.search(r'EXTENSION_DEPENDS "(.*)"', text)[1].split() == entry["build_dependencies"]
-    assert entry["scm_url"].rsplit("/", 1)[1].startswith("SlicerDLCTPM")
-
-
-def test_addresses_in_the_description_are_files_of_the_tree():
-    """Icon and screenshots, as the extension index fetches them from the main branch."""
-    text = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
-    raw = "https://raw.githubusercontent.com/DL-CTPM/SlicerDLCTPM/main/"
-    addresses = re.search(r'EXTENSION_ICONURL "(.*)"', text)[1].split()
-    addresses += re.search(r'EXTENSION_SCREENSHOTURLS "(.*)"', text)[1].split()
-    assert len(addresses) >= 3
-    assert all(address.startswith(raw) for address in addresses)
-    assert [one for one in addresses if not (REPOSITORY / one.removeprefix(raw)).is_file()] == []
-    assert 100 < len(re.search(r'EXTENSION_DESCRIPTION "(.*)"', text)[1]) < 600
 
 
 def test_pictures_and_pages_of_the_tutorial_are_there():

@@ -6,7 +6,8 @@ import sys
 import weakref
 
 import pytest
-from panel_steps import FAILS, process_of, temporary_folders, until, until_idle
+import SimpleITK as sitk
+from panel_steps import FAILS, click, process_of, temporary_folders, until, until_idle
 
 SLEEPS = 'import time; print(\'{"stage": "Network", "fraction": 0.4}\', flush=True); time.sleep(60)'
 WRITES_NOTHING = "pass"
@@ -74,6 +75,35 @@ def test_a_failed_check_is_a_sentence_and_the_map_can_be_forced(ready, engine, c
     assert ["--force" in arguments for arguments in asked] == [False, True]
     ui.ctSelector.setCurrentNode(None)
     assert ui.predictAnywayButton.isHidden()
+
+
+def test_a_forced_map_says_so_in_its_name_until_it_is_made_anew(panel, chest_files, tmp_path):
+    """By the real engine, on lungs nearly as dense as water; then the sound CT replaces that map."""
+    import slicer
+
+    aerated = sitk.Cast(sitk.ReadImage(chest_files["lungs"]) > 0, sitk.sitkInt16)
+    dense = sitk.ReadImage(chest_files["ct"]) + 700 * aerated
+    sitk.WriteImage(dense, str(tmp_path / "dense.nrrd"))
+    ui = panel.ui
+    lungs = slicer.util.loadVolume(chest_files["lungs"], {"labelmap": True, "name": "lungs"})
+    ui.lungSourceComboBox.currentIndex = ui.lungSourceComboBox.count - 1
+    ui.lungSelector.setCurrentNode(lungs)
+    ui.ctSelector.setCurrentNode(slicer.util.loadVolume(str(tmp_path / "dense.nrrd"), {"name": "dense"}))
+    click(panel, ui.predictButton)
+    assert "not aerated lung" in ui.statusLabel.text
+    assert panel._parameterNode.perfusionVolume is None
+    click(panel, ui.predictAnywayButton)
+    made = panel._parameterNode.perfusionVolume
+    assert made.GetName() == "dense perfusion (forced: an input check failed)"
+    assert any("not aerated lung" in said for said in json.loads(made.GetAttribute("DLCTPM.Result"))["forced"])
+    assert ui.statusLabel.text.startswith("Forced: an input check failed, this map cannot be right.")
+
+    ui.ctSelector.setCurrentNode(slicer.util.loadVolume(chest_files["ct"], {"name": "sound"}))
+    ui.outputSelector.setCurrentNode(made)
+    click(panel, ui.predictButton)
+    assert panel._parameterNode.perfusionVolume is made
+    assert made.GetName() == "dense perfusion"
+    assert not json.loads(made.GetAttribute("DLCTPM.Result"))["forced"]
 
 
 def test_missing_results_are_a_failure(ready, engine):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import subprocess
 import sys
 import unicodedata
 
@@ -12,6 +13,9 @@ from DLCTPMLib.common.errors import InputError
 
 NOBODY_READS = (errno.EPIPE, errno.EINVAL)
 """Errors of a pipe that nobody reads any more; Windows says EINVAL."""
+
+NO_WINDOW = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
+"""Arguments of ``subprocess`` for a program that must not flash a console window on Windows."""
 
 LONGEST_WORD = 300
 """A word that is longer (a cell of a damaged table, say) is cut in its middle."""

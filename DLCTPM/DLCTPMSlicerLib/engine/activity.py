@@ -12,7 +12,6 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib.engine.process import EngineProgress, Outcome
 from DLCTPMSlicerLib.engine.setup import slicerTooOld
 
-RESEARCH_USE_ONLY = "Research use only."
 BAR_STEPS = 1000
 
 
@@ -47,10 +46,10 @@ class Activity:
         self._changed()
 
     def progress(self, progress: EngineProgress) -> None:
-        """Show where the engine is."""
+        """Show where the engine is, in its own words (English)."""
         self._ui.progressBar.setRange(0, BAR_STEPS)
         self._ui.progressBar.setValue(round(BAR_STEPS * min(max(progress.fraction, 0.0), 1.0)))
-        self.say(f"{_(progress.stage)}{_timeLeft(progress.seconds_left)}")
+        self.say(f"{progress.stage}{_timeLeft(progress.seconds_left)}")
 
     def end(self, message: str) -> None:
         """Nothing runs any more."""
@@ -94,7 +93,7 @@ class Activity:
     def rest(self) -> None:
         """Say nothing of what was, unless something runs; only what always holds."""
         if not self.busy:
-            self.say(slicerTooOld() or _(RESEARCH_USE_ONLY))
+            self.say(slicerTooOld() or _("Research use only."))
 
     def say(self, text: str) -> None:
         """Put a line under the progress bar."""

@@ -13,8 +13,7 @@ import signal
 import subprocess
 import threading
 
-NO_WINDOW = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
-"""Arguments of ``subprocess`` for a program that must not flash a console window."""
+from DLCTPMLib.common.console import NO_WINDOW
 
 
 class ProcessGroup:

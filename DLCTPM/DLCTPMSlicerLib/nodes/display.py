@@ -22,7 +22,6 @@ ABOVE_ALL = 1000.0
 SPECT_TOP_PERCENTILE = 99.9
 SPECT_CLEAR_BELOW = 0.1
 """Part of the brightest counts below which a SPECT is clear, so that the CT is seen beside the lungs."""
-LEGEND_TITLE = "Perfusion"
 LEGEND_SIZE, LEGEND_PLACE = (0.045, 0.22), (0.965, 0.16)
 """Parts of a view's width and height; the place is that of its middle: the lower right corner, beside the patient."""
 LEGEND_FONT, LEGEND_LABELS = 9, 3
@@ -127,7 +126,7 @@ def showLegend(volume: slicer.vtkMRMLScalarVolumeNode, visible: bool = True, tit
     if legend is None:
         return
     with slicer.util.NodeModify(legend):
-        legend.SetTitleText(title or _(LEGEND_TITLE))
+        legend.SetTitleText(title or _("Perfusion"))
         legend.SetLabelFormat("%.1f")
         legend.SetNumberOfLabels(LEGEND_LABELS)
         legend.SetSize(*LEGEND_SIZE)

@@ -99,8 +99,8 @@ class ProgressWindow:
         self._dialog.canceled.connect(cancelled)
 
     def show(self, progress: EngineProgress) -> None:
-        """Show where the engine is."""
-        self._dialog.labelText = f"{_(progress.stage)}…"
+        """Show where the engine is, in its own words (English)."""
+        self._dialog.labelText = f"{progress.stage}…"
         self._dialog.value = round(STEPS * min(max(progress.fraction, 0.0), 1.0))
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.nodes.result_tables import tableRows
 from DLCTPMSlicerLib.panel.columns import (
@@ -113,7 +112,7 @@ class ResultTable:
         widget.setRowCount(len(self._rows))
         widget.setHorizontalHeaderLabels([_heading(name) for name in self._names])
         for column, name in enumerate(self._names):
-            widget.horizontalHeaderItem(column).setToolTip(_(EXPLANATIONS.get(name, "")))
+            widget.horizontalHeaderItem(column).setToolTip(EXPLANATIONS.get(name, ""))
             # names get what the figures leave: where there is too little room, they are the ones that are cut
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents if column else qt.QHeaderView.Stretch)
             widget.setColumnHidden(column, name in self._foldedColumns)
@@ -135,15 +134,15 @@ def _copied(value) -> str:
 
 
 def _heading(name: str) -> str:
-    return _(HEADINGS.get(name, name))
+    return HEADINGS.get(name, name)
 
 
 def _item(name: str, value) -> qt.QTableWidgetItem:
     if isinstance(value, str):
-        item = qt.QTableWidgetItem(_(WORDS.get(value, value)))
+        item = qt.QTableWidgetItem(WORDS.get(value, value))
     else:
         item = qt.QTableWidgetItem("–" if value is None else f"{value:.{DECIMALS.get(name, USUAL_DECIMALS)}f}")
         item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
     if value is None or value in MEANINGS:
-        item.setToolTip(_(MEANINGS.get(value, NO_VALUE)))
+        item.setToolTip(MEANINGS.get(value, NO_VALUE))
     return item

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from DLCTPMLib.common.console import NO_WINDOW
 from DLCTPMLib.common.ending.temporary_files import private_folder
 
 PROGRAM = Path(__file__).resolve().parents[3] / "Testing" / "SlicerStandIn" / "measure.py"
@@ -29,7 +30,8 @@ def measure_slicer(ct: sitk.Image) -> dict:
     with private_folder() as folder:
         path = folder / "ct.nrrd"
         sitk.WriteImage(ct, str(path))
-        done = subprocess.run([sys.executable, str(PROGRAM), str(path)], capture_output=True, text=True, check=False)
+        command = [sys.executable, str(PROGRAM), str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **NO_WINDOW)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no reason given"]
         return {"skipped": lines[-1]}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from DLCTPMLib.common.console import NO_WINDOW
 from DLCTPMLib.common.ending.temporary_files import private_folder
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.formats.metaimage import read_metaimage
@@ -132,6 +133,7 @@ def _run(program: str, path: Path, out: Path) -> int:
             stderr=subprocess.DEVNULL,
             timeout=SHORTEST_S + _size(path) / BYTES_A_SECOND,
             check=False,
+            **NO_WINDOW,
         )
     except subprocess.TimeoutExpired:
         return -1

@@ -1,9 +1,11 @@
 """What reaches a terminal is plain text, whatever file it comes from."""
 
+import ast
 import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import SimpleITK
@@ -74,3 +76,17 @@ def test_an_output_that_takes_nothing_is_one_sentence(command):
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
 def test_nobody_reads_any_more(tmp_path):
     assert run("{} | true", "info").stderr == ""
+
+
+def test_no_program_flashes_a_console_window_on_windows():
+    """Each function that starts a program says so to Windows."""
+    starts = []
+    repository = Path(__file__).resolve().parents[4]
+    for path in [*repository.glob("DLCTPM/**/*.py"), *repository.glob("DLCTPMTraining/**/*.py")]:
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if "subprocess." in text else ():
+            body = ast.get_source_segment(text, node) if isinstance(node, ast.FunctionDef) else ""
+            if any(f"subprocess.{call}(" in body for call in ("run", "Popen", "check_output", "call", "check_call")):
+                starts.append((path.name, node.name, "NO_WINDOW" in body))
+    assert len(starts) >= 4
+    assert [(name, function) for name, function, told in starts if not told] == []
