@@ -162,6 +162,7 @@ def test_lungs_of_odd_density_are_pointed_out(lung_hu, check, status):
 def test_consolidation_in_the_mask_is_pointed_out():
     hu, labels = a_chest()
     hu[:20][labels[:20] > 0] = 20
+    hu[20:25][labels[20:25] > 0] = -400
     found = checks(hu, labels)["dense lung"]
     inside = hu.astype(np.int16)[labels > 0]
     assert found["status"] == "WARN"
