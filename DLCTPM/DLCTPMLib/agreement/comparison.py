@@ -56,6 +56,17 @@ class SpectComparison:
         scale = self.scales[hir_scope or self.settings.hir_scope]
         return np.where(self.masks["lungs"], self.spect / scale, 0).astype(np.float32)
 
+    def limits(self, image: np.ndarray) -> tuple[float, float]:
+        """Above which value one of ``predictions``, or a ``reference``, is high-functional, and up to which low."""
+        definition = self.settings.definition
+        values = image[self.masks["lungs"]] if definition.of_lungs else np.zeros(0)
+        values = values[np.isfinite(values)]  # a lung without a HIR has no figures
+        return definition.high_above(values), definition.low_up_to(values)
+
+    def described(self) -> dict:
+        """``settings.agreement`` of ``result.json``: the settings, and where they put the line in the map."""
+        return {**self.settings.to_dict(), "threshold": self.limits(self.predictions[MODEL])[0]}
+
     def with_spect(self, values: np.ndarray) -> SpectComparison:
         """The same lungs and predictions against another SPECT on the same grid, (z, y, x) along the same axes."""
         hir, scales = _references(values, self.sides, self.settings)

@@ -6,7 +6,7 @@ the numbers of it, and a report draws its pictures from the same arrays. ``compa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,20 +88,40 @@ def agreement_of(comparison: SpectComparison) -> dict:
     return result
 
 
+def dice_curves(comparison: SpectComparison, thresholds: Sequence[float]) -> dict[str, list[float | None]]:
+    """``dsc_high`` and ``dsc_low`` of both lungs at each threshold; None where it has no value."""
+    lung = comparison.masks["lungs"]
+    prediction, reference = comparison.predictions[MODEL][lung], comparison.reference()[lung]
+    curves: dict[str, list[float | None]] = {"dsc_high": [], "dsc_low": []}
+    for threshold in thresholds:
+        for name, a, b in (
+            ("dsc_high", prediction > threshold, reference > threshold),
+            ("dsc_low", prediction <= threshold, reference <= threshold),
+        ):
+            try:
+                curves[name].append(dice(a, b))
+            except UndefinedMetricError:
+                curves[name].append(None)
+    return curves
+
+
 class _Scope:
     """One scope's images, 0 outside its mask, and their SSIM maps, which the whole lung and the core share."""
 
     def __init__(self, comparison: SpectComparison, scope: str, hir_scope: str):
         self._comparison, self._scope, self._hir_scope = comparison, scope, hir_scope
         self._lung = comparison.masks[scope]
-        self._reference = np.where(self._lung, comparison.reference(hir_scope), 0)
+        self._whole = comparison.reference(hir_scope)
+        self._reference = np.where(self._lung, self._whole, 0)
         self._similarity: dict[str, np.ndarray] = {}
 
     def figures(self, mask: np.ndarray) -> dict:
         """The map's metrics in a mask with all that belongs beside them."""
         comparison = self._comparison
         count = int(np.count_nonzero(mask))
-        threshold = comparison.settings.threshold
+        high, high_reference = (
+            image[mask] > comparison.limits(image)[0] for image in (comparison.predictions[MODEL], self._whole)
+        )
         return {
             **self.metrics(MODEL, mask),
             "ssim_convention": SSIM_CONVENTION,
@@ -110,8 +130,8 @@ class _Scope:
             "hir_scope": self._hir_scope,
             "voxels": count,
             "volume_ml": count * comparison.axes.voxel_ml,
-            "reference_high_percent": _percent(self._reference[mask] > threshold),
-            "prediction_high_percent": _percent(comparison.predictions[MODEL][mask] > threshold),
+            "reference_high_percent": _percent(high_reference),
+            "prediction_high_percent": _percent(high),
             "baselines": {name: self.metrics(name, mask) for name in comparison.predictions if name != MODEL},
         }
 
@@ -120,15 +140,16 @@ class _Scope:
         if reason := self._without_value(mask):
             return {**dict.fromkeys(METRICS), "undefined": dict.fromkeys(METRICS, reason)}
         prediction, reference = self._comparison.predictions[name][mask], self._reference[mask]
-        threshold = self._comparison.settings.threshold
-        high, high_reference = prediction > threshold, reference > threshold
+        image = self._comparison.predictions[name]
+        (above, up_to), (reference_above, reference_up_to) = map(self._comparison.limits, (image, self._whole))
+        high, high_reference = prediction > above, reference > reference_above
         return _with_reasons(
             r_spearman=lambda: spearman(prediction, reference),
             r_pearson=lambda: pearson(prediction, reference),
             ssim=lambda: float(self._ssim_map(name)[mask].mean()),
             ssim_box=lambda: float(self._ssim_map(name).mean()),
             dsc_high=lambda: dice(high, high_reference),
-            dsc_low=lambda: dice(~high, ~high_reference),
+            dsc_low=lambda: dice(prediction <= up_to, reference <= reference_up_to),
             kappa=lambda: cohen_kappa(high, high_reference),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from DLCTPMLib.common.settings import StageSettings
-from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
+from DLCTPMLib.function.definitions import DEFAULT, Definition, parse_definition
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
 
@@ -14,7 +14,8 @@ class AgreementSettings(StageSettings):
     """Every choice that changes an agreement figure.
 
     Attributes:
-        threshold: relative perfusion above which lung is high-functional; at it or below, low-functional.
+        function: definition of high-functional lung (``function.definitions``), for map and SPECT each by its own
+            values; islands stay, whatever it says of them, since a SPECT voxel is as large as they are.
         hir_percentile: percentile of the SPECT in the lungs that defines its high intensity region (Eq. 2).
         hir_scope: "patient" takes it over both lungs, "lung" for each lung by itself.
         clip_at: multiple of the HIR that counts as 1, as in the model's training target.
@@ -23,22 +24,27 @@ class AgreementSettings(StageSettings):
 
     WHAT = "agreement settings"
 
-    threshold: float = FUNCTIONAL_THRESHOLD
+    function: str = DEFAULT.name
     hir_percentile: float = 75.0
     hir_scope: str = "patient"
     clip_at: float = 1.0
     core_erosions: int = 2
 
     def __post_init__(self):
+        parse_definition(self.function)
         self.require(
             {
-                "threshold must lie between 0 and 1": 0 < self.threshold < 1,
                 "hir_percentile must lie above 0 and at most at 100": 0 < self.hir_percentile <= 100,
                 'hir_scope must be "patient" or "lung"': self.hir_scope in ("patient", "lung"),
                 "clip_at must be positive": self.clip_at > 0,
                 "core_erosions must be at least 1": self.core_erosions >= 1,
             }
         )
+
+    @property
+    def definition(self) -> Definition:
+        """Of high-functional lung."""
+        return parse_definition(self.function)
 
     @classmethod
     def for_model(cls, preprocessing: PreprocessingSettings) -> AgreementSettings:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.options import add_options, given
+from DLCTPMLib.function.definitions import Definition
+from DLCTPMLib.results.settings import PredictionSettings
+
 MODEL_HELP = "name, folder or zip of a model (default: the shipped one)"
 
 
@@ -27,6 +32,26 @@ def add_ct_choice(parser: argparse.ArgumentParser) -> None:
         metavar="CODE",
         help="where the array's axes run to (LPS, RAS, …), for image files that do not say",
     )
+
+
+def add_function(parser: argparse.ArgumentParser) -> None:
+    """``--function``, what counts as high-functional lung; ``--threshold`` is a short form of the default's kind."""
+    options = parser.add_mutually_exclusive_group()
+    add_options(options, PredictionSettings(), "function")
+    options.add_argument("--threshold", type=float, metavar="T", help="the same as --function p75:T")
+
+
+def function_of(options: argparse.Namespace) -> dict[str, str]:
+    """The definition of high-functional lung that was given, as settings; empty for the default.
+
+    Raises:
+        InputError: it is none.
+    """
+    if options.threshold is None:
+        return given(options, PredictionSettings, "function")
+    if not 0 < options.threshold < 1:
+        raise InputError(f"--threshold {options.threshold:g}: a threshold must lie between 0 and 1")
+    return {"function": Definition(value=options.threshold).name}
 
 
 def add_spect_series(parser: argparse.ArgumentParser) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 
-from DLCTPMLib.cli.arguments import add_ct_choice, add_lungs, add_model, add_spect_series
+from DLCTPMLib.cli.arguments import add_ct_choice, add_function, add_lungs, add_model, add_spect_series
 from DLCTPMLib.cli.command import Command, check_there
 from DLCTPMLib.cli.input_names import add_naming
 from DLCTPMLib.cli.printed import agreement_table
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options
 from DLCTPMLib.common.progress import Progress
-from DLCTPMLib.results.settings import COMPARED, PredictionSettings
+from DLCTPMLib.results.settings import PredictionSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ct", metavar="CT", help="the CT, for the two baselines that look at its HU")
     add_ct_choice(parser)
     add_model(parser, "take the SPECT's standardisation from this model")
-    add_options(parser, PredictionSettings(), *COMPARED)
+    add_function(parser)
+    add_options(parser, PredictionSettings(), "hir_scope")
     parser.add_argument(
         "--result",
         metavar="R",

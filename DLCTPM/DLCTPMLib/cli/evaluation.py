@@ -9,13 +9,15 @@ import SimpleITK as sitk
 
 from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
-from DLCTPMLib.agreement.scores import agreement_of
+from DLCTPMLib.agreement.scores import agreement_of, dice_curves
+from DLCTPMLib.cli.arguments import function_of
 from DLCTPMLib.cli.input_names import InputNames
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.options import given
 from DLCTPMLib.common.progress import Progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
-from DLCTPMLib.function.regions import region_table
+from DLCTPMLib.function.curve import CURVE_THRESHOLDS, volume_curve
+from DLCTPMLib.function.regions import FunctionalLung
 from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -23,7 +25,7 @@ from DLCTPMLib.registration.search import read_transform
 from DLCTPMLib.results.finished import read_result
 from DLCTPMLib.results.report import ReportImages, write_report
 from DLCTPMLib.results.result_json import header, json_ready, notes_for
-from DLCTPMLib.results.settings import COMPARED, PredictionSettings
+from DLCTPMLib.results.settings import PredictionSettings
 from DLCTPMLib.volumes.patient_axes import same_grid
 from DLCTPMLib.volumes.reading import Scan, content_sha256, describe, read_ct, read_map, read_spect
 
@@ -78,7 +80,8 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     if predicted is not None:
         with naming(options.result):
             preprocessing = PreprocessingSettings.from_dict(predicted["settings"]["preprocessing"])
-    settings = PredictionSettings(**given(options, PredictionSettings, *COMPARED)).agreement(preprocessing)
+    settings = PredictionSettings(**function_of(options), **given(options, PredictionSettings, "hir_scope"))
+    settings = settings.agreement(preprocessing)
     progress("Comparing with the SPECT", 0.2)
     with stopwatch("agreement"), naming(options.spect):
         comparison = on_spect_grid(
@@ -97,7 +100,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     result = {
         **header(),
         "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
-        "settings": {"agreement": settings.to_dict(), "preprocessing": preprocessing.to_dict()},
+        "settings": {"agreement": comparison.described(), "preprocessing": preprocessing.to_dict()},
         "input": described,
         "agreement": agreement,
         "timings_s": stopwatch.seconds,
@@ -110,10 +113,12 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     if predicted is None:
         return json_ready(result)
     with stopwatch("regions"):
-        regions = region_table(prediction, lungs.upright, settings.threshold)
-    joined = json_ready(_joined(predicted, {**result, "regions": regions}))
+        function = FunctionalLung.of(prediction, lungs.upright, settings.definition)
+        curve = {"thresholds": list(CURVE_THRESHOLDS), "high_ml": volume_curve(prediction, lungs.upright)}
+        curve |= dice_curves(comparison, CURVE_THRESHOLDS)
+    joined = json_ready(_joined(predicted, {**result, "function_curve": curve}, function))
     same = bundle if bundle is not None and bundle.identity() == predicted["model"] else None
-    images = ReportImages(grid, lungs.labels, prediction, comparison)
+    images = ReportImages(grid, lungs.labels, function, comparison)
     write_report(folder / "report.html", joined, images, same, progress=within(progress, 0.6, 0.99))
     return joined
 
@@ -125,21 +130,21 @@ def _predicted(options: argparse.Namespace) -> dict:
     return read_result(options.result)
 
 
-def _joined(predicted: dict, evaluated: dict) -> dict:
+def _joined(predicted: dict, evaluated: dict, function: FunctionalLung) -> dict:
     """A prediction's result with the comparison in it, as if the prediction had been given the SPECT."""
-    threshold = evaluated["settings"]["agreement"]["threshold"]
     compared = evaluated["input"]
     result = {key: value for key, value in predicted.items() if key != "registration"}
     return {
         **result,
         "settings": {
             **predicted["settings"],
-            "functional_regions": {"threshold": threshold},
+            "functional_regions": function.settings(),
             "agreement": evaluated["settings"]["agreement"],
             "registration": {"kind": GIVEN if compared["transform"] else "none"},
         },
         "input": {**predicted["input"], "spect": compared["spect"], "transform": compared["transform"]},
-        "regions": evaluated["regions"],
+        "regions": function.table(),
+        "function_curve": evaluated["function_curve"],
         "agreement": evaluated["agreement"],
         "timings_s": {**predicted["timings_s"], **evaluated["timings_s"]},
         "warnings": list(dict.fromkeys([*predicted["warnings"], *evaluated["warnings"]])),

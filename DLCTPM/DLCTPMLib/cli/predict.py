@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from DLCTPMLib.cli.arguments import add_ct, add_lungs, add_model, add_spect_series
+from DLCTPMLib.cli.arguments import add_ct, add_function, add_lungs, add_model, add_spect_series, function_of
 from DLCTPMLib.cli.command import Command, check_there
 from DLCTPMLib.cli.dose import DOSE_FILES
 from DLCTPMLib.cli.input_names import InputNames, add_naming
@@ -22,8 +22,8 @@ from DLCTPMLib.results.settings import PredictionSettings
 if TYPE_CHECKING:
     from DLCTPMLib.lungs.masks import Lungs
 
-CHOSEN = ("registration", "threshold", "hir_scope", "device", "precision")
-"""Settings of a prediction that are options."""
+CHOSEN = ("registration", "hir_scope", "device", "precision")
+"""Settings of a prediction that are options, beside its definition of function."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("--spect", metavar="SPECT", help="perfusion SPECT to compare with: file, folder or zip")
     add_spect_series(parser)
+    add_function(parser)
     add_options(parser, PredictionSettings(), *CHOSEN)
     parser.add_argument(
         "--force",
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, predict_to_folder
     from DLCTPMLib.volumes.reading import read_ct, read_spect
 
-    settings = PredictionSettings(**given(options, PredictionSettings, *CHOSEN))
+    settings = PredictionSettings(**function_of(options), **given(options, PredictionSettings, *CHOSEN))
     stopwatch = Stopwatch()
     out = Path(options.out or default_folder(options.ct, options.pseudonym))
     with OutputFolder(out, (*RESULT_FILES, *DOSE_FILES)) as folder:

@@ -192,7 +192,7 @@ class OutputFolder:
                 placed.append(name)
         except BaseException:
             for name in placed:
-                (self.folder / name).unlink(missing_ok=True)
+                temporary_files.remove(self.folder / name)
             for name in saved:
                 os.replace(earlier / name, self.folder / name)
             if made:

@@ -5,5 +5,5 @@ from DLCTPMLib.common.lazy import lazily
 __getattr__, __dir__, __all__ = lazily(
     __name__,
     definitions="Definition parse_definition",
-    regions="functional_labels region_table",
+    regions="FunctionalLung functional_labels region_table",
 )

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-
-import numpy as np
-from scipy import ndimage
+from typing import TYPE_CHECKING
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
+
+if TYPE_CHECKING:
+    import numpy as np
 
 HIGH, LOW, MIDDLE = 1, 2, 3
 """Classes of lung: high-functional, low-functional, and what tertiles leave between the two; 0 is no lung."""
@@ -76,21 +77,28 @@ class Definition:
         }[self.kind]
         return said + (f", without islands under {self.specks_ml:g} ml" if self.specks_ml else "")
 
+    @property
+    def of_lungs(self) -> bool:
+        """Whether the lungs' own values decide what is high; otherwise one value does, whatever they are."""
+        return self.kind not in ("p75", "fixed")
+
     def high_above(self, values: np.ndarray) -> float:
         """The value above which lung is high-functional.
 
         Args:
-            values: of both lungs, (n,): a map, or a SPECT divided by its 75th percentile.
+            values: of both lungs, (n,): a map, or a SPECT divided by its 75th percentile. Without any there is
+                nothing to divide, and the value is meaningless.
         """
-        if self.kind in ("p75", "fixed"):
+        if not self.of_lungs or not values.size:
             return self.value
         if self.kind == "max":
             return self.value * float(values.max())
-        return float(np.percentile(values, 200 / 3 if self.kind == TERTILES else self.value))
+        return _percentile(values, 200 / 3 if self.kind == TERTILES else self.value)
 
     def low_up_to(self, values: np.ndarray) -> float:
         """The value up to which lung is low-functional; with tertiles there is lung between this and high."""
-        return float(np.percentile(values, 100 / 3)) if self.kind == TERTILES else self.high_above(values)
+        tertiles = self.kind == TERTILES and values.size
+        return _percentile(values, 100 / 3) if tertiles else self.high_above(values)
 
     def classes(self, values: np.ndarray, sides: np.ndarray, voxel_ml: float) -> np.ndarray:
         """HIGH, LOW or MIDDLE in the lungs, 0 elsewhere.
@@ -103,10 +111,12 @@ class Definition:
         Returns:
             uint8 of the same shape.
         """
+        import numpy as np  # heavy, and the command line knows definitions
+
         inside = sides > 0
         if not inside.any():
             return np.zeros(values.shape, np.uint8)
-        lung = values[inside]
+        lung = values[inside] if self.of_lungs else values[:0]
         high, low = self.high_above(lung), self.low_up_to(lung)
         classes = np.where(values > high, np.uint8(HIGH), np.uint8(LOW))
         if low < high:
@@ -120,8 +130,17 @@ class Definition:
         return classes
 
 
+def _percentile(values: np.ndarray, percent: float) -> float:
+    import numpy as np
+
+    return float(np.percentile(values, percent))
+
+
 def _absorb(classes: np.ndarray, sides: np.ndarray, kind: int, into: int, voxels: int) -> None:
     """Turn islands (joined by faces, in one lung) of a class with less than so many voxels into another class."""
+    import numpy as np
+    from scipy import ndimage
+
     for side in np.unique(sides[sides > 0]):
         islands, _ = ndimage.label((classes == kind) & (sides == side))
         small = np.bincount(islands.ravel()) < voxels

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.function.definitions import DEFAULT, HIGH, LOW, Definition
 from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
 from DLCTPMLib.labels.chest_regions import (
     LEFT,
@@ -21,42 +23,87 @@ from DLCTPMLib.labels.chest_regions import (
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.volumes.patient_axes import file_image, patient_array
 
-HIGH, LOW = 1, 2
-"""Values of ``functional_labels``: high-functional lung (above the threshold), low-functional lung."""
+
+@dataclass(frozen=True)
+class FunctionalLung:
+    """The lungs of a map as a definition divides them. Make it with ``of``.
+
+    Attributes:
+        definition: of high-functional lung.
+        high_above: the map's value above which lung is high-functional.
+        low_up_to: that up to which it is low-functional; lower than ``high_above`` with tertiles only.
+        classes: HIGH, LOW or MIDDLE (``function.definitions``) in the box of the lungs, 0 outside them, uint8.
+        perfusion, lungs: what was divided.
+    """
+
+    definition: Definition
+    high_above: float
+    low_up_to: float
+    classes: np.ndarray
+    perfusion: sitk.Image
+    lungs: UprightLungs
+
+    @classmethod
+    def of(
+        cls, perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, definition: Definition | float = DEFAULT
+    ) -> FunctionalLung:
+        """Divide the lungs.
+
+        Args:
+            perfusion: relative perfusion on the CT's grid.
+            lungs: of that CT, upright or as a label image of CIP values on its grid.
+            definition: of high-functional lung; a number is that share of the 75th percentile.
+
+        Raises:
+            InputError: the two lie on different grids, or the number is not between 0 and 1.
+        """
+        if not isinstance(definition, Definition):
+            _check_threshold(definition)
+            definition = Definition(value=float(definition))
+        lungs = _of_map(lungs, perfusion)
+        values = patient_array(perfusion)[lungs.box]
+        inside = values[lungs.sides > 0] if definition.of_lungs else np.zeros(0)
+        limits = definition.high_above(inside), definition.low_up_to(inside)
+        classes = definition.classes(values, lungs.sides, lungs.axes.voxel_ml)
+        return cls(definition, *limits, classes, perfusion, lungs)
+
+    def labels(self) -> sitk.Image:
+        """The classes as a uint8 label image on the CT's grid."""
+        labels = np.zeros(self.lungs.axes.shape, np.uint8)
+        labels[self.lungs.box] = self.classes
+        return file_image(labels, like=self.perfusion)
+
+    def table(self) -> dict[str, dict]:
+        """The region table, as ``MeasuredRegions.table``; with tertiles ``middle_ml`` beside the other volumes."""
+        return MeasuredRegions(self.perfusion, self.lungs).divided(self.classes)
+
+    def settings(self) -> dict:
+        """``functional_regions`` of ``result.json``."""
+        between = {"low_up_to": self.low_up_to} if self.low_up_to < self.high_above else {}
+        return {"definition": self.definition.name, "threshold": self.high_above, **between}
 
 
 def functional_labels(
-    perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, threshold: float = FUNCTIONAL_THRESHOLD
+    perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, definition: Definition | float = DEFAULT
 ) -> sitk.Image:
-    """Divide the lungs into high-functional (> threshold, value 1) and low-functional (≤ threshold, value 2).
+    """Divide the lungs into high- (1) and low-functional (2), and with tertiles what lies between them (3).
 
-    Args:
-        perfusion: relative perfusion on the CT's grid.
-        lungs: of that CT, upright or as a label image of CIP values on its grid.
-        threshold: relative perfusion, 0…1; the paper's by default.
+    Arguments and errors as for ``FunctionalLung.of``.
 
     Returns:
         uint8 label image on the CT's grid, 0 outside the lungs.
-
-    Raises:
-        InputError: the two lie on different grids, or the threshold is not between 0 and 1.
     """
-    _check_threshold(threshold)
-    lungs = _of_map(lungs, perfusion)
-    high = patient_array(perfusion)[lungs.box] > threshold
-    labels = np.zeros(lungs.axes.shape, np.uint8)
-    labels[lungs.box] = np.where(high, np.uint8(HIGH), np.uint8(LOW)) * (lungs.sides > 0)
-    return file_image(labels, like=perfusion)
+    return FunctionalLung.of(perfusion, lungs, definition).labels()
 
 
 def region_table(
-    perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, threshold: float = FUNCTIONAL_THRESHOLD
+    perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, definition: Definition | float = DEFAULT
 ) -> dict[str, dict]:
     """Volume, mean perfusion, share of the total perfusion, and functional volumes of every region.
 
-    Arguments and errors as for ``functional_labels``; the result as of ``MeasuredRegions.table``.
+    Arguments and errors as for ``FunctionalLung.of``; the result as of ``FunctionalLung.table``.
     """
-    return MeasuredRegions(perfusion, lungs).table(threshold)
+    return FunctionalLung.of(perfusion, lungs, definition).table()
 
 
 class MeasuredRegions:
@@ -70,7 +117,7 @@ class MeasuredRegions:
     def __init__(self, perfusion: sitk.Image, lungs: sitk.Image | UprightLungs):
         lungs = _of_map(lungs, perfusion)
         self._voxel_ml = lungs.axes.voxel_ml
-        inside = lungs.sides > 0
+        inside = self._inside = lungs.sides > 0
         values = patient_array(perfusion)[lungs.box][inside]
         self._regions = _Sums(lungs.regions()[inside], values)
         self._by_third = _Sums(lungs.thirds()[inside], values)
@@ -96,29 +143,48 @@ class MeasuredRegions:
             InputError: the threshold is not between 0 and 1.
         """
         _check_threshold(threshold)
+        high = [part.high(threshold) for part in (self._regions, self._by_third)]
+        low = [self._regions.count - high[0], self._by_third.count - high[1]]
+        return self._table(high, low)
+
+    def divided(self, classes: np.ndarray) -> dict[str, dict]:
+        """The same table by the class of every voxel in the box of the lungs, before ``sort``.
+
+        Where there is lung between high and low, every region has ``middle_ml`` too.
+        """
+        of_voxels = classes[self._inside]
+        high, low = (
+            [part.count_of(of_voxels == kind) for part in (self._regions, self._by_third)] for kind in (HIGH, LOW)
+        )
+        return self._table(high, low)
+
+    def _table(self, high: list[np.ndarray], low: list[np.ndarray]) -> dict[str, dict]:
+        rows = dict(self._rows(high, low))
+        count, all_perfusion, *divided = rows["lungs"]
+        has_middle = sum(divided) < count
         table = {}
-        rows = dict(self._rows(threshold))
-        whole = rows["lungs"]
-        for name, (count, total, high) in rows.items():
+        for name, (count, total, in_high, in_low) in rows.items():
             table[name] = {
                 "volume_ml": count * self._voxel_ml,
                 "mean": total / count if count else None,
-                "perfusion_percent": 100 * total / whole[1] if whole[1] > 0 else None,
-                "high_ml": high * self._voxel_ml,
-                "low_ml": (count - high) * self._voxel_ml,
+                "perfusion_percent": 100 * total / all_perfusion if all_perfusion > 0 else None,
+                "high_ml": in_high * self._voxel_ml,
+                "low_ml": in_low * self._voxel_ml,
             }
+            if has_middle:
+                table[name]["middle_ml"] = (count - in_high - in_low) * self._voxel_ml
         return table
 
-    def _rows(self, threshold: float) -> Iterator[tuple[str, tuple[int, float, int]]]:
-        high, high_by_third = self._regions.high(threshold), self._by_third.high(threshold)
+    def _rows(self, high: list[np.ndarray], low: list[np.ndarray]) -> Iterator[tuple[str, tuple]]:
+        regions, thirds = zip(high, low, strict=True)
         for name, parts in (("lungs", LUNG), ("right lung", RIGHT), ("left lung", LEFT)):
-            yield name, self._regions.of(parts, high)
+            yield name, self._regions.of(parts, *regions)
         for lobe in sorted(LOBES):
             if self._regions.count[int(lobe)]:
-                yield display_name(lobe), self._regions.of([lobe], high)
+                yield display_name(lobe), self._regions.of([lobe], *regions)
         for third in (*RIGHT_THIRDS, *LEFT_THIRDS):
             if self._by_third.count[int(third)]:
-                yield display_name(third), self._by_third.of([third], high_by_third)
+                yield display_name(third), self._by_third.of([third], *thirds)
 
 
 class _Sums:
@@ -138,17 +204,26 @@ class _Sums:
     def high(self, threshold: float) -> np.ndarray:
         """High-functional voxels of every region."""
         if self._sorted is None:
-            return np.bincount(self._regions, weights=self._values > float(threshold), minlength=256)
+            return self.count_of(self._values > float(threshold))
         counts = np.zeros(256, int)
         for region, values in self._sorted.items():
             limit = np.asarray(float(threshold), values.dtype)  # compared in the map's own precision, as above
             counts[region] = values.size - np.searchsorted(values, limit, side="right")
         return counts
 
-    def of(self, regions, high: np.ndarray) -> tuple[int, float, int]:
-        """Voxels, summed perfusion and high-functional voxels of some regions together."""
+    def count_of(self, voxels: np.ndarray) -> np.ndarray:
+        """How many of some voxels lie in every region, before ``sort``."""
+        return np.bincount(self._regions, weights=voxels, minlength=256)
+
+    def of(self, regions, high: np.ndarray, low: np.ndarray) -> tuple[int, float, int, int]:
+        """Voxels, summed perfusion, high- and low-functional voxels of some regions together."""
         index = [int(region) for region in regions]
-        return int(self.count[index].sum()), float(self.total[index].sum()), int(high[index].sum())
+        return (
+            int(self.count[index].sum()),
+            float(self.total[index].sum()),
+            int(high[index].sum()),
+            int(low[index].sum()),
+        )
 
 
 def _check_threshold(threshold: float) -> None:

@@ -144,11 +144,20 @@ class Code:
 
 @dataclass(frozen=True)
 class Terminology:
-    """What a segment is, in codes: category, type and, where it has one, the side as type modifier."""
+    """What a segment is, in codes.
+
+    Attributes:
+        category, type: of the segment.
+        modifier: of the type, such as the side.
+        region: where in the body it is, where the type does not say it.
+        region_modifier: of the region, such as the side.
+    """
 
     category: Code
     type: Code
     modifier: Code | None = None
+    region: Code | None = None
+    region_modifier: Code | None = None
 
 
 ANATOMICAL_STRUCTURE = Code("123037004", "SCT", "Anatomical Structure")

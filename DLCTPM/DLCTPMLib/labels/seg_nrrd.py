@@ -141,8 +141,8 @@ def _entry(terminology: Terminology) -> str:
         code(terminology.type),
         code(terminology.modifier),
         _REGION_CONTEXT,
-        code(None),
-        code(None),
+        code(terminology.region),
+        code(terminology.region_modifier),
     )
     return "~".join(parts)
 
@@ -153,10 +153,9 @@ def terminology_of(tags: str) -> Terminology | None:
         key, _, entry = tag.partition(":")
         if key.strip() == "TerminologyEntry":
             parts = entry.split("~")
-            codes = [_code(part) for part in parts[1:4]]
+            codes = [_code(part) for part in (*parts[1:4], *parts[5:7])]
             if len(codes) >= 2 and codes[1]:
-                modifier = codes[2] if len(codes) > 2 else None
-                return Terminology(codes[0] or Code("", "", ""), codes[1], modifier)
+                return Terminology(codes[0] or Code("", "", ""), *codes[1:])
     return None
 
 

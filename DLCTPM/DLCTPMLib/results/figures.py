@@ -16,15 +16,17 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
+from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from DLCTPMLib.agreement.comparison import MODEL, SpectComparison
 from DLCTPMLib.common.templates import figure_text
+from DLCTPMLib.function.definitions import HIGH, LOW, MIDDLE
+from DLCTPMLib.function.regions import FunctionalLung
 from DLCTPMLib.lungs.masks import side_masks
 from DLCTPMLib.volumes.boxes import bounding_box
-from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array, upright_grid
+from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array, same_grid, upright_grid
 
 COLOUR_MAP = "inferno"
 """Perceptually even and readable without colour vision; any Matplotlib name does."""
@@ -32,8 +34,8 @@ COLOUR_MAP = "inferno"
 WINDOW_HU = (-1100.0, 400.0)
 """Window of the CT: level −350, width 1500 HU, in which the overlay stands out and soft tissue keeps shades."""
 
-HIGH_COLOUR, LOW_COLOUR = "#e69f00", "#0072b2"
-"""High- and low-functional lung, told apart by readers with any colour vision (Okabe and Ito)."""
+HIGH_COLOUR, LOW_COLOUR, MIDDLE_COLOUR = "#e69f00", "#0072b2", "#999999"
+"""High- and low-functional lung, told apart by readers with any colour vision (Okabe and Ito); between them grey."""
 
 NOTE = "research use only"
 """What stands beneath a picture unless more must be said (*simulated*)."""
@@ -119,17 +121,24 @@ class ChestPictures:
         scale = ScalarMappable(Normalize(0, 1), self._colours)
         return self._strip(plane, rows, scale, self._scale)
 
-    def functional(self, threshold: float, plane: Plane = CORONAL) -> bytes:
-        """Slices of one plane with high- and low-functional lung in two colours on the CT."""
+    def functional(self, function: FunctionalLung, plane: Plane = CORONAL) -> bytes:
+        """Slices of one plane with high- and low-functional lung in two colours on the CT (and grey between them)."""
+        labels = function.labels()
+        if not same_grid(labels, self._kept[0]):  # a tilted CT is shown upright
+            labels = sitk.Resample(labels, self._kept[0], sitk.Transform(), sitk.sitkNearestNeighbor)
+        classes, colours = patient_array(labels), {LOW: LOW_COLOUR, MIDDLE: MIDDLE_COLOUR, HIGH: HIGH_COLOUR}
+        table = np.array([to_rgb(colours.get(value, LOW_COLOUR)) for value in range(4)])
 
-        def classes(plane: Plane, index: int) -> np.ndarray:
-            high = plane.cut(self._perfusion, index) > threshold
-            colours = ListedColormap([LOW_COLOUR, HIGH_COLOUR])(high.astype(int))[..., :3]
-            return self._blend(plane, index, colours, 0.5)
+        def coloured(plane: Plane, index: int) -> np.ndarray:
+            return self._blend(plane, index, table[plane.cut(classes, index)], 0.5)
 
-        two = ScalarMappable(BoundaryNorm([0, threshold, 1], 2), ListedColormap([LOW_COLOUR, HIGH_COLOUR]))
-        label = f"low-functional (≤ {threshold:g}) and high-functional (> {threshold:g}) lung"
-        return self._strip(plane, {"function": classes}, two, label)
+        edges = sorted(
+            {0.0, 1.0, *(float(np.clip(e, 0.01, 0.99)) for e in (function.low_up_to, function.high_above))}
+        )
+        shown = [LOW_COLOUR, *[MIDDLE_COLOUR] * (len(edges) - 3), HIGH_COLOUR]
+        bar = ScalarMappable(BoundaryNorm(edges, len(shown)), ListedColormap(shown))
+        label = f"low-functional (≤ {function.low_up_to:.3g}) and high-functional (> {function.high_above:.3g}) lung"
+        return self._strip(plane, {"function": coloured}, bar, f"{label}, {function.definition.name}")
 
     def _strip(self, plane: Plane, rows: dict[str, Callable], scale: ScalarMappable, label: str) -> bytes:
         indices = self._slices(plane)
@@ -227,13 +236,15 @@ def joint_histogram(comparison: SpectComparison, note: str = NOTE) -> bytes:
         aspect="equal",
     )
     axes.plot([0, top], [0, top], color="#444", linewidth=0.8)
-    threshold = comparison.settings.threshold
-    axes.axvline(threshold, color="#999", linewidth=0.7, linestyle=":")
-    axes.axhline(threshold, color="#999", linewidth=0.7, linestyle=":")
+    of_spect, of_map = (
+        comparison.limits(image)[0] for image in (comparison.reference(), comparison.predictions[MODEL])
+    )
+    axes.axvline(of_spect, color="#999", linewidth=0.7, linestyle=":")
+    axes.axhline(of_map, color="#999", linewidth=0.7, linestyle=":")
     axes.set_xlabel("SPECT / HIR", fontsize=8)
     axes.set_ylabel("perfusion map", fontsize=8)
     axes.tick_params(labelsize=7)
-    axes.set_title(f"dotted: threshold {threshold:g}", fontsize=7, color="#555")
+    axes.set_title(f"dotted: high-functional by {comparison.settings.function}", fontsize=7, color="#555")
     bar = figure.colorbar(image, cax=figure.add_axes((0.83, 0.14, 0.03, 0.78)))
     bar.set_label("voxels of the SPECT", fontsize=7)
     bar.ax.tick_params(labelsize=7)

@@ -6,6 +6,7 @@ from DLCTPMLib.common.templates import and_list, figure_text
 from DLCTPMLib.networks.bundle import ModelBundle
 from DLCTPMLib.networks.settings import ARCHITECTURES
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMLib.results.finished import definition_of
 
 BOTH_OR_EACH = {"patient": "both lungs together", "lung": "each lung by itself"}
 """Where the high intensity reference of Eq. 2 is taken, by ``hir_scope``."""
@@ -21,6 +22,7 @@ def methods_paragraph(result: dict, bundle: ModelBundle | None = None) -> str:
     settings = result["settings"]
     preprocessing = PreprocessingSettings.from_dict(settings["preprocessing"])
     network = settings.get("network", {})
+    definition = definition_of(result)
     follows = "an implementation of the method of Ren et al. (2021)"
     if network.get("architecture", "arnn") != "arnn":
         follows = "after the method of Ren et al. (2021), with another network than theirs"
@@ -31,7 +33,8 @@ def methods_paragraph(result: dict, bundle: ModelBundle | None = None) -> str:
         f"Lung mask: {result['input']['lungs']['source']}.",
         *mapping_sentences(network, preprocessing, bundle.parameters if bundle else None),
         training_sentence(bundle.metadata if bundle else {}, preprocessing),
-        f"Lung above {settings['functional_regions']['threshold']:g} of the scale was called high-functional.",
+        f"High-functional lung was defined as {definition.name}: {definition.words} (relative perfusion above "
+        f"{settings['functional_regions']['threshold']:.4g} in this patient).",
     ]
     if result.get("agreement"):
         sentences.append(_agreement_sentence(result))

@@ -10,15 +10,15 @@ import SimpleITK as sitk
 
 from DLCTPMLib.agreement.comparison import SpectComparison, on_spect_grid
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
-from DLCTPMLib.agreement.scores import agreement_of
+from DLCTPMLib.agreement.scores import agreement_of, dice_curves
 from DLCTPMLib.common.atomic_output import check_disk
 from DLCTPMLib.common.background import preload
 from DLCTPMLib.common.errors import FailedChecksError, naming
 from DLCTPMLib.common.progress import Progress, no_progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
-from DLCTPMLib.function.regions import HIGH, LOW, functional_labels, region_table
-from DLCTPMLib.labels.chest_regions import terminology
-from DLCTPMLib.labels.seg_nrrd import Segment, write_segments
+from DLCTPMLib.function.curve import CURVE_THRESHOLDS, volume_curve
+from DLCTPMLib.function.regions import FunctionalLung
+from DLCTPMLib.function.segments import write_function_segments
 from DLCTPMLib.lungs.masks import Lungs
 from DLCTPMLib.mapping.mapping import PerfusionMap, map_perfusion
 from DLCTPMLib.networks.bundle import ModelBundle
@@ -112,7 +112,8 @@ def predict_to_folder(
     warnings += mapped.warnings
     progress("Measuring regions", 0.5 if images.spect else 0.76)
     with stopwatch("regions"):
-        regions = region_table(mapped.perfusion, lungs, settings.threshold)
+        function = FunctionalLung.of(mapped.perfusion, lungs, settings.definition)
+        curve = {"thresholds": list(CURVE_THRESHOLDS), "high_ml": volume_curve(mapped.perfusion, lungs)}
 
     comparison = registration = None
     how = RegistrationSettings()
@@ -126,21 +127,23 @@ def predict_to_folder(
         progress("Comparing with the SPECT", 0.68)
         with stopwatch("agreement"), naming(images.spect.path):
             comparison = _comparison(images, mapped, registration, bundle, settings)
+            curve |= dice_curves(comparison, CURVE_THRESHOLDS)
 
     progress("Writing images", 0.78)
+    result = prediction_result(images, bundle, settings, mapped, function, quality, registration, comparison, how)
+    result["function_curve"] = curve
     with stopwatch("writing"):
-        _write_images(folder, mapped.perfusion, images.lungs, settings.threshold, failed)
+        _write_images(folder, images.lungs, function, result, failed)
         if registration is not None:
             write_transform(registration.transform, folder / "spect_to_ct.tfm")
             write_comparison(folder, comparison, images.spect.image)
-    result = prediction_result(images, bundle, settings, mapped, regions, quality, registration, comparison, how)
     result["warnings"] = list(dict.fromkeys(warnings))
     result["timings_s"] = stopwatch.seconds
     result = json_ready(result)
     with stopwatch("report"):
         from DLCTPMLib.results.report import ReportImages, write_report  # matplotlib, imported while the network ran
 
-        shown = ReportImages(ct, images.lungs.labels, mapped.perfusion, comparison)
+        shown = ReportImages(ct, images.lungs.labels, function, comparison)
         write_report(folder / "report.html", result, shown, bundle, progress=within(progress, 0.85, 0.99))
     result["timings_s"] = json_ready({name: round(seconds, 4) for name, seconds in stopwatch.seconds.items()})
     write_json(folder / "result.json", result)
@@ -153,7 +156,7 @@ def prediction_result(
     bundle: ModelBundle,
     settings: PredictionSettings,
     mapped: PerfusionMap,
-    regions: dict,
+    function: FunctionalLung,
     quality: list[dict],
     registration: Registration | None,
     comparison: SpectComparison | None,
@@ -164,7 +167,7 @@ def prediction_result(
     used = {
         "preprocessing": preprocessing.to_dict(),
         "network": bundle.metadata["network"],
-        "functional_regions": {"threshold": settings.threshold},
+        "functional_regions": function.settings(),
     }
     described = {
         **images.ct.description,
@@ -178,13 +181,13 @@ def prediction_result(
         "settings": used,
         "device": mapped.device,
         "input": described,
-        "regions": regions,
+        "regions": function.table(),
         "quality": quality,
         "forced": [check["message"] for check in failures(quality)],
     }
     if comparison is not None and registration is not None:
         described["spect"] = {**images.spect.description, "sha256": content_sha256(images.spect.image)}
-        used["agreement"] = comparison.settings.to_dict()
+        used["agreement"] = comparison.described()
         found_by = {} if settings.registration == "none" else how.to_dict()
         used["registration"] = {"kind": settings.registration, **found_by}
         result["registration"] = {
@@ -224,19 +227,25 @@ def _comparison(
     )
 
 
-def _write_images(
-    folder: Path, perfusion: sitk.Image, lungs: Lungs, threshold: float, failed: Sequence[dict]
-) -> None:
-    notes = {}
+def _write_images(folder: Path, lungs: Lungs, function: FunctionalLung, result: dict, failed: Sequence[dict]) -> None:
+    perfusion, notes = function.perfusion, _provenance(result)
     if failed:  # header texts are ASCII: the names of the checks, whose sentences result.json holds
         names = ", ".join(check["check"] for check in failed)
         notes[FORCED_KEY] = f"input checks FAILED, this map cannot be right: {names}"
         perfusion.SetMetaData(FORCED_KEY, notes[FORCED_KEY])
     write_image(perfusion, folder / "perfusion.nrrd")
     write_image(lungs.labels, folder / "lungs.nrrd")
-    segments = [
-        Segment("high-functional-lung", "High-functional lung", HIGH, (0.90, 0.62, 0.0), terminology(1)),
-        Segment("low-functional-lung", "Low-functional lung", LOW, (0.0, 0.45, 0.70), terminology(1)),
-    ]
-    labels = functional_labels(perfusion, lungs.upright, threshold)
-    write_segments(folder / "function.seg.nrrd", labels, segments, notes)
+    write_function_segments(folder / "function.seg.nrrd", function, notes)
+
+
+def _provenance(result: dict) -> dict[str, str]:
+    """What the header of the segments says of how they were made, in ASCII."""
+    model, software = result["model"], result["software"]
+    said = {
+        "DLCTPM_Software": f"{software['name']} {software['version']}",
+        "DLCTPM_Model": f"{model['name']} {model['version']}",
+        "DLCTPM_ModelSHA256": model["sha256"],
+        "DLCTPM_Simulated": "yes: every voxel comes from a virtual patient" if result["simulated"] else "no",
+        "DLCTPM_UseOnlyFor": result["research_use_only"],
+    }
+    return {key: text.encode("ascii", "replace").decode() for key, text in said.items()}

@@ -14,7 +14,9 @@ from DLCTPMLib.agreement.comparison import SpectComparison
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.templates import figure_text, name_text, render_html, value_text
+from DLCTPMLib.function.regions import FunctionalLung
 from DLCTPMLib.networks.bundle import ModelBundle
+from DLCTPMLib.results.curve_figure import threshold_curves
 from DLCTPMLib.results.figures import (
     AXIAL,
     COLOUR_MAP,
@@ -43,13 +45,14 @@ class ReportImages:
     """What the pictures are drawn from.
 
     Attributes:
-        ct, lungs, perfusion: on the CT's grid.
+        ct, lungs: on the CT's grid.
+        function: the map, and how its lungs are divided.
         comparison: map and SPECT on the SPECT's grid, where there is a SPECT.
     """
 
     ct: sitk.Image
     lungs: sitk.Image
-    perfusion: sitk.Image
+    function: FunctionalLung
     comparison: SpectComparison | None = None
 
 
@@ -71,16 +74,18 @@ def write_report(
         colour_map: Matplotlib's name of the map's colours.
         progress: told after every picture.
     """
-    threshold = result["settings"]["functional_regions"]["threshold"]
+    function = images.function
     said = [FORCED_NOTE] * bool(result.get("forced")) + ["simulated"] * result["simulated"]
     note = " · ".join([*said, NOTE])
     scale = _scale(result["settings"]["preprocessing"])
-    chest = ChestPictures(images.ct, images.lungs, images.perfusion, colour_map, note, scale)
-    drawings = [(_plane_caption(plane.name), lambda plane=plane: chest.strip(plane)) for plane in PLANES]
-    drawings.append(
-        (f"High-functional lung is above {threshold:g} of the scale.", lambda: chest.functional(threshold))
-    )
+    chest = ChestPictures(images.ct, images.lungs, function.perfusion, colour_map, note, scale)
     comparison = images.comparison
+    drawings = [(_plane_caption(plane.name), lambda plane=plane: chest.strip(plane)) for plane in PLANES]
+    drawings.append((f"High-functional lung: {function.definition.words}.", lambda: chest.functional(function)))
+    if curve := result.get("function_curve"):
+        words = "High-functional volume" + (", and DSC with the SPECT," if comparison is not None else "")
+        drawings.append((f"{words} by the threshold.", lambda: threshold_curves(curve, function.high_above, note)))
+    of_map = len(drawings)
     if comparison is not None:
         drawings += [
             (
@@ -92,22 +97,21 @@ def write_report(
         drawings.append(("Joint histogram of SPECT and map in the lungs.", lambda: joint_histogram(comparison, note)))
     figures = []
     for number, (caption, draw) in enumerate(drawings):
-        figures.append({"caption": caption, "source": data_uri(draw()), "narrow": False})
+        narrow = number >= len(PLANES) + 1 and "slices" not in caption  # a plot, no strip of slices
+        figures.append({"caption": caption, "source": data_uri(draw()), "narrow": narrow})
         progress("Drawing the report", (number + 1) / len(drawings))
-    if comparison is not None:
-        figures[-1]["narrow"] = True
     html = render_html(
         "report.html.j2",
         result=result,
         title=result["input"]["name"],
         made=datetime.date.today().isoformat(),
-        cards=_cards(result, threshold),
-        map_figures=figures[:4],
-        spect_figures=figures[4:],
+        cards=_cards(result, function.high_above),
+        map_figures=figures[:of_map],
+        spect_figures=figures[of_map:],
         attention=[check for check in result["quality"] if check["status"] != "PASS"],
         regions=_region_rows(result["regions"]),
         region_notes=_region_notes(result),
-        definitions=_definitions(threshold),
+        definitions=_definitions(function),
         agreement=_agreement_tables(result.get("agreement")),
         agreement_notes=_agreement_notes(result),
         card_excerpt="\n".join(bundle.card.splitlines()[:CARD_LINES]) if bundle else "",
@@ -155,7 +159,7 @@ def _cards(result: dict, threshold: float) -> list[dict]:
         (f"{figure_text(whole['volume_ml'] / 1000, 2)} l", "lung volume in this CT"),
         (
             f"{figure_text(whole['high_ml'], 0)} ml",
-            f"high-functional, {figure_text(high, 0)} % of the lungs: above {threshold:g} of the map's own scale, "
+            f"high-functional, {figure_text(high, 0)} % of the lungs: above {threshold:.4g} of the map's own scale, "
             "which no measurement of this patient has set",
         ),
     ]
@@ -191,10 +195,12 @@ def _region_notes(result: dict) -> list[str]:
     return notes
 
 
-def _definitions(threshold: float) -> list[str]:
+def _definitions(function: FunctionalLung) -> list[str]:
     return [
         "Share of perfusion: the region's sum of the map divided by the sum over both lungs.",
-        f"High-functional lung: map above {threshold:g}; low-functional lung: at or below it.",
+        f"High-functional lung: map above {function.high_above:.4g} ({function.definition.name}: "
+        f"{function.definition.words}); low-functional lung: at or below "
+        f"{'it' if function.low_up_to == function.high_above else format(function.low_up_to, '.4g')}.",
         "Right and left are the patient's, from the image's direction matrix. Thirds (upper, middle, lower) cut "
         "both lungs by the same two planes across the long axis into three parts of equal volume, as the Chest "
         "Imaging Platform does; lobes are given where the lung mask holds them.",

@@ -102,7 +102,7 @@ def agreement_of_draws(
     first = on_spect_grid(nothing, spects[0], lungs, transform, bundle_preprocessing=preprocessing)
     compared = [first.with_spect(patient_array(spect).astype(np.float32)) for spect in spects]
     references = np.array([one.reference() for one in compared])
-    high = references > first.settings.threshold
+    high = references > first.limits(references[0])[0]
     found: dict = {}
     for target in range(len(spects)):
         others = [number for number in range(len(spects)) if number != target]

@@ -15,8 +15,8 @@ import SimpleITK as sitk
 import torch
 
 from DLCTPMLib.agreement.comparison import MODEL, SpectComparison, on_spect_grid
-from DLCTPMLib.agreement.metrics import UndefinedMetricError, dice, spearman, ssim_map
-from DLCTPMLib.agreement.scores import agreement_of
+from DLCTPMLib.agreement.metrics import UndefinedMetricError, spearman, ssim_map
+from DLCTPMLib.agreement.scores import agreement_of, dice_curves
 from DLCTPMLib.agreement.spect_grid import SpectGrid
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress
@@ -91,7 +91,7 @@ def _lines_of(figures: dict) -> Iterator[tuple]:
         yield from ((*who, lung["scope"], WHOLE, MODEL, OTHER_HIR + metric, lung[metric]) for metric in HEADLINE)
     for name, curve in figures["thresholds"].items():
         for threshold, value in zip(THRESHOLDS, curve, strict=True):
-            yield *who, "lungs", WHOLE, MODEL, at_threshold(name, threshold), value
+            yield *who, "lungs", WHOLE, MODEL, at_threshold(name.removeprefix("dsc_"), threshold), value
     for region, shares in figures["shares"].items():
         yield *who, region, WHOLE, SPECT, SHARE, shares["spect"]
         yield *who, region, WHOLE, MODEL, SHARE, shares["map"]
@@ -183,28 +183,11 @@ def figures_of(patient: Patient, mapped: Mapped) -> dict:
             {"patient_id": patient.row.patient_id, "scope": side, **agreement[side]["other_hir_scope"]}
             for side in SIDES
         ],
-        "thresholds": dice_by_threshold(comparison),
+        "thresholds": dice_curves(comparison, THRESHOLDS),
         "joint": joint.tolist(),
         "calibration": calibration_sums(comparison),
         "shares": region_shares(mapped),
     }
-
-
-def dice_by_threshold(comparison: SpectComparison) -> dict[str, list[float | None]]:
-    """DSC of high- and low-functional lung in both lungs at each of ``THRESHOLDS``; None where it has no value."""
-    lung = comparison.masks["lungs"]
-    prediction, reference = comparison.predictions[MODEL][lung], comparison.reference()[lung]
-    curves: dict[str, list[float | None]] = {"high": [], "low": []}
-    for threshold in THRESHOLDS:
-        for name, a, b in (
-            ("high", prediction > threshold, reference > threshold),
-            ("low", prediction <= threshold, reference <= threshold),
-        ):
-            try:
-                curves[name].append(dice(a, b))
-            except UndefinedMetricError:
-                curves[name].append(None)
-    return curves
 
 
 def calibration_sums(comparison: SpectComparison) -> dict[str, list[float]]:

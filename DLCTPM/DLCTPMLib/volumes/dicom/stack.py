@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.dicom.acquisitions import chosen_acquisition
-from DLCTPMLib.volumes.dicom.geometry import stack_geometry
+from DLCTPMLib.volumes.dicom.geometry import StackGeometry, stack_geometry
 from DLCTPMLib.volumes.dicom.header import file_name, frame_count, header_numbers, image_type, rescale
 from DLCTPMLib.volumes.dicom.pixels import placed_image, read_volume
 from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries
@@ -32,7 +32,20 @@ def read_stack(series: DicomSeries, name: str, acquisition: str | None = None) -
         InputError: slices that make no even, straight stack of one size; several acquisitions and none said;
             unreadable or colour pixels.
     """
-    name = f"{name}, series {series.number or series.uid}"
+    ordered, geometry, notes = ordered_slices(series, name, acquisition)
+    name = _named(series, name)
+    volume = read_volume([str(h.filename) for h in ordered], [rescale(h, name) for h in ordered], name)
+    return placed_image(volume, geometry, name), notes
+
+
+def ordered_slices(
+    series: DicomSeries, name: str, acquisition: str | None = None
+) -> tuple[list[pydicom.Dataset], StackGeometry, list[str]]:
+    """The headers of the slices that make the volume, in its order, with the grid that they make and warnings.
+
+    Arguments and errors as for ``read_stack``, but for those of pixels.
+    """
+    name = _named(series, name)
     headers, notes = _without_copies(_without_localizers(series.headers))
     _check_single(headers, name)
     if len(headers) < MIN_SLICES:
@@ -51,8 +64,11 @@ def read_stack(series: DicomSeries, name: str, acquisition: str | None = None) -
         name,
     )
     ordered = [headers[i] for i in geometry.order]
-    volume = read_volume([str(h.filename) for h in ordered], [rescale(h, name) for h in ordered], name)
-    return placed_image(volume, replace(geometry, order=tuple(range(len(ordered)))), name), notes + more
+    return ordered, replace(geometry, order=tuple(range(len(ordered)))), notes + more
+
+
+def _named(series: DicomSeries, name: str) -> str:
+    return f"{name}, series {series.number or series.uid}"
 
 
 def _check_single(headers: list[pydicom.Dataset], name: str) -> None:

@@ -320,7 +320,7 @@ def test_a_map_on_another_grid_is_refused(patient):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"threshold": 0},
+        {"function": "p75:0"},
         {"hir_scope": "both"},
         {"hir_percentile": 101},
         {"core_erosions": 0},
@@ -332,8 +332,22 @@ def test_settings_that_make_no_sense_are_refused(wrong):
         AgreementSettings(**wrong)
 
 
+def test_a_percentile_is_that_of_map_and_spect_each(patient):
+    settings = AgreementSettings(function="percentile:70")
+    found = patient.agreement(settings=settings)["lungs"]
+    comparison = patient.comparison(settings=settings)
+    lung = comparison.masks["lungs"]
+    high = [
+        image[lung] > np.float32(np.percentile(image[lung], 70))
+        for image in (comparison.predictions["model"], comparison.reference())
+    ]
+    assert found["dsc_high"] == pytest.approx(2 * np.sum(high[0] & high[1]) / np.sum(high))
+    assert found["reference_high_percent"] == pytest.approx(30, abs=0.5)
+    assert found["prediction_high_percent"] == pytest.approx(30, abs=0.5)
+
+
 def test_settings_survive_their_way_through_json():
-    settings = AgreementSettings(threshold=0.5, hir_scope="lung")
+    settings = AgreementSettings(function="percentile:50", hir_scope="lung")
     assert AgreementSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
     with pytest.raises(InputError, match="unknown name"):
         AgreementSettings.from_dict({"treshold": 0.5})

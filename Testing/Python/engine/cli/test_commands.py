@@ -66,6 +66,7 @@ def same_but_for_time_and_place(result: dict) -> dict:
         ["register"],
         ["predict", "ct.nrrd", "--device", "abacus"],
         ["predict", "ct.nrrd", "--threshold", "high"],
+        ["predict", "ct.nrrd", "--function", "p75:0.5", "--threshold", "0.5"],
         ["predict", "ct.nrrd", "--nonsense"],
         ["evaluate", "--prediction", "p.nrrd"],
     ],
@@ -97,9 +98,12 @@ def test_functional_segments_divide_the_lungs_at_the_threshold(prediction):
     segments = segments_of(sitk.ReadImage(str(prediction / "function.seg.nrrd")), "function.seg.nrrd")
     masks = {segment.name: segments.mask(segment) for segment in segments.segments}
     values = sitk.GetArrayFromImage(read_image(prediction / "perfusion.nrrd"))
-    inside = sitk.GetArrayFromImage(lung_labels()) > 0
-    assert np.array_equal(masks["High-functional lung"], inside & (values > 0.66))
-    assert np.array_equal(masks["Low-functional lung"], inside & (values <= 0.66))
+    labels = sitk.GetArrayFromImage(lung_labels())
+    for side, value in (("Right", 2), ("Left", 3)):
+        lung = labels == value
+        assert np.array_equal(masks[f"{side} high-functional lung (p75:0.66)"], lung & (values > 0.66))
+        assert np.array_equal(masks[f"{side} low-functional lung (p75:0.66)"], lung & (values <= 0.66))
+    assert len(masks) == 4
 
 
 def test_result_json_holds_what_the_contract_names(prediction, files):
@@ -291,8 +295,12 @@ def test_evaluate_with_the_predictions_result_writes_its_report_with_the_spect(p
     assert "Joint histogram" in report
     assert main([*arguments, "--threshold", "0.4", "--out", str(tmp_path / "other")]) == DONE
     other = result_of(tmp_path / "other")
-    assert other["settings"]["functional_regions"] == {"threshold": 0.4}
+    assert other["settings"]["functional_regions"] == {"definition": "p75:0.4", "threshold": 0.4}
     assert other["regions"]["lungs"]["high_ml"] > joined["regions"]["lungs"]["high_ml"]
+    thirds = ["--function", "tertiles", "--out", str(tmp_path / "thirds")]
+    assert main([*arguments, *thirds]) == DONE
+    lungs = result_of(tmp_path / "thirds")["regions"]["lungs"]
+    assert lungs["high_ml"] == pytest.approx(lungs["volume_ml"] / 3, rel=0.01)
     assert main([*arguments[:-2], "--result", files["ct"], "--out", str(tmp_path / "bad")]) == BAD_INPUT
 
 

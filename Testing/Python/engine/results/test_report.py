@@ -17,8 +17,10 @@ from small_chest import chest_ct, lung_labels, on_grid, perfusion_spect, points_
 
 from DLCTPMLib import RESEARCH_USE_ONLY
 from DLCTPMLib.agreement.comparison import on_spect_grid
-from DLCTPMLib.agreement.scores import agreement_of
-from DLCTPMLib.function.regions import region_table
+from DLCTPMLib.agreement.scores import agreement_of, dice_curves
+from DLCTPMLib.function.curve import CURVE_THRESHOLDS, volume_curve
+from DLCTPMLib.function.regions import FunctionalLung, region_table
+from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.figures import AXIAL, CORONAL, PLANES, SAGITTAL, ChestPictures, joint_histogram, spect_strip
@@ -52,7 +54,7 @@ def result(perfusion, comparison):
             "settings": {
                 "preprocessing": preprocessing.to_dict(),
                 "functional_regions": {"threshold": 0.66},
-                "agreement": comparison.settings.to_dict(),
+                "agreement": comparison.described(),
                 "registration": {"kind": "rigid"},
             },
             "device": "cpu float32",
@@ -64,6 +66,11 @@ def result(perfusion, comparison):
             "registration": {"kind": "rigid", "metric_before": 0.25, "metric_after": 0.5, "improved": True},
             "regions": region_table(perfusion, lung_labels()),
             "agreement": agreement_of(comparison),
+            "function_curve": {
+                "thresholds": list(CURVE_THRESHOLDS),
+                "high_ml": volume_curve(perfusion, UprightLungs.of(lung_labels())),
+                **dice_curves(comparison, CURVE_THRESHOLDS),
+            },
             "quality": [{"check": "contrast", "status": "WARN", "value": 1, "message": "contrast was seen"}],
             "warnings": ["a warning & more"],
             "timings_s": {"network": 1.25},
@@ -74,7 +81,12 @@ def result(perfusion, comparison):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, result, perfusion, comparison):
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(path, result, ReportImages(chest_ct(), lung_labels(), perfusion, comparison), load_bundle())
+    write_report(
+        path,
+        result,
+        ReportImages(chest_ct(), lung_labels(), FunctionalLung.of(perfusion, lung_labels()), comparison),
+        load_bundle(),
+    )
     return path.read_text(encoding="utf-8")
 
 
@@ -117,7 +129,9 @@ def test_the_page_fetches_nothing(page):
 
 def test_every_picture_is_a_whole_png(page):
     sources = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    assert len(sources) == 7  # three planes, functional lung, SPECT in two planes, joint histogram
+    assert (
+        len(sources) == 8
+    )  # three planes, functional lung, volume by threshold, SPECT in two planes, joint histogram
     for source in sources:
         assert pixels(base64.b64decode(source)).shape[1] > 500
 
@@ -161,7 +175,12 @@ def test_texts_from_files_are_shown_and_never_run(tmp_path, result, perfusion, h
     evil = hostile({**result, "input": {**result["input"], "dicom": {"SeriesDescription": "chest"}}}, harm)
     evil.pop("agreement")
     card = replace(load_bundle(), card=f"# Card {harm}")
-    write_report(tmp_path / "r.html", evil, ReportImages(chest_ct(), lung_labels(), perfusion), card)
+    write_report(
+        tmp_path / "r.html",
+        evil,
+        ReportImages(chest_ct(), lung_labels(), FunctionalLung.of(perfusion, lung_labels())),
+        card,
+    )
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert f"chest{escape(harm)}" in page
     assert f"a warning &amp; more{escape(harm)}" in page
@@ -174,7 +193,11 @@ def test_texts_from_files_are_shown_and_never_run(tmp_path, result, perfusion, h
 def test_lists_of_things_have_commas_and_sizes_have_crosses(tmp_path, result, perfusion):
     dicom = {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "contrast_agent_stated": False}
     seen = {**result, "input": {**result["input"], "dicom": dicom}}
-    write_report(tmp_path / "r.html", seen, ReportImages(chest_ct(), lung_labels(), perfusion))
+    write_report(
+        tmp_path / "r.html",
+        seen,
+        ReportImages(chest_ct(), lung_labels(), FunctionalLung.of(perfusion, lung_labels())),
+    )
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "<td>ImageType</td><td>ORIGINAL, PRIMARY, AXIAL</td>" in page
     assert "<td>contrast agent stated</td><td>no</td>" in page
@@ -197,7 +220,11 @@ def test_the_right_lungs_share_is_no_headline(page, result):
 
 def test_real_patients_are_not_called_simulated(tmp_path, result, perfusion):
     plain = {key: value for key, value in result.items() if key != "agreement"} | {"simulated": False}
-    write_report(tmp_path / "r.html", plain, ReportImages(chest_ct(), lung_labels(), perfusion))
+    write_report(
+        tmp_path / "r.html",
+        plain,
+        ReportImages(chest_ct(), lung_labels(), FunctionalLung.of(perfusion, lung_labels())),
+    )
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "imulated" not in text.split("</style>")[1]
     assert "Agreement with the SPECT" not in text

@@ -113,7 +113,7 @@ def changed(result: dict, *place: str, to: object = None) -> dict:
         (("agreement", "left lung", "baselines", "geometry", "dsc_low"), 1.01),
         (("agreement", "lungs", "hir", "left lung"), "high"),
         (("agreement", "lungs", "other_hir_scope", "hir_scope"), "voxel"),
-        (("settings", "agreement", "threshold"), 1.0),
+        (("settings", "agreement", "threshold"), 1.1),
     ],
 )
 def test_a_broken_result_is_told(written, place, value):
