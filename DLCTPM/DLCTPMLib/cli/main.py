@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from DLCTPMLib.cli import dose, evaluate, info, predict, register, segment
+from DLCTPMLib.cli import dose, evaluate, export, info, predict, register, segment
 from DLCTPMLib.cli.command import Command, build_parser, installed_commands
 from DLCTPMLib.cli.parent_process import exit_with_parent
 from DLCTPMLib.common.atomic_output import NO_ROOM
@@ -25,7 +25,15 @@ from DLCTPMLib.common.progress import JsonLines, TerminalBar, no_progress
 DONE, DEFECT, BAD_INPUT = 0, 1, 2
 """Exit statuses, beside those of an interrupted run (``interruption.exit_status``)."""
 
-COMMANDS = (predict.COMMAND, segment.COMMAND, register.COMMAND, evaluate.COMMAND, dose.COMMAND, info.COMMAND)
+COMMANDS = (
+    predict.COMMAND,
+    segment.COMMAND,
+    register.COMMAND,
+    evaluate.COMMAND,
+    dose.COMMAND,
+    export.COMMAND,
+    info.COMMAND,
+)
 """The engine's own commands."""
 
 
