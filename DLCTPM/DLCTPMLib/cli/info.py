@@ -12,7 +12,18 @@ from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import print_out
 from DLCTPMLib.common.progress import Progress
 
-PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "scikit-image", "pydicom", "safetensors", "matplotlib", "jinja2")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "SimpleITK",
+    "scikit-image",
+    "pydicom",
+    "highdicom",
+    "safetensors",
+    "matplotlib",
+    "jinja2",
+)
 OPTIONAL = {"TensorBoard, for logs of a training": "tensorboard", "Slicer around this Python": "slicer"}
 """What may be there beside the required packages: in words, and the module that shows it."""
 

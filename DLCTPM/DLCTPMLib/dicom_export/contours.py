@@ -108,4 +108,5 @@ def _joined(curve: np.ndarray, hole: np.ndarray) -> np.ndarray:
     nearest = int(at[right].argmin())
     edge, meeting = int(edges[right][nearest]), np.array([[row, at[right][nearest]]])
     around = np.concatenate([np.roll(hole, -start, axis=0), hole[start : start + 1]])
-    return np.concatenate([curve[: edge + 1], meeting, around, meeting, curve[edge + 1 :]])
+    whole = np.concatenate([curve[: edge + 1], meeting, around, meeting, curve[edge + 1 :]])
+    return whole[(whole != np.roll(whole, 1, axis=0)).any(axis=1)]  # a cut that ends at a corner would repeat it

@@ -62,8 +62,8 @@ class Definition:
     @property
     def name(self) -> str:
         """As it is typed; it names structures and rows of tables."""
-        number = "" if self.kind == TERTILES else f":{self.value:g}"
-        return f"{self.kind}{number}" + (f",{_SPECKS}:{self.specks_ml:g}" if self.specks_ml else "")
+        number = "" if self.kind == TERTILES else f":{_exact(self.value)}"
+        return f"{self.kind}{number}" + (f",{_SPECKS}:{_exact(self.specks_ml)}" if self.specks_ml else "")
 
     @property
     def words(self) -> str:
@@ -146,6 +146,12 @@ def _absorb(classes: np.ndarray, sides: np.ndarray, kind: int, into: int, voxels
         small = np.bincount(islands.ravel()) < voxels
         small[0] = False
         classes[small[islands]] = into
+
+
+def _exact(value: float) -> str:
+    """A number as short as it can be read back the same."""
+    text = f"{value:g}"
+    return text if float(text) == value else repr(float(value))
 
 
 def parse_definition(text: str) -> Definition:

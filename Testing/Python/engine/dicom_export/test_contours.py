@@ -48,6 +48,7 @@ def test_contours_hold_the_masks_pixels_and_area(name, holes):
     mask = masks[name] if masks[name].shape == rows.shape else np.pad(masks[name], 2)
     curves = planar_contours(mask, holes)
     assert np.array_equal(even_odd(curves, mask.shape), mask)
+    assert all((curve != np.roll(curve, 1, axis=0)).any(axis=1).all() for curve in curves)  # no point twice running
     if mask.sum() > 100:
         assert abs(sum(map(area, curves))) == pytest.approx(mask.sum(), rel=0.01)
 
@@ -57,6 +58,17 @@ def test_a_keyhole_leaves_one_contour_and_exclusive_or_two():
     assert len(planar_contours(ring, "keyhole")) == 1
     assert len(planar_contours(ring, "xor")) == 2
     assert planar_contours(np.zeros((4, 4), bool)) == []
+
+
+def test_keyholes_run_within_the_structure():
+    mask = masks["two holes in a row"]
+    (curve,) = planar_contours(mask)
+    edges = {(*a, *b) for a, b in zip(curve, np.roll(curve, -1, axis=0), strict=True)}
+    cuts = [edge for edge in edges if (*edge[2:], *edge[:2]) in edges]
+    assert len(cuts) == 4
+    for row, start, _, end in cuts:
+        along = np.linspace(start, end, 50)[1:-1]
+        assert mask[round(row), np.round(along).astype(int)].all()
 
 
 def test_contours_run_between_pixels_and_have_few_points():

@@ -14,7 +14,9 @@ perfusion = rng.random(sides.shape).astype(np.float32) * (sides > 0)
 lung = perfusion[sides > 0]
 
 
-@pytest.mark.parametrize("definition", [*IN_USE, Definition("fixed", 0.5), Definition("max", 0.3, 1.5)])
+@pytest.mark.parametrize(
+    "definition", [*IN_USE, Definition("fixed", 0.5), Definition("max", 0.3, 1.5), Definition("p75", 0.1 + 0.2)]
+)
 def test_a_printed_definition_is_read_back_the_same(definition):
     assert parse_definition(definition.name) == definition
 
