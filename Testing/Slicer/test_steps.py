@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from panel_steps import click, until
+from panel_steps import click, until, until_idle
 
 
 def test_steps_leave_turns_and_give_their_value(slicer_app):
@@ -91,6 +91,32 @@ def test_a_ct_that_goes_while_it_is_written_ends_the_job(panel, chest_ct, slow_f
     panel.ui.predictButton.click()
     slicer.mrmlScene.Clear(0)
     assert not panel.panel.activity.busy
+
+
+def test_cancel_while_results_are_read_leaves_the_scene_as_before(panel, chest_ct, monkeypatch):
+    """The real engine is done; its lungs are looked through between clicks, and nothing is in the scene yet."""
+    from stand_in.probes import nothing_left_behind
+
+    from DLCTPMSlicerLib.nodes import prediction
+
+    plain = prediction.regionSteps
+
+    def slowly(labels):
+        for _ in range(100):
+            time.sleep(0.02)
+            yield
+        return (yield from plain(labels))
+
+    monkeypatch.setattr(prediction, "regionSteps", slowly)
+    panel._parameterNode.ctVolume = chest_ct
+    with nothing_left_behind():
+        panel.ui.predictButton.click()
+        job = panel.panel.runner.job
+        until(lambda: job._delivering is not None, 300, "the engine's results")
+        assert job.running
+        panel.ui.cancelButton.click()
+        until_idle(panel)
+    assert panel.ui.statusLabel.text == "Cancelled; the scene is as before."
 
 
 def test_contours_of_a_map_that_goes_meanwhile_are_a_sentence(mapped, monkeypatch):

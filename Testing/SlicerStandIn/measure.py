@@ -83,11 +83,12 @@ def main(ct_path):
 
 def measure_surfaces(panel):
     """Seconds that the lungs' surfaces take, which are made once the overlay is on the screen."""
-    from stand_in.probes import settle
+    from stand_in.probes import settle, wait_until
 
     panel.panel.results._surfaces.stop()
     began = time.perf_counter()
     panel.panel.results.showSurfaces()
+    wait_until(lambda: not panel.panel.results._making.running, LIMIT_S, "the surfaces")
     settle()
     return time.perf_counter() - began
 

@@ -53,7 +53,8 @@ class EngineJob:
     Args:
         prepare: given an empty folder, writes what the engine reads and returns the command's arguments; a generator
             that yields in between leaves the user a turn there.
-        deliver: given that folder after the run, makes the nodes and returns what the caller wants.
+        deliver: given that folder after the run, makes the nodes and returns what the caller wants; a generator too,
+            whose last step alone touches the scene.
         onProgress: called with ``EngineProgress``.
         onFinished: called once with a ``JobResult``.
         endsWithScene: end when the scene is closed, for a job on the scene's nodes.
@@ -63,7 +64,7 @@ class EngineJob:
     def __init__(
         self,
         prepare: Callable[[Path], list[str] | Generator[None, None, list[str]]],
-        deliver: Callable[[Path], object],
+        deliver: Callable[[Path], object | Generator[None, None, object]],
         onProgress: Callable[[EngineProgress], None] = lambda progress: None,
         onFinished: Callable[[JobResult], None] = lambda result: None,
         endsWithScene: bool = True,
@@ -74,6 +75,7 @@ class EngineJob:
         self._prepare, self._deliver = prepare, deliver
         self._onProgress, self._onFinished = onProgress, onFinished
         self._preparing: Steps | None = None
+        self._delivering: Steps | None = None
         self._process: EngineProcess | None = None
         self._folder: Path | None = None
         self._sceneTag: int | None = None
@@ -122,7 +124,7 @@ class EngineJob:
 
     def cancel(self) -> None:
         """Ask the engine to end; ``onFinished`` follows."""
-        if self._process is not None:
+        if self._process is not None and self._delivering is None:
             self._process.cancel()
         elif self.running:
             self._finish(JobResult(Outcome.CANCELLED))
@@ -145,6 +147,8 @@ class EngineJob:
             self._preparing.finish()
         if self.running:
             self._process.wait()
+        if self.running:
+            self._delivering.finish()
         if self.result.outcome is not Outcome.DONE:
             raise JobError(self.result.message or _("Cancelled."), self.result.details)
         return self.result.value
@@ -164,24 +168,44 @@ class EngineJob:
         if ended.outcome is not Outcome.DONE:
             self._finish(JobResult(ended.outcome, ended.message, ended.details, failedChecks=self._failedChecks))
             return
-        before = _nodeIds()
+        self._delivering = Steps(self._delivered(), lambda value: self._brought(value, ended.details))
+        self._delivering.start()
+
+    def _delivered(self) -> Generator[None, None, object]:
+        """What the job brings, in steps; the nodes of a step that fails go."""
+
+        def steps():
+            return (yield from asSteps(self._deliver(self._folder)))
+
+        delivering = steps()
+        while True:
+            before = _nodeIds()
+            try:
+                next(delivering)
+            except StopIteration as end:
+                return end.value
+            except Exception:
+                _removeNodesSince(before)
+                raise
+            yield
+
+    def _brought(self, value: Callable[[], object], details: str) -> None:
         try:
-            value = self._deliver(self._folder)
+            value = value()
         except NodeError as problem:
-            _removeNodesSince(before)
-            self._finish(JobResult(Outcome.FAILED, str(problem), ended.details))
+            self._finish(JobResult(Outcome.FAILED, str(problem), details))
         except Exception as error:
-            _removeNodesSince(before)
             logging.exception("Reading the engine's results failed")
             message = _("The results could not be read: {reason}").format(reason=error)
-            self._finish(JobResult(Outcome.FAILED, message, ended.details))
+            self._finish(JobResult(Outcome.FAILED, message, details))
         else:
-            self._finish(JobResult(Outcome.DONE, details=ended.details, value=value))
+            self._finish(JobResult(Outcome.DONE, details=details, value=value))
 
     def _finish(self, result: JobResult) -> None:
         self.result = result
-        if self._preparing is not None:
-            self._preparing.stop()
+        for steps in (self._preparing, self._delivering):
+            if steps is not None:
+                steps.stop()
         if self._sceneTag is not None:
             slicer.mrmlScene.RemoveObserver(self._sceneTag)
             self._sceneTag = None

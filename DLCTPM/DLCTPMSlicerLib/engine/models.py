@@ -28,14 +28,14 @@ class ModelChoice:
     Attributes:
         key: what the engine is told: a name it ships, or a path.
         label: name and version.
-        title: label, kind of network, and what it was trained on.
+        about: kind of network, and what it was trained on.
         intendedUse: the one sentence of its metadata.
         card: its model card, Markdown.
     """
 
     key: str
     label: str
-    title: str
+    about: str
     intendedUse: str
     card: str
 
@@ -60,7 +60,7 @@ def availableModels(extraFolder: str = "") -> list[ModelChoice]:
 
 
 def _toldApart(choice: ModelChoice, folder: str) -> ModelChoice:
-    return replace(choice, label=f"{choice.label} ({folder})", title=f"{choice.title} ({folder})")
+    return replace(choice, label=f"{choice.label} ({folder})")
 
 
 def installedFolder() -> Path:
@@ -115,8 +115,8 @@ def _choice(path: Path, key: str) -> ModelChoice | None:
         label = f"{metadata['name']} {metadata['version']}"
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    title = " · ".join([label, *_network(metadata), *_trainedOn(metadata)])
-    return ModelChoice(key, label, title, str(metadata.get("intended_use", "")), card)
+    about = " · ".join([*_network(metadata), *_trainedOn(metadata)])
+    return ModelChoice(key, label, about, str(metadata.get("intended_use", "")), card)
 
 
 def _network(metadata: dict) -> list[str]:

@@ -166,10 +166,20 @@ def readVolume(path: Path, name: str, nodeClass: str = "vtkMRMLScalarVolumeNode"
     Raises:
         NodeError: the file cannot be read.
     """
-    node = slicer.mrmlScene.AddNewNodeByClass(nodeClass, name)
+    node = looseVolume(path, nodeClass)
+    node.SetName(name)
+    return slicer.mrmlScene.AddNode(node)
+
+
+def looseVolume(path: Path, nodeClass: str = "vtkMRMLScalarVolumeNode"):
+    """A new node with the image of a file, not in the scene yet; the file may go afterwards.
+
+    Raises:
+        NodeError: the file cannot be read.
+    """
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetSingleFile(True)
-    return _read(storage, node, path)
+    return _read(storage, getattr(slicer, nodeClass)(), path)
 
 
 def readTransform(path: Path, name: str) -> slicer.vtkMRMLTransformNode:
@@ -212,6 +222,7 @@ def _write(storage: slicer.vtkMRMLStorageNode, node: slicer.vtkMRMLNode, path: P
 def _read(storage: slicer.vtkMRMLStorageNode, node: slicer.vtkMRMLNode, path: Path):
     storage.SetFileName(str(path))
     if not storage.ReadData(node):
-        slicer.mrmlScene.RemoveNode(node)
+        if node.GetScene() is not None:
+            slicer.mrmlScene.RemoveNode(node)
         raise NodeError(_("{path} cannot be read.").format(path=path))
     return node

@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib.engine.errors import NodeError
 from DLCTPMSlicerLib.nodes import display
 from DLCTPMSlicerLib.nodes.comparison import removeComparison
-from DLCTPMSlicerLib.nodes.files import isInScene, readVolume, removeNode, writeSegmentation, writeVolume
+from DLCTPMSlicerLib.nodes.files import isInScene, looseVolume, removeNode, writeSegmentation, writeVolume
 from DLCTPMSlicerLib.nodes.result_tables import regionsTable
 from DLCTPMSlicerLib.nodes.roles import (
     CT_ROLE,
@@ -28,7 +28,7 @@ from DLCTPMSlicerLib.nodes.roles import (
     isMap,
     partOf,
 )
-from DLCTPMSlicerLib.segments.lung_nodes import lungsFromLabels
+from DLCTPMSlicerLib.segments.lung_nodes import LungRegions, lungsFromRegions, regionSteps
 
 RESULTS = "results"
 FORCED = " (forced: an input check failed)"
@@ -85,23 +85,25 @@ def segmentationArguments(ct, folder: Path) -> Generator[None, None, list[str]]:
     return ["segment", str(written), "--out", str(folder / "lungs.nrrd")]
 
 
-def segmentationNode(ct, folder: Path) -> slicer.vtkMRMLSegmentationNode:
-    """Bring the lungs that the engine found into the scene, beside the CT.
+def segmentationNode(ct, folder: Path) -> Generator[None, None, slicer.vtkMRMLSegmentationNode]:
+    """Bring the lungs that the engine found into the scene, beside the CT; the last step alone touches the scene.
 
     Raises:
         NodeError: the CT was removed meanwhile, or the lungs cannot be read.
     """
+    regions = yield from _regions(folder / "lungs.nrrd")
     if not isInScene(ct):
         raise NodeError(_("The CT was removed while its lungs were found; nothing was kept."))
-    lungs = _lungs(folder / "lungs.nrrd", f"{ct.GetName()} lungs", ct)
+    lungs = _lungs(regions, f"{ct.GetName()} lungs", ct)
     lungs.SetNodeReferenceID(CT_ROLE, ct.GetID())
     display.showLungs3D(lungs, visible=False)
     display.placeBeside(ct, [lungs])
     return lungs
 
 
-def predictionNodes(ct, folder: Path, model: str = "", output=None) -> PredictionNodes:
-    """Bring the results of a prediction into the scene, beside the CT in the subject hierarchy.
+def predictionNodes(ct, folder: Path, model: str = "", output=None) -> Generator[None, None, PredictionNodes]:
+    """Bring the results of a prediction into the scene, beside the CT in the subject hierarchy; the last step alone
+    touches the scene.
 
     Args:
         ct: that was mapped.
@@ -112,9 +114,12 @@ def predictionNodes(ct, folder: Path, model: str = "", output=None) -> Predictio
     Raises:
         NodeError: the CT was removed meanwhile, or a result cannot be read.
     """
+    results = folder / RESULTS
+    regions = yield from _regions(results / "lungs.nrrd")
+    perfusion = looseVolume(results / "perfusion.nrrd")
+    yield
     if not isInScene(ct):
         raise NodeError(_("The CT was removed while its perfusion was computed; nothing was kept."))
-    results = folder / RESULTS
     result = json.loads((results / "result.json").read_text(encoding="utf-8"))
     replaces = isInScene(output) and isMap(output)
     name = slicer.mrmlScene.GenerateUniqueName(f"{ct.GetName()} perfusion")
@@ -122,8 +127,9 @@ def predictionNodes(ct, folder: Path, model: str = "", output=None) -> Predictio
         name = output.GetName().removesuffix(FORCED)
     if result.get("forced"):
         name += FORCED
-    perfusion = readVolume(results / "perfusion.nrrd", name)
-    lungs = _lungs(results / "lungs.nrrd", f"{name}: lungs", perfusion)
+    perfusion.SetName(name)
+    slicer.mrmlScene.AddNode(perfusion)
+    lungs = _lungs(regions, f"{name}: lungs", perfusion)
     table = regionsTable(result["regions"], f"{name}: regions")
     report = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{name}: report")
     report.SetText((results / "report.html").read_text(encoding="utf-8"))
@@ -155,14 +161,16 @@ def _replace(output, made):
     return output
 
 
-def _lungs(path: Path, name: str, reference) -> slicer.vtkMRMLSegmentationNode:
-    labels = readVolume(path, "lungs", "vtkMRMLLabelMapVolumeNode")
-    try:
-        lungs = lungsFromLabels(labels, name, reference)
-        lungs.SetAttribute(MADE_HERE, LUNGS)
-        return lungs
-    finally:
-        slicer.mrmlScene.RemoveNode(labels)
+def _regions(path: Path) -> Generator[None, None, LungRegions]:
+    labels = looseVolume(path, "vtkMRMLLabelMapVolumeNode")
+    yield
+    return (yield from regionSteps(labels))
+
+
+def _lungs(regions: LungRegions, name: str, reference) -> slicer.vtkMRMLSegmentationNode:
+    lungs = lungsFromRegions(regions, name, reference)
+    lungs.SetAttribute(MADE_HERE, LUNGS)
+    return lungs
 
 
 def describe(perfusion, result: dict) -> None:

@@ -107,17 +107,23 @@ class InputsPart:
         self._models = availableModels(self.ui.modelFolderPathLineEdit.currentPath)
         combo.clear()
         for index, model in enumerate(self._models):
-            combo.addItem(model.title)
-            combo.setItemData(index, f"{model.title}\n{model.intendedUse}", qt.Qt.ToolTipRole)
+            combo.addItem(model.label)
+            combo.setItemData(index, f"{model.about}\n{model.intendedUse}", qt.Qt.ToolTipRole)
         combo.blockSignals(wasBlocked)
         self.ui.modelCardButton.enabled = bool(self._models)
+        self._tellModel()
         if self.panel.parameters is not None:
             self._showModel()
+
+    def _tellModel(self) -> None:
+        index = self.ui.modelComboBox.currentIndex
+        self.ui.modelLabel.text = self._models[index].about if 0 <= index < len(self._models) else ""
 
     def _sourceChosen(self) -> None:
         if self.panel.parameters is not None:
             self.panel.parameters.lungSource = self.sources.program().key
 
     def _modelChosen(self, index: int) -> None:
+        self._tellModel()
         if self.panel.parameters is not None and 0 <= index < len(self._models):
             self.panel.parameters.model = self._models[index].key

@@ -143,6 +143,8 @@ def _item(name: str, value) -> qt.QTableWidgetItem:
     else:
         item = qt.QTableWidgetItem("–" if value is None else f"{value:.{DECIMALS.get(name, USUAL_DECIMALS)}f}")
         item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-    if value is None or value in MEANINGS:
-        item.setToolTip(MEANINGS.get(value, NO_VALUE))
+    if value is None:
+        item.setToolTip(NO_VALUE)
+    elif isinstance(value, str):  # the whole of what may be cut, or more
+        item.setToolTip(MEANINGS.get(value, value))
     return item

@@ -6,6 +6,7 @@ import qt
 import slicer.util
 from slicer.i18n import tr as _
 
+from DLCTPMSlicerLib.engine.steps import Steps
 from DLCTPMSlicerLib.nodes import display
 from DLCTPMSlicerLib.nodes.colours import colourNode
 from DLCTPMSlicerLib.nodes.files import isInScene
@@ -21,6 +22,7 @@ from DLCTPMSlicerLib.nodes.roles import (
     partOf,
 )
 from DLCTPMSlicerLib.panel.entry import RoundedRange, RoundedSlider
+from DLCTPMSlicerLib.segments.surfaces import surfaceSteps
 from DLCTPMSlicerLib.views import rendering
 from DLCTPMSlicerLib.views.layouts import showComparisonLayout
 
@@ -43,6 +45,7 @@ class ResultsPart:
             RoundedSlider(self.ui.opacitySlider, panel, "opacity"),
             RoundedRange(self.ui.windowRange, panel, "window"),
         ]
+        self._making: Steps | None = None
         self._surfaces = qt.QTimer()
         self._surfaces.setSingleShot(True)
         self._surfaces.setInterval(SURFACES_AFTER_MS)
@@ -54,6 +57,8 @@ class ResultsPart:
     def close(self) -> None:
         """Draw nothing any more."""
         self._surfaces.stop()
+        if self._making is not None:
+            self._making.stop()
 
     def forget(self) -> None:
         """The scene is another now, or was changed while the panel was closed: what is shown is not known."""
@@ -82,12 +87,26 @@ class ResultsPart:
         self.panel.activity.say("\n".join([done, *doubts(result)]))
 
     def showSurfaces(self) -> None:
-        """Make the lungs' surfaces, which takes a while in a large CT: after the overlay is on the screen."""
-        parameters = self.panel.parameters
-        lungs = partOf(parameters.perfusionVolume, LUNGS_ROLE) if parameters is not None else None
-        if lungs is not None and parameters.lungs3D:
+        """Make the lungs' surfaces, between the user's clicks: after the overlay is on the screen."""
+        lungs = self._lungsIn3D()
+        if self._making is not None:
+            self._making.stop()
+        if lungs is not None:
+            self._making = Steps(surfaceSteps(lungs), lambda made: self._showSurfaces(lungs, made))
+            self._making.start()
+
+    def _showSurfaces(self, lungs, made) -> None:
+        made()
+        if lungs is self._lungsIn3D():
             display.showLungs3D(lungs)
             display.reset3D()
+
+    def _lungsIn3D(self):
+        """The lungs of the map that is shown, if they are wanted in 3D."""
+        parameters = self.panel.parameters
+        if parameters is None or not parameters.lungs3D:
+            return None
+        return partOf(parameters.perfusionVolume, LUNGS_ROLE)
 
     def hang(self) -> None:
         """What "Standard views" does."""

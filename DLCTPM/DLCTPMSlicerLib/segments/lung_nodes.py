@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import dataclass
+
 import numpy as np
 import slicer
 import slicer.util
 import vtk
 
+from DLCTPMSlicerLib.engine.steps import runThrough
 from DLCTPMSlicerLib.segments.label_segments import LabelSegment, addLabelSegments
 
 RIGHT_COLOUR, LEFT_COLOUR, OTHER_COLOUR = (0.85, 0.55, 0.45), (0.45, 0.62, 0.85), (0.72, 0.78, 0.72)
@@ -16,21 +20,38 @@ REGION_TAG = "DLCTPM.Region"
 """Tag of a segment that holds its CIP region, whatever label values Slicer gives it later."""
 
 
+@dataclass(frozen=True)
+class LungRegions:
+    """The lung regions of a CIP label map, without the scene.
+
+    Attributes:
+        labels: the label map, for its grid; it need not be in the scene.
+        first: (k, j, i) of the first voxel of ``regions`` in it.
+        regions: uint8 (k, j, i), the box of the lungs; 0 is no lung.
+        found: the regions that are there.
+    """
+
+    labels: slicer.vtkMRMLLabelMapVolumeNode
+    first: list[int]
+    regions: np.ndarray
+    found: list[int]
+
+
 def lungsFromLabels(
     labels: slicer.vtkMRMLLabelMapVolumeNode, name: str, reference: slicer.vtkMRMLScalarVolumeNode
 ) -> slicer.vtkMRMLSegmentationNode:
-    """A segmentation of a CIP label map: its lung regions as segments with names, colours and terminology.
+    """A segmentation of a CIP label map, made now: ``lungsFromRegions`` of its ``regionSteps``."""
+    return lungsFromRegions(runThrough(regionSteps(labels)), name, reference)
 
-    Args:
-        labels: CIP values (region in the low byte).
-        name: of the new node.
-        reference: the CT, whose grid the segmentation keeps.
-    """
+
+def regionSteps(labels: slicer.vtkMRMLLabelMapVolumeNode) -> Generator[None, None, LungRegions]:
+    """Look for the lung regions of a CIP label map (region in the low byte), a slice at each step."""
     from DLCTPMLib.labels.chest_regions import LUNG
     from DLCTPMLib.volumes.boxes import bounding_box
 
     array = slicer.util.arrayFromVolume(labels)
     box = bounding_box(array) or (slice(0, 1),) * 3
+    yield
     regionOf = np.zeros(256, np.uint8)
     lung = [int(region) for region in LUNG]
     regionOf[lung] = lung
@@ -39,13 +60,26 @@ def lungsFromLabels(
     for of_slice, plane in zip(array[box], regions, strict=True):  # a slice fits into the processor's cache
         np.take(regionOf, of_slice.astype(np.uint8), out=plane)  # the low byte is the region, the high one the type
         count += np.bincount(plane.ravel(), minlength=256)
+        yield
+    found = (np.flatnonzero(count[1:]) + 1).tolist()
+    return LungRegions(labels, [part.start for part in box], regions, found)
 
+
+def lungsFromRegions(
+    lungs: LungRegions, name: str, reference: slicer.vtkMRMLScalarVolumeNode
+) -> slicer.vtkMRMLSegmentationNode:
+    """A segmentation in the scene: lung regions as segments with names, colours and terminology.
+
+    Args:
+        lungs: of ``regionSteps``.
+        name: of the new node.
+        reference: the CT, whose grid the segmentation keeps.
+    """
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
-    found = np.flatnonzero(count[1:]) + 1
-    segments = [_segment(int(region), index) for index, region in enumerate(found)]
-    addLabelSegments(node, regions, [part.start for part in box], labels, segments)
+    segments = [_segment(region, index) for index, region in enumerate(lungs.found)]
+    addLabelSegments(node, lungs.regions, lungs.first, lungs.labels, segments)
     return node
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from DLCTPMSlicerLib.engine.steps import runThrough
 from DLCTPMSlicerLib.segments.label_segments import BINARY_LABELMAP
 
 SURFACE_MM = 2.5
@@ -15,7 +18,13 @@ CLOSED_SURFACE = "Closed surface"
 
 
 def makeSurfaces(node: slicer.vtkMRMLSegmentationNode) -> None:
-    """Give every segment a closed surface, by Slicer's own conversion of every n-th voxel of its label image.
+    """Give every segment a closed surface now."""
+    runThrough(surfaceSteps(node))
+
+
+def surfaceSteps(node: slicer.vtkMRMLSegmentationNode) -> Generator[None, None, None]:
+    """Give every segment a closed surface, by Slicer's own conversion of every n-th voxel of its label image; one
+    segment at each step, and the last step alone touches the node.
 
     A segmentation that has surfaces keeps them. The label images, of which everything is measured, stay as they
     are; where a segment is edited, Slicer replaces its surface by one of all its voxels.
@@ -23,20 +32,24 @@ def makeSurfaces(node: slicer.vtkMRMLSegmentationNode) -> None:
     segmentation = node.GetSegmentation()
     if segmentation.ContainsRepresentation(CLOSED_SURFACE):
         return
-    coarse = slicer.vtkSegmentation()
-    coarse.SetSourceRepresentationName(BINARY_LABELMAP)
+    twins, surfaces = {}, {}
     for index in range(segmentation.GetNumberOfLayers(BINARY_LABELMAP)):
         layer = everyNth(segmentation.GetLayerDataObject(index, BINARY_LABELMAP))
         for segmentId in segmentation.GetSegmentIDsForLayer(index, BINARY_LABELMAP):
             twin = slicer.vtkSegment()
             twin.SetLabelValue(segmentation.GetSegment(segmentId).GetLabelValue())
             twin.AddRepresentation(BINARY_LABELMAP, layer)
-            coarse.AddSegment(twin, segmentId)
-    if not coarse.GetNumberOfSegments() or not coarse.CreateRepresentation(CLOSED_SURFACE):
-        return
-    for segmentId in coarse.GetSegmentIDs():
-        surface = coarse.GetSegment(segmentId).GetRepresentation(CLOSED_SURFACE)
-        segmentation.GetSegment(segmentId).AddRepresentation(CLOSED_SURFACE, surface)
+            twins[segmentId] = twin
+    for segmentId, twin in twins.items():
+        coarse = slicer.vtkSegmentation()
+        coarse.SetSourceRepresentationName(BINARY_LABELMAP)
+        coarse.AddSegment(twin, segmentId)
+        if coarse.CreateRepresentation(CLOSED_SURFACE):
+            surfaces[segmentId] = twin.GetRepresentation(CLOSED_SURFACE)
+        yield
+    for segmentId, surface in surfaces.items():
+        if segmentation.GetSegment(segmentId) is not None:  # the user may have removed it meanwhile
+            segmentation.GetSegment(segmentId).AddRepresentation(CLOSED_SURFACE, surface)
     segmentation.InvokeEvent(segmentation.ContainedRepresentationNamesModified)
 
 
