@@ -74,6 +74,8 @@ class ResultsPart:
         self.ui.reportButton.text = (
             _("Open report") if folder is None or folder.isStudy or not folder.run else _("Open model card")
         )
+        shown = (self.ui.lossPlotButton, self.ui.reportButton)
+        self.ui.resultsSection.visible = bool(self.ui.resultsTable.rowCount) or any(one.enabled for one in shown)
 
     def plot(self, part: str) -> None:
         """What the plot buttons do: the nodes are made if they are not in the scene."""

@@ -11,15 +11,19 @@ class Gaps:
 
     Attributes:
         longest_s: in seconds.
+        busy_s: most processor time of this thread between two ticks, in seconds: a standstill that is longer waited
+            for a processor, or for something else.
     """
 
     def __init__(self):
         self.longest_s, self._last = 0.0, time.monotonic()
+        self.busy_s, self._used = 0.0, time.thread_time()
 
     def tick(self) -> None:
         """The timer has fired."""
-        now = time.monotonic()
+        now, used = time.monotonic(), time.thread_time()
         self.longest_s, self._last = max(self.longest_s, now - self._last), now
+        self.busy_s, self._used = max(self.busy_s, used - self._used), used
 
 
 @contextmanager

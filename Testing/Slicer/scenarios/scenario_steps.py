@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 HELPERS = REPOSITORY / "Testing" / "helpers"
 sys.path.append(str(HELPERS))
 MAKES_FILES = "import json, sys, small_chest as c; print(json.dumps(c.write_inputs(c.Path(sys.argv[1]))))"
-NOT_FROZEN_S = 8.0
+NOT_FROZEN_S = 30.0
 """Only the order of magnitude on a loaded machine; the printed figures are what counts."""
 MAP_ATTRIBUTE, MAP_VALUE = "DLCTPM.Made", "perfusion"
 
@@ -47,7 +47,9 @@ def step(bench, name: str, frozen_s: float | None = NOT_FROZEN_S):
     with gaps() as seen:
         yield
         bench.process()
-    print(f"{name}: {time.monotonic() - began:.1f} s, longest standstill {seen.longest_s * 1000:.0f} ms", flush=True)
+    longest, busy = seen.longest_s * 1000, seen.busy_s * 1000
+    took = time.monotonic() - began
+    print(f"{name}: {took:.1f} s, longest standstill {longest:.0f} ms, {busy:.0f} ms at work", flush=True)
     assert frozen_s is None or seen.longest_s < frozen_s, f"{name}: the panel stood still for {seen.longest_s:.1f} s"
 
 
