@@ -114,13 +114,13 @@ def predictionNodes(ct, folder: Path, model: str = "", output=None) -> Generator
     Raises:
         NodeError: the CT was removed meanwhile, or a result cannot be read.
     """
+    _mustBeThere(ct)
     results = folder / RESULTS
+    result = json.loads((results / "result.json").read_text(encoding="utf-8"))
     regions = yield from _regions(results / "lungs.nrrd")
     perfusion = looseVolume(results / "perfusion.nrrd")
     yield
-    if not isInScene(ct):
-        raise NodeError(_("The CT was removed while its perfusion was computed; nothing was kept."))
-    result = json.loads((results / "result.json").read_text(encoding="utf-8"))
+    _mustBeThere(ct)
     replaces = isInScene(output) and isMap(output)
     name = slicer.mrmlScene.GenerateUniqueName(f"{ct.GetName()} perfusion")
     if replaces:
@@ -159,6 +159,11 @@ def _replace(output, made):
     output.SetAndObserveImageData(made.GetImageData())
     removeNode(made)
     return output
+
+
+def _mustBeThere(ct) -> None:
+    if not isInScene(ct):
+        raise NodeError(_("The CT was removed while its perfusion was computed; nothing was kept."))
 
 
 def _regions(path: Path) -> Generator[None, None, LungRegions]:

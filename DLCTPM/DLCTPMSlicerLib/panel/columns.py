@@ -21,13 +21,13 @@ HEADINGS = {
     "dsc_low": _("DSC\nlow"),
     "kappa": _("κ"),
     "fit": _("Fit"),
-    "epochs": _("Epochs"),
+    "epochs": _("Ep."),
     "loss": _("Loss"),
-    "excess": _("Training"),
-    "validation_excess": _("Validation"),
+    "excess": _("Train."),
+    "validation_excess": _("Valid."),
     "validation_r": _("R"),
     "validation_ssim": _("SSIM"),
-    "minutes": _("Minutes"),
+    "minutes": _("Min."),
 }
 EXPLANATIONS = {
     "volume_ml": _("Volume of the region in this CT."),

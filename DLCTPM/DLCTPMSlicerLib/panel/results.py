@@ -22,7 +22,7 @@ from DLCTPMSlicerLib.nodes.roles import (
     partOf,
 )
 from DLCTPMSlicerLib.panel.entry import RoundedRange, RoundedSlider
-from DLCTPMSlicerLib.segments.surfaces import surfaceSteps
+from DLCTPMSlicerLib.segments.surfaces import hasSurfaces, surfaceSteps
 from DLCTPMSlicerLib.views import rendering
 from DLCTPMSlicerLib.views.layouts import showComparisonLayout
 
@@ -57,8 +57,7 @@ class ResultsPart:
     def close(self) -> None:
         """Draw nothing any more."""
         self._surfaces.stop()
-        if self._making is not None:
-            self._making.stop()
+        self._stopMaking()
 
     def forget(self) -> None:
         """The scene is another now, or was changed while the panel was closed: what is shown is not known."""
@@ -87,26 +86,37 @@ class ResultsPart:
         self.panel.activity.say("\n".join([done, *doubts(result)]))
 
     def showSurfaces(self) -> None:
-        """Make the lungs' surfaces, between the user's clicks: after the overlay is on the screen."""
-        lungs = self._lungsIn3D()
+        """Make the lungs' surfaces where they are wanted, after the overlay is on the screen."""
+        parameters = self.panel.parameters
+        if parameters is not None and parameters.lungs3D:
+            self._showLungs(partOf(parameters.perfusionVolume, LUNGS_ROLE))
+
+    def _showLungs(self, lungs) -> None:
+        """Show lungs in 3D; surfaces that are not there yet are made between the user's clicks."""
+        self._stopMaking()
+        if lungs is None:
+            return
+
+        def show(made) -> None:
+            made()
+            if isInScene(lungs):
+                display.showLungs3D(lungs)
+                display.reset3D()
+
+        self._making = Steps(surfaceSteps(lungs), show)
+        self._making.start()
+
+    def _stopMaking(self) -> None:
         if self._making is not None:
             self._making.stop()
-        if lungs is not None:
-            self._making = Steps(surfaceSteps(lungs), lambda made: self._showSurfaces(lungs, made))
-            self._making.start()
 
-    def _showSurfaces(self, lungs, made) -> None:
-        made()
-        if lungs is self._lungsIn3D():
-            display.showLungs3D(lungs)
-            display.reset3D()
-
-    def _lungsIn3D(self):
-        """The lungs of the map that is shown, if they are wanted in 3D."""
-        parameters = self.panel.parameters
-        if parameters is None or not parameters.lungs3D:
-            return None
-        return partOf(parameters.perfusionVolume, LUNGS_ROLE)
+    def _updateLungs(self, lungs, wanted: bool) -> None:
+        ready = lungs is not None and hasSurfaces(lungs)
+        if not wanted or ready:
+            self._stopMaking()
+        display.showLungs3D(lungs, wanted and ready)
+        if wanted and not ready:
+            self._surfaces.start()
 
     def hang(self) -> None:
         """What "Standard views" does."""
@@ -119,8 +129,7 @@ class ResultsPart:
             display.showLegend(partOf(perfusion, DIFFERENCE_ROLE), False)
         display.standardLayout()
         display.hang(ct, perfusion, parameters.opacity)
-        display.showLungs3D(partOf(perfusion, LUNGS_ROLE))
-        display.reset3D()
+        self._showLungs(partOf(perfusion, LUNGS_ROLE))
 
     def compare(self) -> None:
         """What "CT | map | SPECT" does."""
@@ -148,7 +157,7 @@ class ResultsPart:
             "legend": ((map_, parameters.legend), lambda: display.showLegend(perfusion, parameters.legend)),
             "lungs": (
                 (lungs.GetID() if lungs else None, parameters.lungs3D),
-                lambda: display.showLungs3D(lungs, parameters.lungs3D),
+                lambda: self._updateLungs(lungs, parameters.lungs3D),
             ),
             "3D": ((map_, parameters.mip3D, window), lambda: rendering.showIn3D(perfusion, parameters.mip3D, window)),
             "others": ((map_, contours), lambda: display.hideOthers(perfusion)),

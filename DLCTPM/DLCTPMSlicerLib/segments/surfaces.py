@@ -17,6 +17,11 @@ SURFACE_MM = 2.5
 CLOSED_SURFACE = "Closed surface"
 
 
+def hasSurfaces(node: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Whether a segmentation has its surfaces."""
+    return node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
+
+
 def makeSurfaces(node: slicer.vtkMRMLSegmentationNode) -> None:
     """Give every segment a closed surface now."""
     runThrough(surfaceSteps(node))
@@ -30,7 +35,7 @@ def surfaceSteps(node: slicer.vtkMRMLSegmentationNode) -> Generator[None, None, 
     are; where a segment is edited, Slicer replaces its surface by one of all its voxels.
     """
     segmentation = node.GetSegmentation()
-    if segmentation.ContainsRepresentation(CLOSED_SURFACE):
+    if hasSurfaces(node):
         return
     twins, surfaces = {}, {}
     for index in range(segmentation.GetNumberOfLayers(BINARY_LABELMAP)):
