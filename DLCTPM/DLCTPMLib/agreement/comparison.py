@@ -14,6 +14,7 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.mapping.baselines import SELF_SCALED, baseline_maps
+from DLCTPMLib.networks.scale import LearnedScale
 from DLCTPMLib.preprocessing.enhancement import high_intensity_reference
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.volumes.patient_axes import PatientAxes
@@ -39,6 +40,7 @@ class SpectComparison:
             lung has none.
         hir: the high intensity reference by "patient", "right lung", "left lung"; None where a lung has none.
         settings: how it was made.
+        scale: of the map's model, where it is known: its line between high and low (``Definition.on_map``).
     """
 
     axes: PatientAxes
@@ -50,22 +52,23 @@ class SpectComparison:
     scales: dict[str, np.ndarray]
     hir: dict[str, float | None]
     settings: AgreementSettings
+    scale: LearnedScale | None = None
 
     def reference(self, hir_scope: str | None = None) -> np.ndarray:
         """The normalised SPECT, not clipped: S/HIR inside the lung mask, 0 outside."""
         scale = self.scales[hir_scope or self.settings.hir_scope]
         return np.where(self.masks["lungs"], self.spect / scale, 0).astype(np.float32)
 
-    def limits(self, image: np.ndarray) -> tuple[float, float]:
-        """Above which value one of ``predictions``, or a ``reference``, is high-functional, and up to which low."""
-        definition = self.settings.definition
+    def limits(self, image: np.ndarray, of_map: bool = False) -> tuple[float, float]:
+        """Above which value a ``reference`` or baseline, or the map, is high-functional, and up to which low."""
+        definition = self.settings.definition.on_map(self.scale if of_map else None)
         values = image[self.masks["lungs"]] if definition.of_lungs else np.zeros(0)
         values = values[np.isfinite(values)]  # a lung without a HIR has no figures
         return definition.high_above(values), definition.low_up_to(values)
 
     def described(self) -> dict:
         """``settings.agreement`` of ``result.json``: the settings, and where they put the line in the map."""
-        return {**self.settings.to_dict(), "threshold": self.limits(self.predictions[MODEL])[0]}
+        return {**self.settings.to_dict(), "threshold": self.limits(self.predictions[MODEL], of_map=True)[0]}
 
     def with_spect(self, values: np.ndarray) -> SpectComparison:
         """The same lungs and predictions against another SPECT on the same grid, (z, y, x) along the same axes."""
@@ -96,6 +99,7 @@ def on_spect_grid(
     settings: AgreementSettings | None = None,
     ct: sitk.Image | None = None,
     bundle_preprocessing: PreprocessingSettings | None = None,
+    scale: LearnedScale | None = None,
 ) -> SpectComparison:
     """Bring map, baselines and lungs to the SPECT's grid.
 
@@ -107,6 +111,7 @@ def on_spect_grid(
         settings: if None, those of ``bundle_preprocessing``, else the defaults.
         ct: HU, for the three baselines that look at it.
         bundle_preprocessing: the model's settings; they also make the baselines.
+        scale: the model's, where it is known.
 
     Raises:
         InputError: the SPECT is not a volume of numbers, all zero or zero in the lungs, does not lie on the
@@ -146,6 +151,7 @@ def on_spect_grid(
         scales=scales,
         hir=hir,
         settings=settings,
+        scale=scale,
     )
 
 

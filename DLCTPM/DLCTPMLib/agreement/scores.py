@@ -120,7 +120,8 @@ class _Scope:
         comparison = self._comparison
         count = int(np.count_nonzero(mask))
         high, high_reference = (
-            image[mask] > comparison.limits(image)[0] for image in (comparison.predictions[MODEL], self._whole)
+            image[mask] > comparison.limits(image, of_map)[0]
+            for image, of_map in ((comparison.predictions[MODEL], True), (self._whole, False))
         )
         return {
             **self.metrics(MODEL, mask),
@@ -141,7 +142,8 @@ class _Scope:
             return {**dict.fromkeys(METRICS), "undefined": dict.fromkeys(METRICS, reason)}
         prediction, reference = self._comparison.predictions[name][mask], self._reference[mask]
         image = self._comparison.predictions[name]
-        (above, up_to), (reference_above, reference_up_to) = map(self._comparison.limits, (image, self._whole))
+        above, up_to = self._comparison.limits(image, of_map=name == MODEL)
+        reference_above, reference_up_to = self._comparison.limits(self._whole)
         high, high_reference = prediction > above, reference > reference_above
         return _with_reasons(
             r_spearman=lambda: spearman(prediction, reference),

@@ -8,6 +8,9 @@
 | ``fixed:0.5`` | above a value of the map, whatever its 1 stands for |
 | ``tertiles`` | the upper third of the lungs; low-functional is the lower third, the middle third neither |
 
+On the maps of a model whose scale is calibrated ``p75`` means the value that cuts off as much lung as in SPECTs
+(``Definition.on_map``); ``fixed`` takes the map as it stands.
+
 ``,specks:0.5`` after any of these removes islands under 0.5 ml in each lung. Percentiles and maxima are those of both
 lungs together, so that right and left are cut at one value.
 """
@@ -23,6 +26,8 @@ from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from DLCTPMLib.networks.scale import LearnedScale
 
 HIGH, LOW, MIDDLE = 1, 2, 3
 """Classes of lung: high-functional, low-functional, and what tertiles leave between the two; 0 is no lung."""
@@ -42,6 +47,8 @@ class Definition:
         kind: p75, max, percentile, fixed or tertiles.
         value: the number after the colon; 0 for tertiles.
         specks_ml: islands smaller than this are removed; 0 keeps all.
+        map_value: on a model's map (``on_map``) what ``value`` of p75 means there; None as it stands.
+        patients: whom that was found on.
 
     Raises:
         InputError: no such kind, or a number outside its range.
@@ -50,6 +57,8 @@ class Definition:
     kind: str = "p75"
     value: float = FUNCTIONAL_THRESHOLD
     specks_ml: float = 0.0
+    map_value: float | None = None
+    patients: int = 0
 
     def __post_init__(self):
         below = _BELOW.get(self.kind)
@@ -58,6 +67,14 @@ class Definition:
             raise InputError(f"{self.name}: is no definition of high-functional lung; {_EXAMPLES}")
         if not (self.specks_ml >= 0 and math.isfinite(self.specks_ml)):
             raise InputError(f"{self.name}: specks are removed below a volume in ml, 0 or more")
+
+    def on_map(self, scale: LearnedScale | None) -> Definition:
+        """The same on the maps of a model whose scale is known: a share of the SPECT's 75th percentile becomes the
+        map's value that cuts off the same volume, on the mean over patients on whom the model was not trained.
+        """
+        if self.kind != "p75" or scale is None:
+            return self
+        return replace(self, map_value=scale.map_value(self.value), patients=scale.patients)
 
     @property
     def name(self) -> str:
@@ -69,7 +86,10 @@ class Definition:
     def words(self) -> str:
         """What counts as high-functional lung, as half a sentence."""
         said = {
-            "p75": f"above {self.value:g} of the map's scale, whose 1 stands for the 75th percentile of a SPECT",
+            "p75": f"above {self.value:g} of the map's scale, whose 1 stands for the 75th percentile of a SPECT"
+            if self.map_value is None
+            else f"above {self.map_value:.3g} of the map, which cuts off as much lung as {self.value:g} of the 75th "
+            f"percentile of a SPECT on the mean over {self.patients} patients whom the networks were not trained on",
             "max": f"above {self.value:g} of the highest value in the lungs",
             "percentile": f"above the {self.value:g}th percentile of both lungs",
             "fixed": f"above {self.value:g} of the map",
@@ -90,7 +110,7 @@ class Definition:
                 nothing to divide, and the value is meaningless.
         """
         if not self.of_lungs or not values.size:
-            return self.value
+            return self.value if self.map_value is None else self.map_value
         if self.kind == "max":
             return self.value * float(values.max())
         return _percentile(values, 200 / 3 if self.kind == TERTILES else self.value)

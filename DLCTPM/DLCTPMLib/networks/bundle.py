@@ -23,6 +23,7 @@ from DLCTPMLib.common.atomic_output import whole_folder
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.resources import resource_folder
 from DLCTPMLib.networks.metadata import check_metadata
+from DLCTPMLib.networks.scale import LearnedScale
 from DLCTPMLib.networks.settings import network_settings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
@@ -85,6 +86,12 @@ class ModelBundle:
     def bf16_max_error(self) -> float | None:
         """Largest change of the map by bfloat16 as measured when the model was made; None if never measured."""
         return self.metadata.get("bf16_max_error")
+
+    @property
+    def scale(self) -> LearnedScale | None:
+        """How its maps lie beside the SPECTs of patients it was not trained on; None if that was never measured."""
+        told = self.metadata.get("scale")
+        return LearnedScale.from_dict(told) if told else None
 
     @property
     def parameters(self) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.settings import of_type
+from DLCTPMLib.networks.scale import LearnedScale
 from DLCTPMLib.networks.settings import check_inputs, network_settings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 
@@ -20,8 +22,8 @@ RANGES = ("lung_volume_ml", "lung_mean_hu")
 def check_metadata(metadata: Any) -> None:
     """See that the engine can use every field of it that it reads.
 
-    ``members``, ``training``, ``training_ranges``, ``simulated`` and ``bf16_max_error`` may be missing; fields that
-    the engine does not read may say anything.
+    ``members``, ``members_training``, ``training``, ``training_ranges``, ``scale``, ``simulated`` and
+    ``bf16_max_error`` may be missing; fields that the engine does not read may say anything.
 
     Raises:
         InputError: naming the field.
@@ -42,6 +44,8 @@ def check_metadata(metadata: Any) -> None:
         check_inputs(network_settings(member), PreprocessingSettings.from_dict(metadata["preprocessing"]))
     _typed("bf16_max_error", metadata.get("bf16_max_error"), float | None)
     _typed("simulated", metadata.get("simulated", False), bool)
+    if metadata.get("scale") is not None:
+        _scale(metadata["scale"])
     training, ranges = (_fields(name, metadata.get(name, {})) for name in ("training", "training_ranges"))
     for name in ("patients", "lungs"):
         _typed(f"training.{name}", training.get(name), int | None)
@@ -71,6 +75,13 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         return of_type(value, kind)
     except TypeError as error:
         raise InputError(f"{name!r} must be {error}, {AGAIN}") from None
+
+
+def _scale(value: Any) -> None:
+    missing = [name for name in (each.name for each in fields(LearnedScale)) if name not in _fields("scale", value)]
+    if missing:
+        raise InputError(f"'scale' says nothing of {missing[0]!r}, {AGAIN}")
+    LearnedScale.from_dict(value)
 
 
 def _range(name: str, value: Any) -> None:

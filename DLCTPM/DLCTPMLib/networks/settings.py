@@ -163,6 +163,21 @@ def network_dict(settings: NetworkSettings) -> dict[str, Any]:
     return {"architecture": settings.ARCHITECTURE, **settings.to_dict()}
 
 
+def network_words(values: dict[str, Any]) -> str:
+    """A network in a few words, as "plain 3D U-Net, channels 8-16-32-64, kernels of 3 cells".
+
+    Args:
+        values: as of ``network_dict``; what is missing is not said, and without ``architecture`` it is the paper's.
+    """
+    name = values.get("architecture", PAPER)
+    parts = [ARCHITECTURES[name].title if name in ARCHITECTURES else str(name)]
+    if "channels" in values:
+        parts.append(f"channels {'-'.join(map(str, values['channels']))}")
+    if "kernel" in values:
+        parts.append(f"kernels of {values['kernel']} cells")
+    return ", ".join(parts)
+
+
 def network_settings(values: dict[str, Any]) -> NetworkSettings:
     """Settings read back from what ``network_dict`` gave; without ``architecture`` they are the paper's.
 

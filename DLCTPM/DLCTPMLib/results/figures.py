@@ -236,9 +236,8 @@ def joint_histogram(comparison: SpectComparison, note: str = NOTE) -> bytes:
         aspect="equal",
     )
     axes.plot([0, top], [0, top], color="#444", linewidth=0.8)
-    of_spect, of_map = (
-        comparison.limits(image)[0] for image in (comparison.reference(), comparison.predictions[MODEL])
-    )
+    of_spect = comparison.limits(comparison.reference())[0]
+    of_map = comparison.limits(comparison.predictions[MODEL], of_map=True)[0]
     axes.axvline(of_spect, color="#999", linewidth=0.7, linestyle=":")
     axes.axhline(of_map, color="#999", linewidth=0.7, linestyle=":")
     axes.set_xlabel("SPECT / HIR", fontsize=8)

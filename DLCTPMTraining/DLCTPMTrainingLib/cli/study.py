@@ -1,4 +1,4 @@
-"""``dlctpm study``: a cohort from its table to the report, cross-validated, tested once."""
+"""``dlctpm study``: a cohort from its table to the report, cross-validated, tested once; or finished models on it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
+from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.options import add_options, given, several_given
 from DLCTPMLib.common.parsing import words
 from DLCTPMLib.common.progress import Progress, event_sink, within
@@ -24,6 +25,9 @@ EPOCHS = 100
 LATER = ("alternatives", "without", "sensitivity", "learning_curve", "ceiling")
 """Options that may be added to a study that was begun, since they change none of its main numbers."""
 
+WITH_MODELS = ("command", "run", "cohort", "out", "models", "register", "ceiling", "device", "progress")
+"""Options that go with ``--models``: the others say how a model is trained."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The cohort, what is searched and trained, what is added, and where the study goes."""
@@ -31,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "cohort", metavar="COHORT.csv", help="patient_id, ct, spect, lungs; also diagnosis, sex, age, split"
     )
     parser.add_argument("--out", required=True, metavar="STUDY", help="the study; one that was cut off is continued")
+    parser.add_argument(
+        "--models", nargs="+", metavar="MODEL",
+        help="train nothing: compare finished models, and the members of ensembles, on all patients of the cohort",
+    )  # fmt: skip
     add_options(parser, ModelName(), "name", "version")
     add_options(parser, PredictionSettings(), "registration")
     parser.add_argument(
@@ -65,7 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
-    """Run a study, or continue one that was cut off, and write its report."""
+    """Run a study, or continue one that was cut off, and write its report; or compare finished models."""
+    if options.models:
+        _compare(options, progress)
+        return
     from DLCTPMTrainingLib.cohorts.table import read_cohort
     from DLCTPMTrainingLib.study.study import prepare_study, run_study
     from DLCTPMTrainingLib.study_report.export import check_publishable, export_docs
@@ -89,6 +100,24 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
             text += f"\nwarning: {exported}: {results.origin.warning}"
     progress("Done", 1.0)
     say(options, text)
+
+
+def _compare(options: argparse.Namespace, progress: Progress) -> None:
+    from DLCTPMTrainingLib.model_comparison.comparison import ComparisonPlan, compare_models
+
+    for name, value in vars(options).items():
+        if name not in WITH_MODELS and value not in (None, False):
+            raise InputError(f"--{name.replace('_', '-')}: --models takes models that are trained; leave it out")
+    plan = ComparisonPlan(
+        cohort=Path(options.cohort),
+        models=tuple(options.models),
+        out=Path(options.out),
+        ceiling=options.ceiling or 0,
+        **_given(register=options.register, device=options.device),
+    )
+    page = compare_models(plan, progress)
+    progress("Done", 1.0)
+    say(options, f"Comparison in {page}")
 
 
 def plan_of(options: argparse.Namespace):
@@ -139,5 +168,8 @@ COMMAND = Command(
     "Cross-validate, train and test a model on a cohort.",
     add_arguments,
     run,
-    ("dlctpm study cohort/cohort.csv --out study --alternatives unet,context",),
+    (
+        "dlctpm study cohort/cohort.csv --out study --alternatives unet,context",
+        "dlctpm study cohort/cohort.csv --out comparison --models default paper --ceiling",
+    ),
 )

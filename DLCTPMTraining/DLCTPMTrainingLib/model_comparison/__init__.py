@@ -1,0 +1,1 @@
+"""Finished models side by side on one cohort: members, ensembles, baselines and the ceiling by the same metrics."""
