@@ -1,18 +1,23 @@
 """A DICOM CT of a small chest in any position, and a finished prediction of it, made without a network."""
 
+import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import SimpleITK as sitk
 from dicom_samples import write_ct_series
+from highdicom.legacy import LegacyConvertedEnhancedCTImage
+from pydicom.uid import generate_uid
 from rt_samples import points_of
 
 from DLCTPMLib.function.definitions import DEFAULT, Definition
 from DLCTPMLib.function.regions import FunctionalLung
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
-from DLCTPMLib.volumes.reading import content_sha256, read_ct, write_image
+from DLCTPMLib.volumes.reading import content_sha256, read_ct, voxels_sha256, write_image
 
 SIZE, SPACING = (44, 40, 26), (6.0, 5.0, 8.0)
 COSINE, SINE = np.cos(np.deg2rad(20)), np.sin(np.deg2rad(20))
@@ -43,8 +48,12 @@ class Finished:
     perfusion: np.ndarray
 
 
-def write_finished(folder: Path, position="supine", long_lungs=False, result=None, **tags) -> Finished:
-    """Write both. ``long_lungs`` touch the first and the last slice; ``result`` changes what result.json holds."""
+def write_finished(
+    folder: Path, position="supine", long_lungs=False, result=None, enhanced=False, **tags
+) -> Finished:
+    """Write both. ``long_lungs`` touch the first and the last slice; ``result`` changes what result.json holds; an
+    ``enhanced`` CT is one multi-frame file, made by highdicom.
+    """
     orientation, lies = POSITIONS[position]
     grid = _grid(orientation)
     labels = _labels(points_of(grid), long_lungs)
@@ -55,6 +64,8 @@ def write_finished(folder: Path, position="supine", long_lungs=False, result=Non
         folder / "ct", hu, SPACING, grid.GetOrigin(), orientation, PatientPosition=lies, StudyDate="20240305",
         StudyTime="101112", **tags
     )  # fmt: skip
+    if enhanced:
+        _to_one_file(folder / "ct")
     ct = read_ct(folder / "ct").image
     points = points_of(ct)
     labels = _labels(points, long_lungs)
@@ -78,6 +89,7 @@ def write_result(finished: Finished, ct: sitk.Image, definition: Definition = DE
     described = {
         "name": "ct", "format": "DICOM series", "size": ct.GetSize(), "spacing": ct.GetSpacing(),
         "origin": ct.GetOrigin(), "direction": direction, "sha256": content_sha256(ct),
+        "voxels_sha256": voxels_sha256(ct),
         "orientation": sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction),
         "lungs": {"source": "the test"},
     }  # fmt: skip
@@ -96,6 +108,20 @@ def write_result(finished: Finished, ct: sitk.Image, definition: Definition = DE
         **changed,
     }
     write_json(finished.result / "result.json", json_ready(content))
+
+
+def _to_one_file(folder: Path) -> None:
+    slices = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]  # in shuffled order
+    for one in slices:
+        one.SpecificCharacterSet = "ISO_IR 192"
+        one.AccessionNumber = one.StudyID = one.PatientSex = one.PositionReferenceIndicator = ""
+        one.Manufacturer, one.RescaleType, one.PresentationLUTShape = "made", "HU", "IDENTITY"
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        converted = LegacyConvertedEnhancedCTImage(slices, generate_uid(), 4, generate_uid(), 1)
+        converted.save_as(folder / "enhanced.dcm", enforce_file_format=True)
 
 
 def _grid(orientation) -> sitk.Image:

@@ -11,6 +11,7 @@ from scipy import ndimage
 from DLCTPMLib.agreement.settings import AgreementSettings
 from DLCTPMLib.agreement.spect_grid import SpectGrid, spect_values
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.function.definitions import HIGH, LOW
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.mapping.baselines import SELF_SCALED, baseline_maps
@@ -65,6 +66,21 @@ class SpectComparison:
         values = image[self.masks["lungs"]] if definition.of_lungs else np.zeros(0)
         values = values[np.isfinite(values)]  # a lung without a HIR has no figures
         return definition.high_above(values), definition.low_up_to(values)
+
+    def high_and_low(self, image: np.ndarray, of_map: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Where a ``reference`` or baseline, or the map, is high- and where it is low-functional lung.
+
+        Returns:
+            boolean (z, y, x) each; without islands in each lung where the definition removes them.
+        """
+        definition = self.settings.definition.on_map(self.scale if of_map else None)
+        lung = self.masks["lungs"]
+        if not definition.specks_ml:
+            above, up_to = self.limits(image, of_map)
+            return lung & (image > above), lung & (image <= up_to)
+        sides = np.uint8(1) * self.sides["right lung"] + np.uint8(2) * self.sides["left lung"]
+        classes = definition.classes(image, sides * np.isfinite(image), self.axes.voxel_ml)
+        return classes == HIGH, classes == LOW
 
     def described(self) -> dict:
         """``settings.agreement`` of ``result.json``: the settings, and where they put the line in the map."""

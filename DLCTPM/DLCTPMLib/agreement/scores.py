@@ -105,6 +105,9 @@ def dice_curves(comparison: SpectComparison, thresholds: Sequence[float]) -> dic
     return curves
 
 
+_REFERENCE = "reference"
+
+
 class _Scope:
     """One scope's images, 0 outside its mask, and their SSIM maps, which the whole lung and the core share."""
 
@@ -114,15 +117,13 @@ class _Scope:
         self._whole = comparison.reference(hir_scope)
         self._reference = np.where(self._lung, self._whole, 0)
         self._similarity: dict[str, np.ndarray] = {}
+        self._parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def figures(self, mask: np.ndarray) -> dict:
         """The map's metrics in a mask with all that belongs beside them."""
         comparison = self._comparison
         count = int(np.count_nonzero(mask))
-        high, high_reference = (
-            image[mask] > comparison.limits(image, of_map)[0]
-            for image, of_map in ((comparison.predictions[MODEL], True), (self._whole, False))
-        )
+        high, high_reference = (self._divided(which)[0][mask] for which in (MODEL, _REFERENCE))
         return {
             **self.metrics(MODEL, mask),
             "ssim_convention": SSIM_CONVENTION,
@@ -141,19 +142,24 @@ class _Scope:
         if reason := self._without_value(mask):
             return {**dict.fromkeys(METRICS), "undefined": dict.fromkeys(METRICS, reason)}
         prediction, reference = self._comparison.predictions[name][mask], self._reference[mask]
-        image = self._comparison.predictions[name]
-        above, up_to = self._comparison.limits(image, of_map=name == MODEL)
-        reference_above, reference_up_to = self._comparison.limits(self._whole)
-        high, high_reference = prediction > above, reference > reference_above
+        high, low = (part[mask] for part in self._divided(name))
+        high_reference, low_reference = (part[mask] for part in self._divided(_REFERENCE))
         return _with_reasons(
             r_spearman=lambda: spearman(prediction, reference),
             r_pearson=lambda: pearson(prediction, reference),
             ssim=lambda: float(self._ssim_map(name)[mask].mean()),
             ssim_box=lambda: float(self._ssim_map(name).mean()),
             dsc_high=lambda: dice(high, high_reference),
-            dsc_low=lambda: dice(prediction <= up_to, reference <= reference_up_to),
+            dsc_low=lambda: dice(low, low_reference),
             kappa=lambda: cohen_kappa(high, high_reference),
         )
+
+    def _divided(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Where a prediction, or the reference, is high- and where it is low-functional."""
+        if name not in self._parts:
+            image = self._whole if name == _REFERENCE else self._comparison.predictions[name]
+            self._parts[name] = self._comparison.high_and_low(image, of_map=name == MODEL)
+        return self._parts[name]
 
     def _ssim_map(self, name: str) -> np.ndarray:
         if name not in self._similarity:

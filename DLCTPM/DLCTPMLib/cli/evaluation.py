@@ -98,7 +98,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     if named_ct is not None:
         described["ct"] = {**named_ct.description, "sha256": content_sha256(ct.image)}
     result = {
-        **header(),
+        **header(spect.simulated or (ct is not None and ct.simulated)),
         "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
         "settings": {"agreement": comparison.described(), "preprocessing": preprocessing.to_dict()},
         "input": described,

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dicom",
         required=True,
         metavar="CT_SERIES",
-        help="the DICOM folder, or a zip of one, that the map was made from",
+        help="DICOM folder, or a zip of one, of the CT that the map was made of",
     )
     parser.add_argument("--series", metavar="S", help="series number or UID, where the folder holds several CTs")
     parser.add_argument("--acquisition", metavar="A", help="which one, where the series holds several acquisitions")
@@ -72,9 +72,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     check_forced(finished, options.force)
     with OutputFolder(options.out, FILES.values()) as folder:
         progress("Reading the CT", 0.0)
-        source = open_ct_source(
-            options.dicom, finished.result, options.series, options.acquisition, options.deidentify
-        )
+        source = open_ct_source(options.dicom, finished, options.series, options.acquisition, options.deidentify)
+        finished = finished.on_grid_of(source.image)
         written = export_objects(finished, source, choice, folder.work, within(progress, 0.3, 1.0))
         check_disk(folder.work / written[0])
     progress("Done", 1.0)

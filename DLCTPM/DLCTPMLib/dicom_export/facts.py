@@ -89,6 +89,8 @@ def finish(dataset: Dataset, facts: Facts, what: str) -> Dataset:
     for keyword in (*IDENTITY, *STUDY, "PatientIdentityRemoved", "DeidentificationMethod"):
         if keyword in first:
             setattr(dataset, keyword, first[keyword].value)
+    if facts.result["simulated"]:
+        dataset.SyntheticData = "YES"
     if "DeidentificationMethodCodeSequence" in first:
         dataset.DeidentificationMethodCodeSequence = first.DeidentificationMethodCodeSequence
     equipment = Dataset()

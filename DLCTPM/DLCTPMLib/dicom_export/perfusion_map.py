@@ -90,7 +90,7 @@ def parametric_map(image: sitk.Image, facts: Facts, series_number: int) -> Datas
         quantity_definition=QUANTITY,
     )
     map_object = hd.pm.ParametricMap(
-        source_images=facts.source.slices,
+        source_images=facts.source.images,
         pixel_array=frames,
         **general(facts, series_number),
         **equipment(facts),

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from DLCTPMLib.dicom_export.contours import planar_contours, without_islands
 from DLCTPMLib.dicom_export.facts import Facts, ascii_text, coded, finish, new_object
 from DLCTPMLib.dicom_export.seg import algorithm, file_mask
+from DLCTPMLib.dicom_export.source import CtSource, image_reference
 from DLCTPMLib.dicom_export.structures import ExportStructure
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.volumes.dicom.rtstruct import STRUCTURE_SET
@@ -46,7 +47,7 @@ def structure_set(
     dataset.StructureSetLabel = ascii_text(" ".join([*[mark[:6] for mark in facts.marks], "DL-CTPM"]))[:16]
     dataset.StructureSetDescription = facts.statement()
     dataset.StructureSetDate, dataset.StructureSetTime = dataset.InstanceCreationDate, dataset.InstanceCreationTime
-    dataset.ReferencedFrameOfReferenceSequence = [_frame(source.slices)]
+    dataset.ReferencedFrameOfReferenceSequence = [_frame(source)]
     dataset.StructureSetROISequence, dataset.ROIContourSequence, dataset.RTROIObservationsSequence = [], [], []
     for number, structure in enumerate(structures, start=1):
         dataset.StructureSetROISequence.append(_roi(number, structure, facts))
@@ -54,7 +55,7 @@ def structure_set(
         contours.ROIDisplayColor = [round(255 * part) for part in structure.colour_rgb]
         contours.ReferencedROINumber = number
         mask = without_islands(structure.mask(), lungs.axes.voxel_ml)
-        items = _contours(file_mask(mask, lungs), source.slices, holes)
+        items = _contours(file_mask(mask, lungs), source, holes)
         if items:
             contours.ContourSequence = items
         dataset.ROIContourSequence.append(contours)
@@ -63,24 +64,18 @@ def structure_set(
     return finish(dataset, facts, "Lungs and function")
 
 
-def _frame(slices: Sequence[pydicom.Dataset]) -> Dataset:
+def _frame(source: CtSource) -> Dataset:
     """The frame of reference, with the study, series and images that contours lie on."""
     series = Dataset()
-    series.SeriesInstanceUID = slices[0].SeriesInstanceUID
-    series.ContourImageSequence = [_image(one) for one in slices]
+    series.SeriesInstanceUID = source.first.SeriesInstanceUID
+    series.ContourImageSequence = [image_reference(one) for one in source.images]
     study = Dataset()
-    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = _STUDY_COMPONENT, slices[0].StudyInstanceUID
+    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = _STUDY_COMPONENT, source.first.StudyInstanceUID
     study.RTReferencedSeriesSequence = [series]
     frame = Dataset()
-    frame.FrameOfReferenceUID = slices[0].FrameOfReferenceUID
+    frame.FrameOfReferenceUID = source.first.FrameOfReferenceUID
     frame.RTReferencedStudySequence = [study]
     return frame
-
-
-def _image(header: pydicom.Dataset) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
-    return item
 
 
 def _roi(number: int, structure: ExportStructure, facts: Facts) -> Dataset:
@@ -105,16 +100,16 @@ def _observation(number: int, structure: ExportStructure) -> Dataset:
     return observation
 
 
-def _contours(mask: np.ndarray, slices: Sequence[pydicom.Dataset], holes: str) -> list[Dataset]:
+def _contours(mask: np.ndarray, source: CtSource, holes: str) -> list[Dataset]:
     items = []
     for k in np.flatnonzero(mask.any(axis=(1, 2))):
-        header = slices[int(k)]
+        header = source.slices[int(k)]
         curves = planar_contours(mask[k], holes)
         several = len(curves) > 1
         for curve in curves:
             points = _points_mm(curve, header)
             item = Dataset()
-            item.ContourImageSequence = [_image(header)]
+            item.ContourImageSequence = [source.reference(int(k))]
             item.ContourGeometricType = "CLOSEDPLANAR_XOR" if holes == "xor" and several else "CLOSED_PLANAR"
             item.NumberOfContourPoints = len(points)
             item.ContourNumber = len(items) + 1

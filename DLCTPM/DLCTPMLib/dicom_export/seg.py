@@ -47,15 +47,16 @@ def segmentation(
         facts: what it says of itself.
         series_number: of its series.
     """
-    held = np.flatnonzero(file_mask(lungs.sides > 0, lungs).any(axis=(1, 2)))
-    slices = slice(int(held[0]), int(held[-1]) + 1)
-    shape = (slices.stop - slices.start, *lungs_shape(lungs)[1:], len(structures))
-    pixels = np.zeros(shape, np.uint8)
+    source = facts.source
+    whole = file_mask(lungs.sides > 0, lungs)
+    held = np.flatnonzero(whole.any(axis=(1, 2)))
+    slices = slice(int(held[0]), int(held[-1]) + 1) if source.enhanced is None else slice(None)
+    pixels = np.zeros((*whole[slices].shape, len(structures)), np.uint8)
     for number, structure in enumerate(structures):
-        pixels[..., number] = file_mask(structure.mask(), lungs)[slices]
+        pixels[..., number] = source.in_frame_order(file_mask(structure.mask(), lungs)[slices])
     made_by = algorithm(facts)
     segment_object = hd.seg.Segmentation(
-        source_images=facts.source.slices[slices],
+        source_images=source.images[slices],
         pixel_array=pixels,
         segmentation_type="BINARY",
         segment_descriptions=[
@@ -68,11 +69,6 @@ def segmentation(
     )
     segment_object.BodyPartExamined = "CHEST"
     return finish(segment_object, facts, "Lungs and function")
-
-
-def lungs_shape(lungs: UprightLungs) -> tuple[int, ...]:
-    """Shape of the CT's array in file order."""
-    return lungs.axes.file_order(np.empty(lungs.axes.shape, np.bool_)).shape
 
 
 def _description(number: int, structure: ExportStructure, made_by: hd.AlgorithmIdentificationSequence):

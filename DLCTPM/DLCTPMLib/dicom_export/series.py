@@ -31,15 +31,13 @@ def plain_series(perfusion: sitk.Image, facts: Facts, series_number: int) -> Ite
     """
     stored = np.round(sitk.GetArrayViewFromImage(perfusion) / STEP).clip(0, 65535).astype("<u2")
     series_uid = None
-    for number, (pixels, header) in enumerate(zip(stored, facts.source.slices, strict=True), start=1):
+    for k, (pixels, header) in enumerate(zip(stored, facts.source.slices, strict=True)):
         dataset = new_object(_CT_IMAGE, "CT", facts, series_number)
         series_uid = series_uid or dataset.SeriesInstanceUID
-        dataset.SeriesInstanceUID, dataset.InstanceNumber = series_uid, number
+        dataset.SeriesInstanceUID, dataset.InstanceNumber = series_uid, k + 1
         dataset.ImageType = ["DERIVED", "SECONDARY", "AXIAL", "PERFUSION"]
         dataset.DerivationDescription = facts.statement()
-        source = Dataset()
-        source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
-        dataset.SourceImageSequence = [source]
+        dataset.SourceImageSequence = [facts.source.reference(k)]
         for keyword in (
             "FrameOfReferenceUID",
             "PositionReferenceIndicator",

@@ -87,7 +87,7 @@ def measurement_report(
         title=SrCode("126000", "DCM", "Imaging Measurement Report"),
     )
     report = hd.sr.Comprehensive3DSR(
-        evidence=[segment_object, *facts.source.slices],
+        evidence=[segment_object, *facts.source.images],
         content=content[0],
         **general(facts, series_number),
         is_complete=True,

@@ -15,7 +15,7 @@ from DLCTPMLib.dose.files import PlanDose, read_dose
 from DLCTPMLib.dose.structures import Structures, read_structures
 from DLCTPMLib.results.finished import FinishedResult, open_result
 from DLCTPMLib.volumes.patient_axes import PatientAxes
-from DLCTPMLib.volumes.reading import content_sha256, read_ct
+from DLCTPMLib.volumes.reading import read_ct
 from DLCTPMLib.volumes.transform_files import read_transform
 
 
@@ -127,7 +127,7 @@ def _ct(paths: DosePaths, finished: FinishedResult) -> Placed | None:
     found = read_ct(paths.ct, paths.series)
     if found.examination is None:
         raise InputError(f"{paths.ct}: has no SOP instances, so is no DICOM series; give the CT's DICOM folder")
-    if content_sha256(found.image) != finished.result["input"]["sha256"]:
+    if not finished.is_made_of(found.image):
         raise InputError(
             f"{paths.ct}: is not the CT that {paths.result} was predicted from, or has changed since; predict again, "
             "or give that CT"

@@ -1,4 +1,4 @@
-"""The picture of how functional volume, and overlap with a SPECT, depend on the threshold."""
+"""How functional volume, and overlap with a SPECT, depend on the threshold: as a picture and as a table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ from matplotlib.figure import Figure
 from DLCTPMLib.results.figures import HIGH_COLOUR, LOW_COLOUR, NOTE, png_of
 
 _VOLUME_LINES = {"lungs": "-", "right lung": "--", "left lung": ":"}
+_IN_TABLE = tuple(round(0.1 * step, 1) for step in range(1, 10))
+
+
+def curve_rows(curve: dict) -> list[dict]:
+    """Every fifth point of the curve.
+
+    Args:
+        curve: ``function_curve`` of ``result.json``.
+
+    Returns:
+        ``threshold``, then ml by region and, with a SPECT, ``dsc_high`` and ``dsc_low``; None where one has no value.
+    """
+    columns = {"threshold": curve["thresholds"], **curve["high_ml"]}
+    columns |= {name: curve[name] for name in ("dsc_high", "dsc_low") if name in curve}
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    return [row for row in rows if row["threshold"] in _IN_TABLE]
 
 
 def threshold_curves(curve: dict, high_above: float, note: str = NOTE) -> bytes:

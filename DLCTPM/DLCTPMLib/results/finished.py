@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -15,8 +15,11 @@ from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.networks.settings import network_settings
 from DLCTPMLib.results.result_json import SCHEMA_VERSION
 from DLCTPMLib.results.result_schema import fault_in
-from DLCTPMLib.volumes.patient_axes import same_grid
-from DLCTPMLib.volumes.reading import read_image, read_map
+from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image, patient_array, same_grid
+from DLCTPMLib.volumes.reading import content_sha256, read_image, read_map, voxels_sha256
+
+SAME_PLACE_MM = 0.05
+"""Formats round directions and places: NIfTI keeps them in single precision, DICOM in 16 characters."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,25 @@ class FinishedResult:
     def definition(self) -> Definition:
         """How the prediction's own structures define high-functional lung."""
         return definition_of(self.result)
+
+    def is_made_of(self, ct: sitk.Image) -> bool:
+        """Whether this is the CT of the prediction, in whatever format: the same values at the same places.
+
+        Values may differ by the rounding of a format, places by 0.05 mm, and the axes may run another way.
+        """
+        described = self.result["input"]
+        if content_sha256(ct) == described["sha256"]:
+            return True
+        return self.lungs.lie_on(ct, SAME_PLACE_MM) and voxels_sha256(ct) == described.get("voxels_sha256")
+
+    def on_grid_of(self, ct: sitk.Image) -> FinishedResult:
+        """The same on the CT's very grid; no voxel changes its value or place.
+
+        Args:
+            ct: one that ``is_made_of`` has accepted.
+        """
+        perfusion = file_image(patient_array(self.perfusion), like=ct)
+        return replace(self, perfusion=perfusion, lungs=replace(self.lungs, axes=PatientAxes.of(ct)))
 
 
 def definition_of(result: dict) -> Definition:

@@ -28,7 +28,8 @@ from DLCTPMLib.registration.search import Registration, register, write_transfor
 from DLCTPMLib.registration.settings import RegistrationSettings
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
 from DLCTPMLib.results.settings import PredictionSettings
-from DLCTPMLib.volumes.reading import Scan, content_sha256, write_image
+from DLCTPMLib.volumes.reading import Scan, content_sha256, voxels_sha256, write_image
+from DLCTPMLib.volumes.simulated import mark
 
 RESULT_FILES = (
     "perfusion.nrrd",
@@ -54,13 +55,11 @@ class PatientImages:
         ct: the CT and where it came from.
         lungs: on the CT's grid.
         spect: None where there is none.
-        simulated: whether it is a virtual patient.
     """
 
     ct: Scan
     lungs: Lungs
     spect: Scan | None = None
-    simulated: bool = False
 
 
 def predict_to_folder(
@@ -123,6 +122,8 @@ def predict_to_folder(
             if settings.registration != "none":
                 how, notes = settings_for_position(ct, lungs, images.ct.description.get("dicom"))
             registration = _registered(images, settings, how, within(progress, 0.52, 0.68))
+        if images.spect.simulated and not images.ct.simulated:
+            notes.append("the SPECT is simulated, on the CT of a person: the comparison says nothing about a scan")
         warnings += [*images.spect.warnings, *notes, *registration.warnings]
         progress("Comparing with the SPECT", 0.68)
         with stopwatch("agreement"), naming(images.spect.path):
@@ -172,10 +173,11 @@ def prediction_result(
     described = {
         **images.ct.description,
         "sha256": content_sha256(images.ct.image),
+        "voxels_sha256": voxels_sha256(images.ct.image),
         "lungs": {"source": images.lungs.source},
     }
     result = {
-        **header(images.simulated),
+        **header(images.ct.simulated),
         "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
         "model": bundle.identity(),
         "settings": used,
@@ -229,6 +231,8 @@ def _comparison(
 
 def _write_images(folder: Path, lungs: Lungs, function: FunctionalLung, result: dict, failed: Sequence[dict]) -> None:
     perfusion, notes = function.perfusion, _provenance(result)
+    if result["simulated"]:
+        mark(perfusion)
     if failed:  # header texts are ASCII: the names of the checks, whose sentences result.json holds
         names = ", ".join(check["check"] for check in failed)
         notes[FORCED_KEY] = f"input checks FAILED, this map cannot be right: {names}"

@@ -16,7 +16,7 @@ from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.templates import figure_text, name_text, render_html, value_text
 from DLCTPMLib.function.regions import FunctionalLung
 from DLCTPMLib.networks.bundle import ModelBundle
-from DLCTPMLib.results.curve_figure import threshold_curves
+from DLCTPMLib.results.curve_figure import curve_rows, threshold_curves
 from DLCTPMLib.results.figures import (
     AXIAL,
     COLOUR_MAP,
@@ -111,6 +111,7 @@ def write_report(
         attention=[check for check in result["quality"] if check["status"] != "PASS"],
         regions=_region_rows(result["regions"]),
         region_notes=_region_notes(result),
+        curve=curve_rows(result["function_curve"]) if "function_curve" in result else [],
         definitions=_definitions(function),
         agreement=_agreement_tables(result.get("agreement")),
         agreement_notes=_agreement_notes(result),

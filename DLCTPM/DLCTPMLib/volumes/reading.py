@@ -29,6 +29,8 @@ from DLCTPMLib.volumes.dicom.stack import read_stack
 from DLCTPMLib.volumes.formats.any_format import read_file
 from DLCTPMLib.volumes.formats.raw_volume import check_agrees
 from DLCTPMLib.volumes.hounsfield import hounsfield_fault
+from DLCTPMLib.volumes.patient_axes import patient_array
+from DLCTPMLib.volumes.simulated import is_marked, is_synthetic
 
 WRITTEN = (".nrrd", ".mha", ".nii", ".nii.gz")
 """Formats that are written: all of an image in one file, which appears whole."""
@@ -38,6 +40,10 @@ PET_CLASSES = {"1.2.840.10008.5.1.4.1.1.128", *ENHANCED_PET}
 
 CT_CLASSES = {"1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT}
 """SOP classes of CT images (so no dose report or screenshot of modality CT)."""
+
+
+_BETWEEN_HU, _MOST_HU = np.float32(0.37), 32767
+"""Values are told apart at no multiple of 0.5, 0.25 or 0.1 HU, where rounding would decide."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Scan:
             stays in memory.
         path: as it was given, for sentences to the user; it stays in memory too.
         examination: what names a DICOM image's examination; it stays in memory as well.
+        simulated: whether the file says that the image is of a virtual patient.
     """
 
     image: sitk.Image
@@ -61,6 +68,7 @@ class Scan:
     frame_of_reference: str = ""
     path: str = ""
     examination: Examination | None = None
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,16 +153,18 @@ def read_map(path: str | os.PathLike, orientation: str | None = None) -> sitk.Im
     return image
 
 
-def _read_image_file(path: Path, orientation: str | None) -> tuple[sitk.Image, list[str]]:
+def _read_image_file(path: Path, orientation: str | None) -> tuple[sitk.Image, list[str], bool]:
+    """The image without the keys of its header, notes, and whether it is marked as simulated."""
     image, notes = read_file(path, orientation)
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError(
             f"{path}: has {image.GetNumberOfComponentsPerPixel()} values in each voxel (a colour or vector image); "
             "a volume with one value is needed"
         )
+    simulated = is_marked(image)
     for key in image.GetMetaDataKeys():  # headers may name the patient; nothing here needs them
         image.EraseMetaData(key)
-    return image, notes
+    return image, notes, simulated
 
 
 def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
@@ -217,13 +227,14 @@ def _read(path: Path, wanted: _Wanted) -> Scan:
     if header is not None:
         with values_understood(path):
             return _read_one_dicom(header, path, wanted)
-    image, notes = _read_image_file(path, wanted.orientation)
+    image, notes, simulated = _read_image_file(path, wanted.orientation)
     if min(image.GetSize()) < MIN_SLICES:
         raise InputError(
             f"{path}: has only {min(image.GetSize())} slices ({'×'.join(map(str, image.GetSize()))} voxels); "
             "a volume of the whole lungs is needed"
         )
-    return Scan(image, describe(image, path, path.suffix.lstrip(".").upper() or "image file"), notes, path=str(path))
+    described = describe(image, path, path.suffix.lstrip(".").upper() or "image file")
+    return Scan(image, described, notes, path=str(path), simulated=simulated)
 
 
 def _read_series(folder: Path, path: Path, wanted: _Wanted) -> Scan:
@@ -255,7 +266,8 @@ def _dicom_scan(series: DicomSeries, path: Path, file_format: str, wanted: _Want
         check_agrees(np.array(image.GetDirection()).reshape(3, 3), wanted.orientation, path)
     description = describe(image, path, file_format) | {"dicom": series.description()}
     frame = str(series.first.get("FrameOfReferenceUID", "") or "")
-    return Scan(image, description, notes + more, frame, str(path), Examination.of(series.first))
+    examination, simulated = Examination.of(series.first), is_synthetic(series.first)
+    return Scan(image, description, notes + more, frame, str(path), examination, simulated)
 
 
 def _is_ct(series: DicomSeries) -> bool:
@@ -303,6 +315,20 @@ def content_sha256(image: sitk.Image) -> str:
     voxels = sitk.GetArrayViewFromImage(image)
     digest = hashlib.sha256(repr((*grid, voxels.dtype.newbyteorder("<").str)).encode())
     digest.update(np.ascontiguousarray(voxels, voxels.dtype.newbyteorder("<")))
+    return digest.hexdigest()
+
+
+def voxels_sha256(image: sitk.Image) -> str:
+    """SHA-256 of a CT's values to 1 HU, along the patient's axes (z, y, x; little-endian int16).
+
+    Unlike ``content_sha256`` it knows the same CT again in another format, with its axes run through another way or
+    with values rounded otherwise; where the voxels lie is not part of it.
+    """
+    digest = hashlib.sha256()
+    for plane in patient_array(image):
+        if plane.dtype != np.int16:
+            plane = np.floor(plane + _BETWEEN_HU).clip(-_MOST_HU, _MOST_HU)
+        digest.update(plane.astype("<i2").tobytes())
     return digest.hexdigest()
 
 

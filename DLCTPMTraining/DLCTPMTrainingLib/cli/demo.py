@@ -47,10 +47,9 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
             write_image(image, folder.work / f"{name}.nrrd")
         source = f"virtual patient {patient.patient_id} ({DIAGNOSIS}), simulated"
         images = PatientImages(
-            Scan(patient.ct, describe(patient.ct, out / "ct.nrrd", source)),
+            Scan(patient.ct, describe(patient.ct, out / "ct.nrrd", source), simulated=True),
             lungs_from_labels(patient.lungs, patient.ct, source),
-            Scan(patient.spect, describe(patient.spect, out / "spect.nrrd", source)),
-            simulated=True,
+            Scan(patient.spect, describe(patient.spect, out / "spect.nrrd", source), simulated=True),
         )
         chosen = PredictionSettings(**given(options, PredictionSettings, "device"))
         result = predict_to_folder(images, bundle, chosen, folder.work, stopwatch, within(progress, 0.4, 1.0))

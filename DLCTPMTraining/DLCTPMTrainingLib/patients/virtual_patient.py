@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.simulated import mark
 from DLCTPMTrainingLib.common.grid import Grid
 from DLCTPMTrainingLib.common.parameters import draw, parameters
 from DLCTPMTrainingLib.patients.anatomy import Anatomy, build_anatomy
@@ -164,7 +165,7 @@ def simulate_patient(settings: VirtualPatientSettings) -> VirtualPatient:
     }
     images["spect"], drawn = scan(settings, chest, images["ct"], images["perfusion"])
     for image in images.values():
-        image.SetMetaData("simulated", "yes: virtual patient, not a person; research use only")
+        mark(image)
         image.SetMetaData("patient_id", settings.patient_id)
     info = {
         "simulated": True,

@@ -42,6 +42,7 @@ _READ_TAGS = (
     *KEPT_TAGS,
     "SOPClassUID",
     "SOPInstanceUID",
+    "SyntheticData",
     "StudyInstanceUID",
     "StudyDate",
     "SeriesInstanceUID",

@@ -71,7 +71,7 @@ def read_metaimage(path: Path) -> RawVolume:
     if spacing is None:
         raise InputError(f"{path}: its header states no ElementSpacing; write the file again")
     directions = None if matrix is None else matrix.reshape(count, count)[:3, :3].T
-    return RawVolume(voxels, spacing[:3], directions, np.zeros(3) if origin is None else origin[:3])
+    return RawVolume(voxels, spacing[:3], directions, np.zeros(3) if origin is None else origin[:3], fields)
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
@@ -87,8 +87,8 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
         if not line.strip():
             continue
         key, equals, value = line.partition("=")
-        if not equals or not key.strip().replace("_", "").isalnum():
-            break
+        if not equals or not key.strip() or not (key.isascii() and key.isprintable()):
+            break  # ITK's own keys hold brackets and bars: NRRD_kinds[0], 0008|0060
         fields[key.strip()] = value.strip()
         if key.strip() == "ElementDataFile":
             return fields, at

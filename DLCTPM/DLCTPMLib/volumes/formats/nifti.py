@@ -68,6 +68,7 @@ class _Header:
     byte_order: str
     in_one_file: bool
     length: int
+    description: str
 
 
 def nifti_start(path: Path) -> bytes | None:
@@ -121,6 +122,7 @@ def _header(start: bytes) -> _Header:
             byte_order=order,
             in_one_file=magic == b"n+1",
             length=348,
+            description=_text(start[148:228]),
         )
     return _Header(
         dim=take("8q", 16),
@@ -138,7 +140,12 @@ def _header(start: bytes) -> _Header:
         byte_order=order,
         in_one_file=start[4:7] == b"n+2",
         length=540,
+        description=_text(start[240:320]),
     )
+
+
+def _text(field: bytes) -> str:
+    return "".join(one for one in field.partition(b"\0")[0].decode("latin-1") if one.isprintable())
 
 
 def _whole(value: float) -> int:
@@ -174,7 +181,8 @@ def read_nifti(path: Path, start: bytes, orientation: str | None = None) -> RawV
     single_volume(size, path)
     voxels = as_voxels(_voxel_bytes(path, header, needed), dtype, tuple(size[2::-1]))
     spacing, directions, origin, notes = _geometry(header, size[:3], path, orientation)
-    return RawVolume(_scaled(voxels, header, path), spacing, directions, origin, notes=notes)
+    keys = {"ITK_FileNotes": header.description} if header.description else {}
+    return RawVolume(_scaled(voxels, header, path), spacing, directions, origin, keys, notes)
 
 
 def _voxel_bytes(path: Path, header: _Header, needed: int) -> bytes:

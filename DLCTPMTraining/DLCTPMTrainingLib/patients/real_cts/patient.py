@@ -22,6 +22,7 @@ from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.quality.checks import FAIL, PASS, check_input
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMLib.volumes.reading import Scan, read_ct
+from DLCTPMLib.volumes.simulated import KEY, mark
 from DLCTPMTrainingLib.common.parameters import draw
 from DLCTPMTrainingLib.patients.lung_tissue import LungState, perfusion
 from DLCTPMTrainingLib.patients.real_cts.anatomy import real_chest
@@ -52,7 +53,6 @@ _INSTEAD = {
 """Options of other commands in messages, and what to do in a folder of CTs."""
 
 
-_VIRTUAL = "is a virtual patient's CT, not a real one; take it out of the folder"
 _DATA_FILE = re.compile(r"^(?:ElementDataFile\s*=|data ?file:)[ \t]*(\S[^\r\n]*?)\s*$", re.MULTILINE)
 """Where the header of a MetaImage or NRRD names the file of its voxels."""
 
@@ -144,7 +144,10 @@ def simulate_on_real_ct(settings: RealCtPatientSettings) -> VirtualPatient:
     for name, image in images.items():
         for key in image.GetMetaDataKeys():
             image.EraseMetaData(key)
-        image.SetMetaData("simulated", REAL if name in ("ct", "lungs") else SIMULATED)
+        if name in ("ct", "lungs"):
+            image.SetMetaData(KEY, REAL)
+        else:
+            mark(image, SIMULATED)
         image.SetMetaData("patient_id", settings.patient_id)
     info = {
         "simulated": True,
@@ -177,10 +180,9 @@ def read_chest(source: RealCt) -> tuple[Scan, Lungs, list[dict]]:
         InputError: the CT or a label map cannot be used; it is named by its name below the folder.
     """
     try:
-        _refuse_simulated(source.path)
         read = read_ct(source.path)
-        if "(simulated)" in read.description.get("dicom", {}).get("Manufacturer", ""):
-            raise InputError(f"{source.path}: {_VIRTUAL}")
+        if read.simulated:
+            raise InputError(f"{source.path}: is a virtual patient's CT, not a real one; take it out of the folder")
         found = [read_lungs(path, read.image) for path in source.labels] or [segment_lungs(read.image)]
     except InputError as error:
         sentence = _told(str(error), source)
@@ -242,20 +244,6 @@ def _detached(header: Path, source: RealCt) -> list[Path]:
     if not file.is_file():
         raise InputError(f"{source.name}: {header.name} names {named[1]}, which is not beside it; put it there")
     return [file]
-
-
-def _refuse_simulated(path: Path) -> None:
-    """A virtual patient's CT is no real anatomy; DICOM tells it when it is read."""
-    reader = sitk.ImageFileReader()
-    if path.is_dir() or path.suffix == ".zip":
-        return
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return  # read_ct says what is wrong with it
-    if reader.HasMetaDataKey("simulated") and reader.GetMetaData("simulated").startswith("yes"):
-        raise InputError(f"{path}: {_VIRTUAL}")
 
 
 def _told(sentence: str, source: RealCt) -> str:

@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage, stats
 from skimage.metrics import structural_similarity
+from skimage.morphology import remove_small_objects
 
 from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.scores import METRICS, compare
@@ -344,6 +345,30 @@ def test_a_percentile_is_that_of_map_and_spect_each(patient):
     assert found["dsc_high"] == pytest.approx(2 * np.sum(high[0] & high[1]) / np.sum(high))
     assert found["reference_high_percent"] == pytest.approx(30, abs=0.5)
     assert found["prediction_high_percent"] == pytest.approx(30, abs=0.5)
+
+
+def test_islands_are_removed_in_map_and_spect_before_they_are_compared(patient):
+    """High islands become low, then low ones high, in each lung; counted again by scikit-image."""
+    settings = AgreementSettings(function="fixed:0.75,specks:8")
+    comparison = patient.comparison(settings=settings)
+    lung, smallest = comparison.masks["lungs"], int(np.ceil(8 / comparison.axes.voxel_ml))
+
+    def parts(image):
+        high = np.zeros(lung.shape, bool)
+        for side in comparison.sides.values():
+            kept = remove_small_objects(side & (image > 0.75), smallest)
+            high |= side & ~remove_small_objects(side & ~kept, smallest)
+        return high[lung], ~high[lung]
+
+    images = comparison.predictions["model"], comparison.reference()
+    (high, low), (high_spect, low_spect) = map(parts, images)
+    found = patient.agreement(settings=settings)["lungs"]
+    plain = patient.agreement(settings=AgreementSettings(function="fixed:0.75"))["lungs"]
+    assert found["prediction_high_percent"] == pytest.approx(100 * high.mean())
+    assert found["reference_high_percent"] == pytest.approx(100 * high_spect.mean())
+    assert plain["reference_high_percent"] != pytest.approx(100 * high_spect.mean())
+    for name, a, b in (("dsc_high", high, high_spect), ("dsc_low", low, low_spect)):
+        assert found[name] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 
 def test_settings_survive_their_way_through_json():

@@ -1,6 +1,7 @@
 """Exported objects are valid, lie where the CT lies, and say what they are: judged by other people's readers."""
 
 import json
+from dataclasses import replace
 
 import highdicom
 import numpy as np
@@ -16,7 +17,7 @@ from dicom_readers import (
     structures_by_plastimatch,
 )
 from dicom_samples import PATIENT, PATIENT_ID
-from finished_samples import ANONYMOUS, write_finished
+from finished_samples import ANONYMOUS, write_finished, write_result
 from rt_samples import dose_grid, filled, points_of
 
 from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
@@ -26,6 +27,7 @@ from DLCTPMLib.dicom_export.series import STEP
 from DLCTPMLib.dicom_export.source import open_ct_source
 from DLCTPMLib.dose.structures import read_structures
 from DLCTPMLib.function.definitions import DEFAULT
+from DLCTPMLib.results.finished import open_result
 from DLCTPMLib.volumes.reading import read_ct
 
 CASES = {
@@ -38,6 +40,7 @@ CASES = {
         "result": {"forced": ["too short"], "simulated": True},
     },
     "de-identified": ANONYMOUS,
+    "enhanced": {"position": "oblique", "enhanced": True},
 }
 OBJECTS = "map,series,seg,rtstruct,sr"
 FILES = (
@@ -49,14 +52,19 @@ FILES = (
 )
 
 
+def exported_to(out, finished, objects=OBJECTS, *more, ct=None):
+    """Run the command for a prediction; its CT's own folder unless another one is given."""
+    command = ["export", finished.result, "--dicom", ct or finished.ct, "--out", out, "--objects", objects, *more]
+    assert main([*map(str, command), "--progress", "none"]) == DONE
+    return out
+
+
 @pytest.fixture(scope="module", params=CASES)
 def exported(request, tmp_path_factory):
     """The prediction, the folder of its objects, the CT, and the case's name."""
     folder = tmp_path_factory.mktemp("case")
     finished = write_finished(folder, **CASES[request.param])
-    out = folder / "out"
-    arguments = ["export", str(finished.result), "--dicom", str(finished.ct), "--out", str(out), "--objects", OBJECTS]
-    assert main([*arguments, "--force", "--progress", "none"]) == DONE
+    out = exported_to(folder / "out", finished, OBJECTS, "--force")
     return finished, out, read_ct(finished.ct).image, request.param
 
 
@@ -111,7 +119,7 @@ def test_a_map_on_any_grid_comes_back_where_it_was(axes, tmp_path):
     field = filled(grid, lambda points: 1000 + points @ [1.0, 2.0, 5.0])
     finished = write_finished(tmp_path / "case")
     result = json.loads((finished.result / "result.json").read_text())
-    facts = Facts(result, DEFAULT, open_ct_source(finished.ct, result))
+    facts = Facts(result, DEFAULT, open_ct_source(finished.ct, open_result(finished.result)))
     parametric_map(field, facts, 9101).save_as(tmp_path / "map.dcm", enforce_file_format=True)
     assert errors_of(tmp_path / "map.dcm") == []
     back = map_by_dcmqi(tmp_path / "map.dcm", tmp_path)
@@ -143,6 +151,26 @@ def test_the_contours_hold_the_mask(exported, tmp_path):
         other = sitk.GetArrayFromImage(others[prefix + structure]) > 0
         assert dice(other, mask) > 0.98
         assert other.sum() == pytest.approx(mask.sum(), rel=0.01)
+
+
+def test_segments_and_contours_name_the_frames_of_an_enhanced_ct_that_they_lie_on(tmp_path):
+    finished = write_finished(tmp_path, position="feet first", enhanced=True)
+    exported_to(tmp_path / "out", finished, "seg,rtstruct")
+    (path,) = finished.ct.iterdir()
+    frames = pydicom.dcmread(path).PerFrameFunctionalGroupsSequence
+    heights = [float(frame.PlanePositionSequence[0].ImagePositionPatient[2]) for frame in frames]
+    assert heights == sorted(heights)  # slices descend: the first is the last frame
+    named = []
+    for contour in pydicom.dcmread(tmp_path / "out" / "structure_set.dcm").ROIContourSequence[0].ContourSequence:
+        (image,) = contour.ContourImageSequence
+        named.append((image, float(contour.ContourData[2])))
+    for frame in pydicom.dcmread(tmp_path / "out" / "segmentation.dcm").PerFrameFunctionalGroupsSequence:
+        (image,) = frame.DerivationImageSequence[0].SourceImageSequence
+        named.append((image, float(frame.PlanePositionSequence[0].ImagePositionPatient[2])))
+    assert len(named) > 50
+    for image, height in named:
+        assert image.ReferencedSOPInstanceUID == pydicom.dcmread(path).SOPInstanceUID
+        assert heights[int(image.ReferencedFrameNumber) - 1] == pytest.approx(height, abs=1e-3)
 
 
 def test_the_plain_series_comes_back_within_a_step(exported):
@@ -196,9 +224,7 @@ def test_every_object_is_of_the_cts_study_and_says_what_it_is(exported):
 
 def test_deidentified_objects_name_nobody(tmp_path):
     finished = write_finished(tmp_path, AccessionNumber="ACC-99", StudyID="S-77")
-    out = tmp_path / "out"
-    arguments = ["export", str(finished.result), "--dicom", str(finished.ct), "--out", str(out), "--deidentify"]
-    assert main([*arguments, "--objects", OBJECTS, "--progress", "none"]) == DONE
+    out = exported_to(tmp_path / "out", finished, OBJECTS, "--deidentify")
     for name in FILES:
         assert errors_of(out / name) == []
         content = (out / name).read_bytes()
@@ -218,23 +244,43 @@ def test_deidentified_objects_name_nobody(tmp_path):
 
 def test_names_differ_in_their_first_16_characters_and_carry_the_definition(tmp_path):
     finished = write_finished(tmp_path)
-    out = tmp_path / "out"
-    arguments = [
-        "export",
-        str(finished.result),
-        "--dicom",
-        str(finished.ct),
-        "--out",
-        str(out),
-        "--objects",
-        "rtstruct",
-    ]
-    assert main([*arguments, "--function", "tertiles,specks:0.5", "--holes", "xor", "--progress", "none"]) == DONE
+    more = ("--function", "tertiles,specks:0.5", "--holes", "xor")
+    out = exported_to(tmp_path / "out", finished, "rtstruct", *more)
     assert errors_of(out / "structure_set.dcm") == []
     names = [roi.ROIName for roi in pydicom.dcmread(out / "structure_set.dcm").StructureSetROISequence]
     assert len({name[:16] for name in names}) == len(names) == 12
     assert all("tertiles_specks_0.5" in name for name in names[3:])
     assert {path.name for path in out.iterdir()} == {"structure_set.dcm"}
+
+
+def written_again(ct, path, axes):
+    """The CT in another format, its axes run through another way."""
+    sitk.WriteImage(sitk.DICOMOrient(ct, axes), str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "rounded"), [("ct.nii.gz", "LAS", 0), ("ct.nrrd", "LPS", 0), ("ct.nii", "SAR", 0.3)]
+)
+def test_a_map_of_the_ct_in_another_format_is_exported_to_its_dicom(tmp_path, name, axes, rounded):
+    """NIfTI of dcm2niix has its rows flipped, places in single precision; values may be rounded otherwise."""
+    finished = write_finished(tmp_path / "dicom", position="oblique")
+    expected = exported_to(tmp_path / "expected", finished, "rtstruct,seg,series")
+    ct = read_ct(finished.ct).image
+    other = replace(finished, result=tmp_path / "other", labels=None, perfusion=None)
+    copied = read_ct(written_again(ct, tmp_path / name, axes)).image
+    if rounded:
+        copied = sitk.Cast(copied, sitk.sitkFloat32) + rounded
+    lungs, perfusion = (
+        sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(str(finished.result / f"{one}.nrrd")), axes))
+        for one in ("lungs", "perfusion")
+    )
+    write_result(replace(other, labels=lungs, perfusion=perfusion), copied)
+    out = exported_to(tmp_path / "out", other, "rtstruct,seg,series")
+    for file in ("segmentation.dcm", "perfusion_series/0007.dcm"):
+        assert pydicom.dcmread(out / file).PixelData == pydicom.dcmread(expected / file).PixelData
+    sets = [pydicom.dcmread(folder / "structure_set.dcm").ROIContourSequence for folder in (out, expected)]
+    assert sets[0] == sets[1]
 
 
 def refused(capsys, *arguments):
@@ -254,6 +300,11 @@ def test_what_cannot_be_exported_is_told(tmp_path, capsys):
         return refused(capsys, result, "--dicom", ct, "--out", out, *more)
 
     assert "has changed since" in told(finished.result, other.ct)
+    moved = read_ct(finished.ct).image
+    moved.SetOrigin(np.add(moved.GetOrigin(), (0, 0, 0.2)))
+    elsewhere = replace(finished, result=tmp_path / "elsewhere")
+    write_result(elsewhere, moved)
+    assert "has changed since" in told(elsewhere.result, finished.ct)
     assert "The lungs are cut off." in told(other.result, other.ct)
     assert "there is no object 'dose'" in told(finished.result, finished.ct, "--objects", "dose")
     assert "export seg with them" in told(finished.result, finished.ct, "--objects", "sr")

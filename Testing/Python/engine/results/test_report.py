@@ -239,6 +239,18 @@ def test_the_region_table_holds_every_region_with_its_figures(page, result):
         assert values[2] == f"{row['perfusion_percent']:.1f}"
 
 
+def test_a_table_holds_volume_and_dsc_by_the_threshold(page, perfusion):
+    table = re.search(r"<caption>High-functional volume.*?</table>", page, re.DOTALL)[0]
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    assert [row[0] for row in rows] == [f"0.{tenth}" for tenth in range(1, 10)]
+    values, labels = sitk.GetArrayFromImage(perfusion), sitk.GetArrayFromImage(lung_labels())
+    for row in rows:
+        assert len(row) == 6
+        for text, lung in zip(row[1:4], (labels > 0, labels == 2, labels == 3), strict=True):
+            ml = float(text.replace("\u202f", ""))
+            assert ml == pytest.approx(np.sum(values[lung] > np.float32(row[0])) * 0.15, abs=0.51)
+
+
 def test_a_figure_without_a_value_is_a_dash_and_keeps_its_reason(tmp_path):
     ready = json_ready({"a": float("nan"), "b": [np.float32("inf")], "c": {"d": np.float64(2)}, "e": np.int16(3)})
     assert ready == {"a": None, "b": [None], "c": {"d": 2.0}, "e": 3, "undefined": {"a": ready["undefined"]["a"]}}
