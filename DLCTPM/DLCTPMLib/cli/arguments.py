@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.options import add_options, given
@@ -54,6 +55,22 @@ def function_of(options: argparse.Namespace) -> dict[str, str]:
     return {"function": Definition(value=options.threshold).name}
 
 
+def refuse_idle(options: argparse.Namespace, names: Iterable[str], why: str) -> None:
+    """Refuse options that would do nothing: whoever gave one takes it for done.
+
+    Args:
+        options: as parsed.
+        names: of the options, as attributes.
+        why: what follows the option in the sentence, such as "goes with --spect; give both, or neither".
+
+    Raises:
+        InputError: one was given.
+    """
+    for name in names:
+        if getattr(options, name) not in (None, False):
+            raise InputError(f"--{name.replace('_', '-')}: {why}")
+
+
 def add_spect_series(parser: argparse.ArgumentParser) -> None:
     """``--spect-series``."""
     parser.add_argument(
@@ -70,6 +87,5 @@ def add_lungs(parser: argparse.ArgumentParser, required: bool = False) -> None:
     parser.add_argument(
         "--lungs-values",
         choices=("auto", "cip", "lungmask", "lobes", "totalsegmentator", "totalsegmentator-v1", "mask"),
-        default="auto",
-        help="what the values of a label map mean, where that cannot be told from them",
+        help="what the values of a label map mean, where that cannot be told from them (default auto)",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from DLCTPMLib.cli.arguments import refuse_idle
 from DLCTPMLib.cli.command import Command, check_there
 from DLCTPMLib.cli.input_names import InputNames, add_pseudonym
 from DLCTPMLib.cli.printed import dose_table
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dicom", metavar="CT_SERIES", help="the CT's DICOM folder, to check that all belongs together"
     )
     parser.add_argument("--series", metavar="S", help="series number or UID, where that folder holds several CTs")
+    parser.add_argument("--acquisition", metavar="A", help="which one, where that series holds several acquisitions")
     parser.add_argument("--orientation", metavar="CODE", help="where the axes of a dose volume that is silent run to")
     add_pseudonym(parser)
     parser.add_argument("--out", metavar="DIR", help="folder for dose.json and dose.html (default: RESULT)")
@@ -56,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read, compare what belongs together, work out, report."""
     check_there(options.result, *options.dose, options.structures, options.transform, options.dicom)
+    if options.dicom is None:
+        refuse_idle(options, ("series", "acquisition"), "goes with --dicom; give both, or neither")
     names = InputNames(
         {"dose": options.dose[0], "structures": options.structures, "transform": options.transform},
         options.pseudonym,
@@ -86,6 +90,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
                     options.transform,
                     options.dicom,
                     options.series,
+                    options.acquisition,
                     options.orientation,
                     options.examination_salt,
                 )

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.scores import agreement_of, dice_curves
-from DLCTPMLib.cli.arguments import function_of
+from DLCTPMLib.cli.arguments import function_of, refuse_idle
 from DLCTPMLib.cli.input_names import InputNames
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.options import given
@@ -18,7 +18,7 @@ from DLCTPMLib.common.progress import Progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.curve import CURVE_THRESHOLDS, volume_curve
 from DLCTPMLib.function.regions import FunctionalLung
-from DLCTPMLib.lungs.masks import read_lungs
+from DLCTPMLib.lungs.masks import AUTO, read_lungs
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.registration.search import read_transform
@@ -53,6 +53,8 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         },
         options,
     )
+    if options.ct is None:
+        refuse_idle(options, ("series", "acquisition"), "goes with --ct; give both, or neither")
     predicted = _predicted(options) if options.result else None
     stopwatch, warnings = Stopwatch(), []
     progress("Reading the images", 0.0)
@@ -67,7 +69,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         lungs = read_lungs(
             options.lungs,
             grid,
-            options.lungs_values,
+            options.lungs_values or AUTO,
             orientation=options.orientation,
             frame_of_reference="" if ct is None else ct.frame_of_reference,
         )
@@ -80,6 +82,10 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     if predicted is not None:
         with naming(options.result):
             preprocessing = PreprocessingSettings.from_dict(predicted["settings"]["preprocessing"])
+        if bundle is not None and bundle.identity() != predicted["model"]:
+            warnings.append(
+                "the model given is another than the map's: the map's own standardisation of the SPECT was taken"
+            )
     settings = PredictionSettings(**function_of(options), **given(options, PredictionSettings, "hir_scope"))
     settings = settings.agreement(preprocessing)
     progress("Comparing with the SPECT", 0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import add_function, function_of
+from DLCTPMLib.cli.arguments import add_function, function_of, refuse_idle
 from DLCTPMLib.cli.command import Command, check_there
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.progress import Progress, within
@@ -38,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--holes",
         choices=("keyhole", "xor"),
-        default="keyhole",
         help="of contours: joined to the curve around them (default), or contours of their own (exclusive or)",
     )
     parser.add_argument(
@@ -66,9 +65,14 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
 
     chosen = function_of(options)
     objects = parse_objects(options.objects, Path(options.result))
+    if "rtstruct" not in objects:
+        refuse_idle(options, ("holes",), "is of contours; export rtstruct too, or leave it out")
+    if not {"seg", "rtstruct", "sr"} & set(objects):
+        refuse_idle(options, ("structures",), "is of seg, rtstruct and sr; export one of them too, or leave it out")
     finished = open_result(options.result)
     definition = parse_definition(chosen["function"]) if chosen else finished.definition
-    choice = ExportChoice(objects, parse_structures(options.structures, definition), definition, options.holes)
+    structures = parse_structures(options.structures, definition)
+    choice = ExportChoice(objects, structures, definition, **({"holes": options.holes} if options.holes else {}))
     check_forced(finished, options.force)
     with OutputFolder(options.out, FILES.values()) as folder:
         progress("Reading the CT", 0.0)

@@ -18,9 +18,9 @@ from DLCTPMLib.cli.parent_process import exit_with_parent
 from DLCTPMLib.common.atomic_output import NO_ROOM
 from DLCTPMLib.common.console import plain_line
 from DLCTPMLib.common.ending import interruption
-from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.errors import FailedChecksError, InputError
 from DLCTPMLib.common.memory import is_out_of_memory
-from DLCTPMLib.common.progress import JsonLines, TerminalBar, no_progress
+from DLCTPMLib.common.progress import JsonLines, Progress, TerminalBar, event_sink, no_progress
 
 DONE, DEFECT, BAD_INPUT = 0, 1, 2
 """Exit statuses, beside those of an interrupted run (``interruption.exit_status``)."""
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None, more: Sequence[Command] = ()) -> int:
             exit_with_parent()
             options = parser_of(more).parse_args(argv)
             progress = {"bar": TerminalBar, "json": JsonLines, "none": lambda: no_progress}[options.progress]()
-            options.run(options, progress)
+            _run(options, progress)
             interruption.raise_if_received()
         except KeyboardInterrupt:
             return interruption.finish(_print_error)
@@ -58,6 +58,14 @@ def main(argv: list[str] | None = None, more: Sequence[Command] = ()) -> int:
                 return interruption.finish(_print_error)
             return _failed(error)
     return DONE
+
+
+def _run(options: argparse.Namespace, progress: Progress) -> None:
+    try:
+        options.run(options, progress)
+    except FailedChecksError as failed:
+        event_sink(progress)(failed_checks=failed.sentences)  # a panel can then offer to force the result
+        raise
 
 
 def parser_of(more: Sequence[Command] = ()) -> argparse.ArgumentParser:

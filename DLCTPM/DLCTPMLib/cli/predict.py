@@ -7,16 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from DLCTPMLib.cli.arguments import add_ct, add_function, add_lungs, add_model, add_spect_series, function_of
+from DLCTPMLib.cli.arguments import (
+    add_ct,
+    add_function,
+    add_lungs,
+    add_model,
+    add_spect_series,
+    function_of,
+    refuse_idle,
+)
 from DLCTPMLib.cli.command import Command, check_there
 from DLCTPMLib.cli.dose import DOSE_FILES
 from DLCTPMLib.cli.input_names import InputNames, add_naming
 from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
-from DLCTPMLib.common.errors import FailedChecksError
 from DLCTPMLib.common.options import add_options, given
-from DLCTPMLib.common.progress import Progress, event_sink, within
+from DLCTPMLib.common.progress import Progress, within
 from DLCTPMLib.results.settings import PredictionSettings
 
 if TYPE_CHECKING:
@@ -24,6 +31,9 @@ if TYPE_CHECKING:
 
 CHOSEN = ("registration", "hir_scope", "device", "precision")
 """Settings of a prediction that are options, beside its definition of function."""
+
+OF_THE_SPECT = ("spect_series", "register", "hir_scope")
+"""Options that say something of a SPECT."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Read, find the lungs, map, compare, report."""
     check_there(options.ct, options.spect, options.lungs)
+    if options.spect is None:
+        refuse_idle(options, OF_THE_SPECT, "goes with --spect; give both, or neither")
     names = InputNames.chosen({"CT": options.ct, "SPECT": options.spect, "lungs": options.lungs}, options)
     from DLCTPMLib.common.atomic_output import OutputFolder
     from DLCTPMLib.common.background import preload
@@ -74,11 +86,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         compared = None if spect is None else names.scan(spect, "SPECT")
         images = PatientImages(names.scan(ct, "CT"), _named_lungs(lungs, names), compared)
         rest = within(progress, 0.2, 1.0)
-        try:
-            result = predict_to_folder(images, bundle, settings, folder.work, stopwatch, rest, options.force)
-        except FailedChecksError as failed:
-            event_sink(progress)(failed_checks=failed.sentences)  # a panel can then offer to force the map
-            raise
+        result = predict_to_folder(images, bundle, settings, folder.work, stopwatch, rest, options.force)
     progress("Done", 1.0)
     say(options, summary(result, out))
 

@@ -21,10 +21,15 @@ def summary(result: dict, out: Path) -> str:
     if result.get("forced"):
         lines.append(f"FORCED: this map cannot be right ({'; '.join(result['forced'])})")
     lines += [f"warning: {warning}" for warning in result["warnings"]]
-    lines += [f"{check['status']}: {check['message']}" for check in result["quality"] if check["status"] != "PASS"]
+    lines += check_lines(result["quality"])
     lines.append(f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}")
     lines.append(f"Results in {out}, open {out / 'report.html'}")
     return "\n".join(lines)
+
+
+def check_lines(quality: list[dict]) -> list[str]:
+    """A line for each check of the input that does not pass."""
+    return [f"{check['status']}: {check['message']}" for check in quality if check["status"] != "PASS"]
 
 
 def agreement_table(agreement: dict) -> str:

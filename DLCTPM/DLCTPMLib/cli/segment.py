@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from DLCTPMLib.cli.arguments import add_ct
 from DLCTPMLib.cli.command import Command, check_there
 from DLCTPMLib.cli.lungs_input import lungs_of
+from DLCTPMLib.cli.printed import check_lines
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.progress import Progress, within
 
@@ -24,27 +25,38 @@ COLOURS = {2: (0.68, 0.78, 0.91), 3: (0.98, 0.76, 0.60)}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The CT, and where the lungs go."""
     add_ct(parser)
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="write the lungs also where a check of the input FAILs; the file then says so",
+    )
     parser.add_argument("--out", required=True, metavar="LABELS", help="label map (.nrrd, .nii.gz) or .seg.nrrd")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
-    """Read, find the lungs, write them."""
+    """Read, find the lungs, check both, write the lungs."""
     check_there(options.ct)
     from DLCTPMLib.common.atomic_output import whole_file
     from DLCTPMLib.labels.seg_nrrd import write_segments
+    from DLCTPMLib.quality.gate import FORCED_KEY, forced_notes, passed_checks
     from DLCTPMLib.volumes.reading import read_ct, write_image
 
     out = Path(options.out)
     with whole_file(out) as partial:
         progress("Reading the CT", 0.0)
         scan = read_ct(options.ct, options.series, acquisition=options.acquisition, orientation=options.orientation)
-        lungs = lungs_of(scan, None, within(progress, 0.2, 0.9))
+        lungs = lungs_of(scan, None, within(progress, 0.2, 0.8))
+        progress("Checking CT and lungs", 0.8)
+        quality = passed_checks(scan, lungs.upright, force=options.force, task="write the lungs")
+        marks = forced_notes(quality)
         if out.name.endswith(".seg.nrrd"):
-            write_segments(partial, lungs.labels, _segments(lungs.labels))
+            write_segments(partial, lungs.labels, _segments(lungs.labels), marks)
         else:
-            write_image(lungs.labels, partial)
+            write_image(lungs.labels, partial, marks)
     progress("Done", 1.0)
-    lines = [f"warning: {warning}" for warning in (*scan.warnings, *lungs.warnings)]
+    lines = [f"FORCED: {marks[FORCED_KEY]}"] if marks else []
+    lines += [f"warning: {warning}" for warning in (*scan.warnings, *lungs.warnings)]
+    lines += check_lines(quality)
     say(options, "\n".join([*lines, f"Lungs in {out}"]))
 
 

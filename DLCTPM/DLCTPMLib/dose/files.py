@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.dicom.belonging import Belonging
 from DLCTPMLib.volumes.dicom.rtdose import is_rt_dose, read_rt_dose
+from DLCTPMLib.volumes.formats.raw_volume import check_agrees
 from DLCTPMLib.volumes.reading import content_sha256, describe, read_map
 
 MOST_GY = 250.0
@@ -58,6 +59,8 @@ def read_dose(paths: Sequence[str | Path], summed: bool = False, orientation: st
             raise InputError(f"{files[1]}: only DICOM RT dose files are added up; give one dose volume")
         return _plain(files[0], orientation)
     read = read_rt_dose(files, summed)
+    if orientation is not None:
+        check_agrees(np.array(read.image.GetDirection()).reshape(3, 3), orientation, files[0])
     fault = _fault(read.image, MOST_IN_DICOM_GY)
     if fault:
         raise InputError(f"{files[0]}: {fault}; export the plan's dose")

@@ -31,7 +31,7 @@ class DosePaths:
         exclude: names of the structures that are no lung; None for gross and internal target volumes.
         organs: names of further structures whose dose is wanted.
         transform: maps CT points to dose points.
-        ct: DICOM folder of the CT; ``series`` chooses one of several.
+        ct: DICOM folder of the CT; ``series`` and ``acquisition`` choose one of several.
         orientation: of a dose volume that does not say how it lies.
         salt: key of the hashes that name the CT's examination in the prediction.
     """
@@ -45,6 +45,7 @@ class DosePaths:
     transform: str | None = None
     ct: str | None = None
     series: str | None = None
+    acquisition: str | None = None
     orientation: str | None = None
     salt: str | None = None
 
@@ -124,7 +125,7 @@ def _ct(paths: DosePaths, finished: FinishedResult) -> Placed | None:
     """The CT's series, once it is known to be the one of the prediction."""
     if paths.ct is None:
         return None
-    found = read_ct(paths.ct, paths.series)
+    found = read_ct(paths.ct, paths.series, acquisition=paths.acquisition)
     if found.examination is None:
         raise InputError(f"{paths.ct}: has no SOP instances, so is no DICOM series; give the CT's DICOM folder")
     if not finished.is_made_of(found.image):

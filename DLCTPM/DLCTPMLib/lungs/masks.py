@@ -41,6 +41,9 @@ from DLCTPMLib.volumes.patient_axes import PatientAxes, patient_array, same_grid
 MIN_INSIDE = 0.9
 """A mask with less than this share of its volume inside the CT is refused."""
 
+AUTO = "auto"
+"""In place of a convention: the values themselves tell."""
+
 _R = ChestRegion
 
 
@@ -76,7 +79,7 @@ def side_masks(labels: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
 def read_lungs(
     path: str | Path,
     ct: sitk.Image,
-    values: str = "auto",
+    values: str = AUTO,
     *,
     orientation: str | None = None,
     frame_of_reference: str = "",
@@ -101,16 +104,20 @@ def read_lungs(
     drawn = dicom_mask_file(path)
     if drawn is not None:
         image, notes = dicom_lungs(drawn, ct, frame_of_reference)
-        values = "cip"
+        named = True
     else:
         image, notes = read_file(path, orientation)
-        if is_segmentation(image):
-            image, values = cip_labels(segments_of(image, str(path)), str(path)), "cip"
+        named = is_segmentation(image)
+        if named:
+            image = cip_labels(segments_of(image, str(path)), str(path))
+    if named and values != AUTO:
+        raise InputError(f"{path}: names what it holds; leave out --lungs-values {values}, which is for label maps")
+    values = "cip" if named else values
     lungs = lungs_from_labels(image, ct, source=str(path), values=values)
     return replace(lungs, warnings=notes + lungs.warnings)
 
 
-def lungs_from_labels(image: sitk.Image, ct: sitk.Image, source: str = "", values: str = "auto") -> Lungs:
+def lungs_from_labels(image: sitk.Image, ct: sitk.Image, source: str = "", values: str = AUTO) -> Lungs:
     """Lungs from a label image in memory; see ``read_lungs``."""
     name = source or "the lung mask"
     image = _as_labels(image, name)
@@ -136,7 +143,7 @@ def _read_by_its_convention(image: sitk.Image, name: str, values: str) -> sitk.I
     if present.size == 0:
         raise InputError(f"{name} is empty: no voxel is labelled; give another lung mask, or none.")
     axes, reasons = PatientAxes.of(image), {}
-    for convention in possible_conventions(present, name) if values == "auto" else [values]:
+    for convention in possible_conventions(present, name) if values == AUTO else [values]:
         cip = to_cip(array, name, convention)
         reason = contradiction(axes.view(cip), axes)
         if reason is None:

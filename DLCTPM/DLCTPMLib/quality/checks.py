@@ -67,11 +67,6 @@ def check_input(
     return [dict(zip(("check", "status", "value", "message"), check, strict=True)) for check in checks]
 
 
-def failures(quality: list[dict]) -> list[dict]:
-    """Those of the checks by which the map cannot be right."""
-    return [check for check in quality if check["status"] == FAIL]
-
-
 def _intensities(chest: ChestMeasurements) -> Check:
     fault = hounsfield_fault(chest.hu)
     if fault:

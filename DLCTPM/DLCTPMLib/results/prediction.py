@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.scores import agreement_of, dice_curves
 from DLCTPMLib.common.atomic_output import check_disk
 from DLCTPMLib.common.background import preload
-from DLCTPMLib.common.errors import FailedChecksError, naming
+from DLCTPMLib.common.errors import naming
 from DLCTPMLib.common.progress import Progress, no_progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.curve import CURVE_THRESHOLDS, volume_curve
@@ -22,7 +21,7 @@ from DLCTPMLib.function.segments import write_function_segments
 from DLCTPMLib.lungs.masks import Lungs
 from DLCTPMLib.mapping.mapping import PerfusionMap, map_perfusion
 from DLCTPMLib.networks.bundle import ModelBundle
-from DLCTPMLib.quality.checks import check_input, failures
+from DLCTPMLib.quality.gate import failures, forced_notes, passed_checks
 from DLCTPMLib.registration.for_position import settings_for_position
 from DLCTPMLib.registration.search import Registration, register, write_transform
 from DLCTPMLib.registration.settings import RegistrationSettings
@@ -42,9 +41,6 @@ RESULT_FILES = (
     "result.json",
 )
 """Every file that a prediction may write."""
-
-FORCED_KEY = "DLCTPM_Forced"
-"""Key in the headers of the map and its segments where the map was forced against a FAIL."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +87,7 @@ def predict_to_folder(
     ct, lungs = images.ct.image, images.lungs.upright
     warnings = [*images.ct.warnings, *images.lungs.warnings]
     with stopwatch("quality"):
-        quality = check_input(ct, lungs, bundle.metadata, images.ct.description.get("dicom"))
-    failed = failures(quality)
-    if failed and not force:
-        sentences = [check["message"] for check in failed]
-        message = f"{images.ct.path}: {' '.join(sentences)} Correct that, or map it all the same with "
-        raise FailedChecksError(f"{message}--force.", sentences)
+        quality = passed_checks(images.ct, lungs, bundle.metadata, force=force, task="map it")
     preload("DLCTPMLib.networks.inference", "DLCTPMLib.results.report")  # in this order: the report is needed last
     mapped = map_perfusion(
         ct,
@@ -134,7 +125,7 @@ def predict_to_folder(
     result = prediction_result(images, bundle, settings, mapped, function, quality, registration, comparison, how)
     result["function_curve"] = curve
     with stopwatch("writing"):
-        _write_images(folder, images.lungs, function, result, failed)
+        _write_images(folder, images.lungs, function, result)
         if registration is not None:
             write_transform(registration.transform, folder / "spect_to_ct.tfm")
             write_comparison(folder, comparison, images.spect.image)
@@ -229,17 +220,13 @@ def _comparison(
     )
 
 
-def _write_images(folder: Path, lungs: Lungs, function: FunctionalLung, result: dict, failed: Sequence[dict]) -> None:
-    perfusion, notes = function.perfusion, _provenance(result)
+def _write_images(folder: Path, lungs: Lungs, function: FunctionalLung, result: dict) -> None:
+    perfusion, marks = function.perfusion, forced_notes(result["quality"])
     if result["simulated"]:
         mark(perfusion)
-    if failed:  # header texts are ASCII: the names of the checks, whose sentences result.json holds
-        names = ", ".join(check["check"] for check in failed)
-        notes[FORCED_KEY] = f"input checks FAILED, this map cannot be right: {names}"
-        perfusion.SetMetaData(FORCED_KEY, notes[FORCED_KEY])
-    write_image(perfusion, folder / "perfusion.nrrd")
-    write_image(lungs.labels, folder / "lungs.nrrd")
-    write_function_segments(folder / "function.seg.nrrd", function, notes)
+    write_image(perfusion, folder / "perfusion.nrrd", marks)
+    write_image(lungs.labels, folder / "lungs.nrrd", marks)
+    write_function_segments(folder / "function.seg.nrrd", function, {**_provenance(result), **marks})
 
 
 def _provenance(result: dict) -> dict[str, str]:

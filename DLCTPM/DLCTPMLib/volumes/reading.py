@@ -35,6 +35,9 @@ from DLCTPMLib.volumes.simulated import is_marked, is_synthetic
 WRITTEN = (".nrrd", ".mha", ".nii", ".nii.gz")
 """Formats that are written: all of an image in one file, which appears whole."""
 
+_NIFTI_NOTES, _NIFTI_LONGEST = "ITK_FileNotes", 79
+"""Key of what becomes a NIfTI's description, and the characters that it holds."""
+
 PET_CLASSES = {"1.2.840.10008.5.1.4.1.1.128", *ENHANCED_PET}
 """SOP classes of PET images, as which some workstations export a SPECT."""
 
@@ -73,13 +76,17 @@ class Scan:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What is looked for: the kind of image, and what the user said where a source leaves a choice."""
+    """What is looked for: the kind of image, and what the user said where a source leaves a choice.
+
+    ``choices`` are the options, with their values, that choose among several volumes.
+    """
 
     what: str
     suits: Callable[[DicomSeries], bool]
     read: Callable[[DicomSeries, str], tuple[sitk.Image, list[str]]]
     series: str | None
     orientation: str | None
+    choices: dict[str, str | None]
 
 
 def read_ct(
@@ -98,13 +105,19 @@ def read_ct(
         orientation: where the array's axes run to (LPS, RAS, …), for an image file that does not say.
 
     Raises:
-        InputError: missing, unreadable, not one volume of CT numbers, uneven, sheared or incomplete.
+        InputError: missing, unreadable, not one volume of CT numbers, uneven, sheared or incomplete; a series or
+            acquisition was said where there is nothing to choose.
     """
 
     def read_series(one: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
-        return read_enhanced(one, name) if is_enhanced(one) else read_stack(one, name, acquisition)
+        if not is_enhanced(one):
+            return read_stack(one, name, acquisition)
+        if acquisition is not None:
+            raise InputError(f"{name}: is one multi-frame file; leave out --acquisition {acquisition}")
+        return read_enhanced(one, name)
 
-    scan = _read(Path(path), _Wanted("CT", _is_ct, read_series, series, orientation))
+    choices = {"--series": series, "--acquisition": acquisition}
+    scan = _read(Path(path), _Wanted("CT", _is_ct, read_series, series, orientation, choices))
     lowest, highest = _lowest_and_highest(scan.image, str(path))
     if fault := hounsfield_fault(sitk.GetArrayViewFromImage(scan.image)):
         raise InputError(f"{path}: {fault}")
@@ -124,9 +137,12 @@ def read_spect(path: str | os.PathLike, series: str | None = None, *, orientatio
     def read_series(one: DicomSeries, name: str) -> tuple[sitk.Image, list[str]]:
         if _is_nuclear(one):
             return read_reconstruction(one, name, part)
+        if part is not None:
+            raise InputError(f"{name}: has no energy windows or reconstructions; leave out :{part} in --spect-series")
         return read_enhanced(one, name) if is_enhanced(one) else read_stack(one, name)
 
-    scan = _read(Path(path), _Wanted("SPECT", _is_emission_volume, read_series, number, orientation))
+    choices = {"--spect-series": series}
+    scan = _read(Path(path), _Wanted("SPECT", _is_emission_volume, read_series, number, orientation, choices))
     if _lowest_and_highest(scan.image, str(path))[1] <= 0:
         raise InputError(f"{path}: the SPECT is zero everywhere; give the reconstructed perfusion image")
     return _as_type(scan, sitk.sitkFloat32)
@@ -167,14 +183,26 @@ def _read_image_file(path: Path, orientation: str | None) -> tuple[sitk.Image, l
     return image, notes, simulated
 
 
-def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
+def write_image(image: sitk.Image, path: str | os.PathLike, notes: dict[str, str] | None = None) -> None:
     """Write an image, compressed; it appears under its name only when it is whole.
+
+    Args:
+        image: to write.
+        path: names the format by its ending (``WRITTEN``).
+        notes: keys of the header and what they say, in ASCII; a NIfTI holds the first 79 characters of that.
 
     Raises:
         InputError: the folder does not exist or takes no file, the disk is full, the format is none of ``WRITTEN``.
     """
     if not Path(path).name.lower().endswith(WRITTEN):
         raise InputError(f"{path}: images are written as one file; name a file that ends in .nrrd, .nii.gz or .mha")
+    if notes:
+        image = sitk.Image(image)  # the caller's own stays without them
+        nifti = Path(path).name.lower().endswith((".nii", ".nii.gz"))
+        if nifti:
+            notes = {_NIFTI_NOTES: "; ".join(notes.values())[:_NIFTI_LONGEST]}
+        for key, text in notes.items():
+            image.SetMetaData(key, text)
     with whole_file(path) as partial:
         try:
             sitk.WriteImage(image, str(partial), useCompression=True, compressionLevel=1)
@@ -227,6 +255,11 @@ def _read(path: Path, wanted: _Wanted) -> Scan:
     if header is not None:
         with values_understood(path):
             return _read_one_dicom(header, path, wanted)
+    for option, value in wanted.choices.items():
+        if value is not None:
+            raise InputError(
+                f"{path}: is one image and no DICOM series, so nothing is to be chosen; leave out {option} {value}"
+            )
     image, notes, simulated = _read_image_file(path, wanted.orientation)
     if min(image.GetSize()) < MIN_SLICES:
         raise InputError(
@@ -255,6 +288,8 @@ def _read_one_dicom(header, path: Path, wanted: _Wanted) -> Scan:
         raise InputError(
             f"{path}: is a DICOM image of modality {series.modality}, not a {wanted.what}; give the {wanted.what}"
         )
+    if wanted.series not in (None, series.uid, series.number):
+        raise InputError(f"{path}: is of series {series.number or series.uid}, not {wanted.series}; give its file")
     if frame_count(header) == 1:
         raise InputError(f"{path}: is one slice of a {wanted.what} series; give the folder that holds all its slices")
     return _dicom_scan(series, path, "DICOM file", wanted, [])

@@ -94,6 +94,7 @@ class PredictPart:
             lambda **callbacks: self.panel.logic.startSegmentation(ct, **callbacks),
             lambda lungs: self._useLungs(ct, lungs),
             "",
+            refused=lambda sentences: self.panel.activity.end(" ".join([*sentences, _("No lungs were kept.")])),
         )
 
     def editLungs(self) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from DLCTPMLib.cli.arguments import refuse_idle
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
-from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress
 from DLCTPMLib.networks.settings import ARCHITECTURES, PAPER, ArnnSettings, network_settings
@@ -40,9 +40,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     if options.train:
         _train(options, progress)
         return
-    asked = [name for name in _OF_TRAINING if getattr(options, name) is not None]
-    if asked:
-        raise InputError(f"--{asked[0].replace('_', '-')}: goes with --train, leave it out or add --train")
+    refuse_idle(options, _OF_TRAINING, "goes with --train, leave it out or add --train")
     from DLCTPMTrainingLib.benchmark.mapping import BenchmarkSettings, run_benchmark, table
 
     out = Path(options.out)

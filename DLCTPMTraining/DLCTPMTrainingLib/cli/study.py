@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from DLCTPMLib.cli.arguments import refuse_idle
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
@@ -134,6 +135,8 @@ def plan_of(options: argparse.Namespace):
     training = given(options, TrainingSettings, "epochs", "batch_size", "precision", "seed")
     training |= _given(learning_rate=_first(rates), movement=_first(movements))
     preprocessing = given(options, PreprocessingSettings, "grid_shape", "median_size", "uniform_size", "hir_scope")
+    if not any(len(values) > 1 for values in (rates, movements, channels, attention, edges)):
+        refuse_idle(options, ("search_folds", "search_epochs"), "is of a search; give several values of an option")
     search = {"learning_rates": rates, "channels": channels, "edges": edges, "roi_attention": attention}
     search["movements"] = movements
     return StudyPlan(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from DLCTPMLib.cli.arguments import refuse_idle
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
@@ -48,6 +49,8 @@ _OF_THE_SAMPLES = (
     "test",
 )
 """Options that say how the samples are made and split, or that need images."""
+_OF_AN_ENSEMBLE = ("command", "run", "progress", "members", "out", "name", "model_version")
+"""What ``--members`` is given beside its models."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +110,12 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         raise InputError("give either COHORT.csv or --samples FILE (see 'dlctpm train --help')")
     if options.export and (options.samples or options.test):
         raise InputError("--export goes with COHORT.csv and without --test: a test needs images, not samples")
+    if options.export:
+        refuse_idle(options, ("tensorboard", "device"), "is of the training, not of --export; give it there")
+    if options.fold:
+        refuse_idle(options, ("validation_share",), "and --fold both say who validates; give one of them")
+    if options.cell_mm:
+        refuse_idle(options, ("grid",), "is for each lung by itself; leave it out with --cell-mm")
     if options.samples:
         bundle = _train_on_samples(options, progress)
     elif options.export:
@@ -127,6 +136,8 @@ def _combine(options: argparse.Namespace) -> None:
 
     if options.cohort or options.samples:
         raise InputError("--members goes without COHORT.csv and --samples: its models are trained")
+    others = [name for name in vars(options) if name not in _OF_AN_ENSEMBLE]
+    refuse_idle(options, others, "is of a training, and the models of --members are trained; leave it out")
     called = ModelName(**given(options, ModelName, "name", "version"))
     bundle = combine(options.members, Path(options.out) / "model", called.name, called.version)
     say(options, f"Ensemble of {len(options.members)} models in {bundle}; use it with --model {bundle}")
@@ -146,10 +157,9 @@ def _train_on_samples(options: argparse.Namespace, progress: Progress) -> Path |
     from DLCTPMTrainingLib.training.from_samples import train_samples
     from DLCTPMTrainingLib.training.plan import split_patients
 
-    for name in _OF_THE_SAMPLES:
-        if getattr(options, name) is not None:
-            flag = f"--{name.replace('_', '-')}"
-            raise InputError(f"{flag}: goes with COHORT.csv, {options.samples} holds samples that are made and split")
+    refuse_idle(
+        options, _OF_THE_SAMPLES, f"goes with COHORT.csv, {options.samples} holds samples that are made and split"
+    )
     ready = SampleSet.load(Path(options.samples))
     if options.fold:
         patients = [one.patient_id for one in ready.patients]

@@ -80,6 +80,8 @@ def read_reconstruction(series: DicomSeries, name: str, part: str | None = None)
     """
     headers = sorted((h for h in series.headers if is_reconstruction(h)), key=lambda h: str(h.filename))
     if len(headers) > 1 and all(frame_count(h) == 1 for h in headers):
+        if part is not None:
+            raise InputError(f"{name}: is one volume, a file a slice; leave out :{part} in --spect-series")
         return _read_slices(headers, name)
     if len(headers) > 1:
         if part is None or not part.isdigit() or not 1 <= int(part) <= len(headers):

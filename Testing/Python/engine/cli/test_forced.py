@@ -1,15 +1,16 @@
-"""A FAIL among the checks of the input ends ``predict``; ``--force`` goes on and everything says so."""
+"""A FAIL among the checks of the input ends ``predict`` and ``segment``; ``--force`` goes on and all says so."""
 
 import json
 
+import nibabel
 import pytest
 import SimpleITK as sitk
 from matplotlib.text import Text
 from small_chest import chest_ct, lung_labels, on_grid, write_inputs
 
 from DLCTPMLib.cli.main import BAD_INPUT, DONE, main
+from DLCTPMLib.quality.gate import FORCED_KEY
 from DLCTPMLib.results import figures
-from DLCTPMLib.results.prediction import FORCED_KEY
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +61,49 @@ def test_forced_is_said_in_every_picture_and_file(command, tmp_path, capsys, mon
     for name in ("perfusion.nrrd", "function.seg.nrrd"):
         assert "mean lung density" in sitk.ReadImage(str(out / name)).GetMetaData(FORCED_KEY)
     assert "FORCED" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def upper_half(tmp_path_factory):
+    """A CT that ends in the middle of the lungs."""
+    path = tmp_path_factory.mktemp("part") / "part.nrrd"
+    sitk.WriteImage(chest_ct()[:, :, 24:], str(path))
+    return str(path)
+
+
+def test_lungs_of_a_part_of_a_chest_are_not_written(upper_half, tmp_path, capsys):
+    out = tmp_path / "lungs.nrrd"
+    assert main(["segment", upper_half, "--out", str(out), "--progress", "json"]) == BAD_INPUT
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    for part in ("part.nrrd", "no diaphragm", "write the lungs all the same with --force"):
+        assert part in said.err
+    told = [json.loads(line) for line in said.out.splitlines()]
+    assert any("no diaphragm" in one for line in told for one in line.get("failed_checks", []))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["lungs.nrrd", "lungs.seg.nrrd", "lungs.mha", "lungs.nii.gz"])
+def test_forced_lungs_say_so_in_every_format(upper_half, tmp_path, capsys, name):
+    out = tmp_path / name
+    assert main(["segment", upper_half, "--force", "--out", str(out), "--progress", "none"]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("FORCED: ") and "whole chest" in line for line in lines)
+    assert any(line.startswith("FAIL: ") and "no diaphragm" in line for line in lines)
+    header = nibabel.load(out).header["descrip"].item().decode() if ".nii" in name else None
+    note = header or sitk.ReadImage(str(out)).GetMetaData(FORCED_KEY)
+    assert note.startswith("input checks FAILED, this cannot be right: whole chest")
+
+
+def test_segment_says_of_a_ct_what_predict_says_of_it(command, tmp_path, capsys):
+    ct, model = write_inputs(tmp_path / "in")["ct"], command[command.index("--model") + 1]
+    assert main(["segment", ct, "--out", str(tmp_path / "lungs.nrrd"), "--progress", "none"]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert FORCED_KEY not in sitk.ReadImage(str(tmp_path / "lungs.nrrd")).GetMetaDataKeys()
+    predict = ["predict", ct, "--model", model, "--device", "cpu", "--progress", "none"]
+    assert main([*predict, "--out", str(tmp_path / "out")]) == DONE
+    quality = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))["quality"]
+    expected = [f"{one['status']}: {one['message']}" for one in quality if one["status"] != "PASS"]
+    assert expected
+    assert [line for line in lines if line.startswith(("WARN: ", "FAIL: "))] == expected
