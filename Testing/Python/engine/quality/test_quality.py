@@ -77,6 +77,8 @@ def test_contrast_medium_is_noticed(blood_hu, noise):
         (45, True, "WARN", "though the header states an agent"),
         (45, False, "PASS", "nor in the header"),
         (45, None, "PASS", "no sign of contrast medium."),
+        (65, None, "PASS", "no sign of contrast medium."),  # blood of a haematocrit of 0.6
+        (115, None, "WARN", "contrast medium in the blood;"),  # 80 HU more than in anaemia
     ],
 )
 def test_contrast_medium_is_held_against_the_header(blood_hu, stated, status, said):
