@@ -116,7 +116,10 @@ class SampleSet:
             return "it names patients that are not among its own"
         if not self.training or not len(self.samples.of_patients(self.training)):
             return "it has no lungs to train on"
-        shape = (len(self.preprocessing.inputs), *self.preprocessing.grid_shape)
-        if self.samples.enhanced.shape[1:] != shape:
+        held = self.samples.enhanced.shape[1:]
+        # cells of a fixed size lie on the grid that the largest lungs among the samples need
+        cells = held[1:] if self.preprocessing.cell_mm else self.preprocessing.grid_shape
+        shape = (len(self.preprocessing.inputs), *cells)
+        if held != shape:
             return f"its lungs are not of {'×'.join(map(str, shape))} values as its settings say"
         return ""

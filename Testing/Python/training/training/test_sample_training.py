@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_chest
 import torch
 from small_training import NETWORK, READY, TRAINING
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMTrainingLib.cli.main import main
+from DLCTPMTrainingLib.samples.from_images import samples_of_pair
 from DLCTPMTrainingLib.samples.lung_samples import Samples
 from DLCTPMTrainingLib.samples.sample_file import SampleSet
 from DLCTPMTrainingLib.training import packaging
@@ -42,6 +44,19 @@ def test_the_file_brings_everything_back(file):
     for name, values in READY.samples.arrays().items():
         assert np.array_equal(back.samples.arrays()[name], values)
     assert replace(back, samples=READY.samples) == READY
+
+
+def test_the_file_brings_samples_on_a_grid_in_millimetres_back(tmp_path):
+    chest = small_chest.chest_ct(), small_chest.lung_labels(), small_chest.perfusion_spect()
+    in_mm = replace(READY.preprocessing, cell_mm=12.0, inputs=("aerated", "dense", "lung"))
+    samples = samples_of_pair("P0", *chest, in_mm, variants=1)
+    ready = SampleSet(samples, READY.patients[:1], ["P0"], [], in_mm, {})
+    ready.save(tmp_path / "samples.npz")
+    back = SampleSet.load(tmp_path / "samples.npz")
+    assert np.array_equal(back.samples.enhanced, samples.enhanced)
+    assert (
+        "its lungs are not of 2×" in replace(ready, preprocessing=replace(in_mm, inputs=("aerated", "dense"))).fault()
+    )
 
 
 ON_A_BARE_MACHINE = """
