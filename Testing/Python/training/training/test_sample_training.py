@@ -54,9 +54,8 @@ def test_the_file_brings_samples_on_a_grid_in_millimetres_back(tmp_path):
     ready.save(tmp_path / "samples.npz")
     back = SampleSet.load(tmp_path / "samples.npz")
     assert np.array_equal(back.samples.enhanced, samples.enhanced)
-    assert (
-        "its lungs are not of 2×" in replace(ready, preprocessing=replace(in_mm, inputs=("aerated", "dense"))).fault()
-    )
+    another = replace(in_mm, inputs=("aerated", "dense", "enhanced", "lung"))
+    assert "its lungs are not of 4×" in replace(ready, preprocessing=another).fault()
 
 
 ON_A_BARE_MACHINE = """
