@@ -101,16 +101,17 @@ def _observation(number: int, structure: ExportStructure) -> Dataset:
 
 
 def _contours(mask: np.ndarray, source: CtSource, holes: str) -> list[Dataset]:
+    held = [int(k) for k in np.flatnonzero(mask.any(axis=(1, 2)))]
+    curves = {k: planar_contours(mask[k], holes) for k in held}
+    several = any(len(of_slice) > 1 for of_slice in curves.values())
+    kind = "CLOSEDPLANAR_XOR" if holes == "xor" and several else "CLOSED_PLANAR"  # one kind in a structure
     items = []
-    for k in np.flatnonzero(mask.any(axis=(1, 2))):
-        header = source.slices[int(k)]
-        curves = planar_contours(mask[k], holes)
-        several = len(curves) > 1
-        for curve in curves:
-            points = _points_mm(curve, header)
+    for k in held:
+        for curve in curves[k]:
+            points = _points_mm(curve, source.slices[k])
             item = Dataset()
-            item.ContourImageSequence = [source.reference(int(k))]
-            item.ContourGeometricType = "CLOSEDPLANAR_XOR" if holes == "xor" and several else "CLOSED_PLANAR"
+            item.ContourImageSequence = [source.reference(k)]
+            item.ContourGeometricType = kind
             item.NumberOfContourPoints = len(points)
             item.ContourNumber = len(items) + 1
             item.ContourData = [f"{value:.4f}" for value in points.ravel()]

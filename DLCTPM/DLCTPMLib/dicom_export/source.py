@@ -10,6 +10,7 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import pydicom
 import SimpleITK as sitk
@@ -215,16 +216,15 @@ def _of_frames(image: sitk.Image, frames: EnhancedFrames, path: str, deidentify:
         if frames.thickness_mm is not None:
             one.SliceThickness = decimal(frames.thickness_mm)
         slices.append(one)
-    whole, shared, measures, plane = _cleaned(header, deidentify), *(pydicom.Dataset() for _ in range(3))
+    whole, shared, measures = _cleaned(header, deidentify), pydicom.Dataset(), pydicom.Dataset()
     measures.PixelSpacing, measures.SliceThickness = spacing, decimal(frames.thickness_mm or grid.spacing_mm[2])
-    plane.ImageOrientationPatient = orientation
-    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [plane]
+    shared.PixelMeasuresSequence = [measures]
+    shared.PlaneOrientationSequence = hd.PlaneOrientationSequence("PATIENT", [float(v) for v in orientation])
     whole.NumberOfFrames, whole.SharedFunctionalGroupsSequence = len(places), [shared]
     whole.PerFrameFunctionalGroupsSequence = []
-    for place in places:
-        group, position = pydicom.Dataset(), pydicom.Dataset()
-        position.ImagePositionPatient = place
-        group.PlanePositionSequence = [position]
+    for place in places:  # as highdicom's own sequences: version 0.27 compares them with others of its own
+        group = pydicom.Dataset()
+        group.PlanePositionSequence = hd.PlanePositionSequence("PATIENT", [float(v) for v in place])
         whole.PerFrameFunctionalGroupsSequence.append(group)
     return CtSource(image, slices, path, whole, tuple(frame + 1 for frame in grid.order))
 

@@ -17,7 +17,13 @@ import SimpleITK as sitk
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.seg_nrrd import is_segmentation, segments_of
 from DLCTPMLib.volumes.dicom.belonging import Belonging
-from DLCTPMLib.volumes.dicom.rtstruct import Structure, contour_mask, is_structure_set, read_structure_set
+from DLCTPMLib.volumes.dicom.rtstruct import (
+    SAME_PLANE_MM,
+    Structure,
+    contour_mask,
+    is_structure_set,
+    read_structure_set,
+)
 from DLCTPMLib.volumes.dicom.seg import is_segmentation_object, segment_labels, segment_masks
 from DLCTPMLib.volumes.formats.any_format import read_file
 from DLCTPMLib.volumes.patient_axes import same_grid
@@ -143,7 +149,8 @@ def _own_grid(structure: Structure, grid: sitk.Image) -> sitk.Image:
     """An empty image of the planes that a structure was drawn on, fine within them, in its own coordinates."""
     points = np.concatenate(structure.contours)
     low, high = points.min(axis=0), points.max(axis=0)
-    heights = np.unique(np.round([contour[:, 2].mean() for contour in structure.contours], 2))
+    heights = np.unique([contour[:, 2].mean() for contour in structure.contours])
+    heights = heights[np.diff(heights, prepend=-np.inf) > SAME_PLANE_MM]
     gap = float(np.median(np.diff(heights))) if heights.size > 1 else max(grid.GetSpacing())
     fine = max(_FINEST_MM, min(grid.GetSpacing()) / 2, float((high - low)[:2].max()) / _MOST_CELLS)
     own = sitk.Image([*(int(n) for n in np.ceil((high - low)[:2] / fine) + 3), heights.size + 2], sitk.sitkUInt8)

