@@ -36,10 +36,10 @@ def add_ct_choice(parser: argparse.ArgumentParser) -> None:
 
 
 def add_function(parser: argparse.ArgumentParser) -> None:
-    """``--function``, what counts as high-functional lung; ``--threshold`` is a short form of the default's kind."""
+    """``--function``, what counts as high-functional lung; ``--threshold`` is a value of the map as it stands."""
     options = parser.add_mutually_exclusive_group()
     add_options(options, PredictionSettings(), "function")
-    options.add_argument("--threshold", type=float, metavar="T", help="the same as --function p75:T")
+    options.add_argument("--threshold", type=float, metavar="T", help="the same as --function fixed:T")
 
 
 def function_of(options: argparse.Namespace) -> dict[str, str]:
@@ -52,7 +52,7 @@ def function_of(options: argparse.Namespace) -> dict[str, str]:
         return given(options, PredictionSettings, "function")
     if not 0 < options.threshold < 1:
         raise InputError(f"--threshold {options.threshold:g}: a threshold must lie between 0 and 1")
-    return {"function": Definition(value=options.threshold).name}
+    return {"function": Definition("fixed", options.threshold).name}
 
 
 def refuse_idle(options: argparse.Namespace, names: Iterable[str], why: str) -> None:

@@ -107,11 +107,11 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
             "transform": names["transform"] if options.transform else None,
         }
         with stopwatch("figures"), naming(options.dose[0]):
-            definition = wanted or inputs.finished.definition
+            definition = wanted.on_map(inputs.finished.scale) if wanted else inputs.finished.definition
             result = dose_result(inputs.finished.result, images, definition, structures, described)
         result["warnings"] = names.told(dict.fromkeys([*inputs.notes, *result["warnings"]]))
         with stopwatch("report"):
-            write_dose_report(folder.work / "dose.html", result, images, within(progress, 0.6, 0.99))
+            write_dose_report(folder.work / "dose.html", result, images, definition, within(progress, 0.6, 0.99))
         result["timings_s"] = json_ready({name: round(seconds, 4) for name, seconds in stopwatch.seconds.items()})
         write_json(folder.work / "dose.json", result)
         check_disk(folder.work / "dose.json")

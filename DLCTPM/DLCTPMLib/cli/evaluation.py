@@ -22,7 +22,7 @@ from DLCTPMLib.lungs.masks import AUTO, read_lungs
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.registration.search import read_transform
-from DLCTPMLib.results.finished import read_result
+from DLCTPMLib.results.finished import read_result, scale_of
 from DLCTPMLib.results.report import ReportImages, write_report
 from DLCTPMLib.results.result_json import header, json_ready, notes_for
 from DLCTPMLib.results.settings import PredictionSettings
@@ -79,9 +79,11 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         warnings += named_ct.warnings
     bundle = load_bundle(options.model) if options.model else None
     preprocessing = bundle.preprocessing if bundle else PreprocessingSettings()
+    scale = bundle.scale if bundle else None
     if predicted is not None:
         with naming(options.result):
             preprocessing = PreprocessingSettings.from_dict(predicted["settings"]["preprocessing"])
+        scale = scale_of(predicted)
         if bundle is not None and bundle.identity() != predicted["model"]:
             warnings.append(
                 "the model given is another than the map's: the map's own standardisation of the SPECT was taken"
@@ -91,7 +93,14 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     progress("Comparing with the SPECT", 0.2)
     with stopwatch("agreement"), naming(options.spect):
         comparison = on_spect_grid(
-            prediction, spect.image, lungs.upright, transform, settings, None if ct is None else grid, preprocessing
+            prediction,
+            spect.image,
+            lungs.upright,
+            transform,
+            settings,
+            None if ct is None else grid,
+            preprocessing,
+            scale,
         )
         agreement = agreement_of(comparison)
     described = {
@@ -119,7 +128,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     if predicted is None:
         return json_ready(result)
     with stopwatch("regions"):
-        function = FunctionalLung.of(prediction, lungs.upright, settings.definition)
+        function = FunctionalLung.of(prediction, lungs.upright, settings.definition.on_map(scale))
         curve = {"thresholds": list(CURVE_THRESHOLDS), "high_ml": volume_curve(prediction, lungs.upright)}
         curve |= dice_curves(comparison, CURVE_THRESHOLDS)
     joined = json_ready(_joined(predicted, {**result, "function_curve": curve}, function))

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     if not {"seg", "rtstruct", "sr"} & set(objects):
         refuse_idle(options, ("structures",), "is of seg, rtstruct and sr; export one of them too, or leave it out")
     finished = open_result(options.result)
-    definition = parse_definition(chosen["function"]) if chosen else finished.definition
+    definition = parse_definition(chosen["function"]).on_map(finished.scale) if chosen else finished.definition
     structures = parse_structures(options.structures, definition)
     choice = ExportChoice(objects, structures, definition, **({"holes": options.holes} if options.holes else {}))
     check_forced(finished, options.force)

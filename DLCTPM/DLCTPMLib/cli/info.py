@@ -54,12 +54,15 @@ def information() -> dict:
 
 def in_words(found: dict) -> str:
     """The same for a reader."""
+    from DLCTPMLib.results.methods import member_words
+
     lines = [f"DL-CTPM {found['software']['version']}, Python {found['python']}, {found['system']}", "Packages:"]
     lines += [f"  {name} {version or 'is missing'}" for name, version in found["packages"].items()]
     lines += ["Devices:", *(f"  {name}: {what}" for name, what in found["devices"].items()), "Models:"]
     for model in found["models"]:
         lines.append(f"  {model['name']} {model['version']}, SHA-256 {model['sha256']}")
         lines.append(f"    {model['intended_use']}")
+        lines += [f"    {member_words(member)}" for member in model["members"]]
     lines.append("Optional parts:")
     return "\n".join(
         [*lines, *(f"  {what}: {'yes' if there else 'no'}" for what, there in found["optional"].items())]

@@ -10,7 +10,7 @@ from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.templates import and_list, figure_text, render_html
 from DLCTPMLib.dose.analysis import REGIONS, DoseImages
 from DLCTPMLib.dose.figures import BANDS_GY, MUCH_GY, PLANES, DosePictures, histogram_figure
-from DLCTPMLib.function.definitions import parse_definition
+from DLCTPMLib.function.definitions import Definition
 from DLCTPMLib.results.figures import FORCED_NOTE, NOTE
 from DLCTPMLib.results.report import data_uri, grid_rows
 
@@ -19,7 +19,11 @@ DEFINITION_LEVELS = ("5", "10", "20", "30", "40", "60")
 
 
 def write_dose_report(
-    path: str | os.PathLike, result: dict, images: DoseImages, progress: Progress = no_progress
+    path: str | os.PathLike,
+    result: dict,
+    images: DoseImages,
+    definition: Definition,
+    progress: Progress = no_progress,
 ) -> None:
     """Write the report.
 
@@ -27,11 +31,11 @@ def write_dose_report(
         path: the HTML file.
         result: the content of ``dose.json`` (``dose.result``).
         images: what the pictures show.
+        definition: of high-functional lung, on this map.
         progress: told after every picture.
     """
     said = [FORCED_NOTE] * bool(result["forced"]) + ["simulated"] * result["simulated"]
     note = " · ".join([*said, NOTE])
-    definition = parse_definition(result["function"]["definition"])
     lungs = lungs_in_words(result)
     drawings = [
         (

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from DLCTPMLib.dose.analysis import DoseImages, LungDose
 from DLCTPMLib.dose.limits import PUBLISHED
 from DLCTPMLib.function.definitions import IN_USE, Definition
+from DLCTPMLib.results.finished import scale_of
 from DLCTPMLib.results.result_json import header, json_ready
 
 DOSE_SCHEMA_VERSION = 1
@@ -25,6 +26,12 @@ DOSE_NOTES = {
         "patients, do not carry over to this map, and are no advice."
     ),
 }
+
+
+def _each(definition: Definition, predicted: dict) -> list[Definition]:
+    """The definition that was chosen and the others in use, on the map of a prediction."""
+    scale = scale_of(predicted)
+    return [definition, *(one.on_map(scale) for one in IN_USE if one.name != definition.name)]
 
 
 def dose_result(
@@ -65,7 +72,7 @@ def dose_result(
         },
         "regions": regions,
         "intervals": None,
-        "definitions": lungs.by_definition([definition, *(one for one in IN_USE if one != definition)]),
+        "definitions": lungs.by_definition(_each(definition, predicted)),
         "structures": structures,
         "outside_percent": lungs.outside_percent,
         "curves": curves,

@@ -48,7 +48,7 @@ class Definition:
         value: the number after the colon; 0 for tertiles.
         specks_ml: islands smaller than this are removed; 0 keeps all.
         map_value: on a model's map (``on_map``) what ``value`` of p75 means there; None as it stands.
-        patients: whom that was found on.
+        found_on: patients that is known from, as half a sentence.
 
     Raises:
         InputError: no such kind, or a number outside its range.
@@ -58,7 +58,7 @@ class Definition:
     value: float = FUNCTIONAL_THRESHOLD
     specks_ml: float = 0.0
     map_value: float | None = None
-    patients: int = 0
+    found_on: str = ""
 
     def __post_init__(self):
         below = _BELOW.get(self.kind)
@@ -74,7 +74,7 @@ class Definition:
         """
         if self.kind != "p75" or scale is None:
             return self
-        return replace(self, map_value=scale.map_value(self.value), patients=scale.patients)
+        return replace(self, map_value=scale.map_value(self.value), found_on=f"{scale.patients} {scale.whose}")
 
     @property
     def name(self) -> str:
@@ -89,7 +89,7 @@ class Definition:
             "p75": f"above {self.value:g} of the map's scale, whose 1 stands for the 75th percentile of a SPECT"
             if self.map_value is None
             else f"above {self.map_value:.3g} of the map, which cuts off as much lung as {self.value:g} of the 75th "
-            f"percentile of a SPECT on the mean over {self.patients} patients whom the networks were not trained on",
+            f"percentile of a SPECT on the mean over {self.found_on}",
             "max": f"above {self.value:g} of the highest value in the lungs",
             "percentile": f"above the {self.value:g}th percentile of both lungs",
             "fixed": f"above {self.value:g} of the map",

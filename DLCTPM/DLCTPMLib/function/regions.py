@@ -106,6 +106,16 @@ def region_table(
     return FunctionalLung.of(perfusion, lungs, definition).table()
 
 
+def percentile_in_lungs(perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, percent: float) -> float:
+    """A percentile of a map over both lungs.
+
+    Raises:
+        InputError: the two lie on different grids.
+    """
+    lungs = _of_map(lungs, perfusion)
+    return float(np.percentile(patient_array(perfusion)[lungs.box][lungs.sides > 0], percent))
+
+
 class MeasuredRegions:
     """The regions of a map, gone through once; ``table`` then answers for any threshold.
 

@@ -113,6 +113,16 @@ class ModelBundle:
         """Settings of every network, as ``network_dict`` gives them; a model of one network has one member."""
         return self.metadata.get("members") or [self.metadata["network"]]
 
+    @property
+    def members_about(self) -> list[dict]:
+        """Of every network its settings (``network``) and, as far as it is known, ``patients``, ``lungs`` and
+        ``origin`` of those it was trained on, ``epochs``, and the ``fold`` (K of N) that it was not trained on.
+        """
+        training = self.metadata.get("members_training") or [self.metadata.get("training", {})]
+        if len(training) != len(self.members):
+            training = [{}] * len(self.members)
+        return [{"network": network, **_known(told)} for network, told in zip(self.members, training, strict=True)]
+
     def network(self) -> PerfusionNetwork:
         """The network with its weights, in evaluation mode on the CPU; of an ensemble the first member."""
         return self.networks()[0]
@@ -141,12 +151,13 @@ class ModelBundle:
         return networks
 
     def identity(self) -> dict:
-        """Name, version, hash and intended use, as every output carries them."""
+        """Name, version, hash, intended use and networks, as every output carries them."""
         return {
             "name": self.name,
             "version": self.version,
             "sha256": self.sha256,
             "intended_use": self.intended_use,
+            "members": self.members_about,
         }
 
 
@@ -229,6 +240,12 @@ def save_bundle(
             (whole / name).parent.mkdir(parents=True, exist_ok=True)
             (whole / name).write_bytes(data)
     return folder
+
+
+def _known(training: dict) -> dict:
+    """What outputs tell of a training, of what a bundle says of it."""
+    names = {"patients": "patients", "lungs": "lungs", "origin": "origin", "epochs_done": "epochs", "fold": "fold"}
+    return {name: training[key] for key, name in names.items() if training.get(key) is not None}
 
 
 def _key(name: str, number: int, members: int) -> str:

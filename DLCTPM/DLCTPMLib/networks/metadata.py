@@ -47,11 +47,12 @@ def check_metadata(metadata: Any) -> None:
     if metadata.get("scale") is not None:
         _scale(metadata["scale"])
     training, ranges = (_fields(name, metadata.get(name, {})) for name in ("training", "training_ranges"))
-    for name in ("patients", "lungs"):
-        _typed(f"training.{name}", training.get(name), int | None)
-    if training.get("origin") is not None:
-        for name, count in _fields("training.origin", training["origin"]).items():
-            _typed(f"training.origin.{name}", count, int)
+    of_members = metadata.get("members_training", [])
+    if not isinstance(of_members, list):
+        raise InputError(f"'members_training' must be a list, {AGAIN}")
+    _training("training", training)
+    for number, told in enumerate(of_members):
+        _training(f"members_training[{number}]", _fields(f"members_training[{number}]", told))
     for name in RANGES:
         if name in ranges:
             _range(f"training_ranges.{name}", ranges[name])
@@ -75,6 +76,16 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         return of_type(value, kind)
     except TypeError as error:
         raise InputError(f"{name!r} must be {error}, {AGAIN}") from None
+
+
+def _training(what: str, told: dict) -> None:
+    for name in ("patients", "lungs", "epochs_done"):
+        _typed(f"{what}.{name}", told.get(name), int | None)
+    if told.get("fold") is not None:
+        _typed(f"{what}.fold", told["fold"], tuple[int, int])
+    if told.get("origin") is not None:
+        for name, count in _fields(f"{what}.origin", told["origin"]).items():
+            _typed(f"{what}.origin.{name}", count, int)
 
 
 def _scale(value: Any) -> None:

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.function.definitions import Definition, parse_definition
 from DLCTPMLib.lungs.upright import UprightLungs
+from DLCTPMLib.networks.scale import LearnedScale
 from DLCTPMLib.networks.settings import network_settings
 from DLCTPMLib.results.result_json import SCHEMA_VERSION
 from DLCTPMLib.results.result_schema import fault_in
@@ -43,6 +44,11 @@ class FinishedResult:
         """How the prediction's own structures define high-functional lung."""
         return definition_of(self.result)
 
+    @property
+    def scale(self) -> LearnedScale | None:
+        """Of the map, where its model knew it."""
+        return scale_of(self.result)
+
     def is_made_of(self, ct: sitk.Image) -> bool:
         """Whether this is the CT of the prediction, in whatever format: the same values at the same places.
 
@@ -64,13 +70,24 @@ class FinishedResult:
 
 
 def definition_of(result: dict) -> Definition:
-    """The definition of high-functional lung that a ``result.json`` was made with.
+    """The definition of high-functional lung that a ``result.json`` was made with, on its map.
 
     Raises:
         InputError: it holds none that is known.
     """
     chosen = result["settings"]["functional_regions"]
-    return parse_definition(chosen["definition"]) if "definition" in chosen else Definition(value=chosen["threshold"])
+    if "definition" not in chosen:
+        return Definition(value=chosen["threshold"])
+    return parse_definition(chosen["definition"]).on_map(scale_of(result))
+
+
+def scale_of(result: dict) -> LearnedScale | None:
+    """What a ``result.json`` knows of its map's scale.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    return LearnedScale.from_dict(result["scale"]) if "scale" in result else None
 
 
 def open_result(folder: str | os.PathLike) -> FinishedResult:

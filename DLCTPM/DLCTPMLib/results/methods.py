@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from DLCTPMLib.common.templates import and_list, figure_text
 from DLCTPMLib.networks.bundle import ModelBundle
-from DLCTPMLib.networks.settings import ARCHITECTURES
+from DLCTPMLib.networks.settings import network_words
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.finished import definition_of
 
@@ -21,21 +23,31 @@ def methods_paragraph(result: dict, bundle: ModelBundle | None = None) -> str:
     """
     settings = result["settings"]
     preprocessing = PreprocessingSettings.from_dict(settings["preprocessing"])
-    network = settings.get("network", {})
+    members = result["model"].get("members") or [{"network": settings.get("network", {})}]
+    networks = [member["network"] for member in members]
     definition = definition_of(result)
     follows = "an implementation of the method of Ren et al. (2021)"
-    if network.get("architecture", "arnn") != "arnn":
+    if any(network.get("architecture", "arnn") != "arnn" for network in networks):
         follows = "after the method of Ren et al. (2021), with another network than theirs"
     sentences = [
         f"Relative lung perfusion was estimated from the chest CT with {result['software']['name']} "
         f"{result['software']['version']} (model {result['model']['name']} {result['model']['version']}, SHA-256 "
         f"{result['model']['sha256'][:12]}…), {follows}.",
         f"Lung mask: {result['input']['lungs']['source']}.",
-        *mapping_sentences(network, preprocessing, bundle.parameters if bundle else None),
-        training_sentence(bundle.metadata if bundle else {}, preprocessing),
+        *mapping_sentences(networks, preprocessing, bundle.parameters if bundle else None),
+        *(
+            _members_training(members, preprocessing)
+            if len(members) > 1
+            else [training_sentence(bundle.metadata if bundle else {}, preprocessing)]
+        ),
         f"High-functional lung was defined as {definition.name}: {definition.words} (relative perfusion above "
         f"{settings['functional_regions']['threshold']:.4g} in this patient).",
     ]
+    if "scale" in result:
+        sentences.append(
+            f"The map's own 75th percentile was {result['map_p75']:.2f} (in {result['scale']['patients']} "
+            f"{result['scale']['whose']} {_range(result['scale']['map_p75'])})."
+        )
     if result.get("agreement"):
         sentences.append(_agreement_sentence(result))
     if result["simulated"]:
@@ -44,14 +56,14 @@ def methods_paragraph(result: dict, bundle: ModelBundle | None = None) -> str:
 
 
 def mapping_sentences(
-    network: dict, preprocessing: PreprocessingSettings, parameters: int | None = None
+    networks: Sequence[dict], preprocessing: PreprocessingSettings, parameters: int | None = None
 ) -> list[str]:
     """How a model of these settings gets from a CT to its map.
 
     Args:
-        network: settings as ``networks.registry.network_dict`` gives them; without ``architecture`` the paper's.
+        networks: settings of each member as ``network_dict`` gives them; without ``architecture`` the paper's.
         preprocessing: settings of Eq. 1.
-        parameters: how many numbers the network has learned; None leaves them out.
+        parameters: how many numbers they have learned; None leaves them out.
     """
     grid = "×".join(map(str, preprocessing.grid_shape))
     low, high = (figure_text(limit, 0) for limit in (preprocessing.hu_low, preprocessing.hu_high))
@@ -68,23 +80,47 @@ def mapping_sentences(
         sentences.append(
             "A second image held the lung's density (−1\u202f000 to 0 HU as 0 to 1), neither equalised nor filtered."
         )
-    name = network.get("architecture", "arnn")
-    title = ARCHITECTURES[name].title if name in ARCHITECTURES else name
-    made_of = []
-    if "channels" in network:
-        made_of.append(f"channels {'-'.join(map(str, network['channels']))}")
-    if "kernel" in network:
-        made_of.append(f"kernels of {network['kernel']} cells")
-    if parameters is not None:
-        made_of.append(f"{figure_text(parameters, 0)} parameters")
-    brackets = f" ({', '.join(made_of)})" if made_of else ""
     images = {1: "this image", 2: "both images"}.get(len(preprocessing.inputs), "these images")
     together = "both lungs together" if preprocessing.cell_mm else "each lung by itself"
     return [
         *sentences,
-        f"{'An' if title[0] in 'aeiou' else 'A'} {title}{brackets} turned {images} into relative perfusion, "
-        f"{together}, which was brought back to the CT grid by trilinear interpolation within the lung.",
+        f"{_networks(networks, parameters)} turned {images} into relative perfusion, {together}; it was brought back "
+        "to the CT grid by trilinear interpolation within the lung.",
     ]
+
+
+def _range(limits: Sequence[float]) -> str:
+    return f"{limits[0]:.2f} to {limits[1]:.2f}"
+
+
+def _networks(networks: Sequence[dict], parameters: int | None) -> str:
+    """What turns images into perfusion: one network, or the mean of several."""
+    learned = [] if parameters is None else [f"{figure_text(parameters, 0)} parameters"]
+    words = [network_words(network) for network in networks]
+    if len(words) > 1:
+        kinds = [f"{words.count(kind)} × {kind}" for kind in dict.fromkeys(words)]
+        return f"The mean of {len(words)} networks ({'; '.join([*kinds, *learned])})"
+    title, *made_of = words[0].split(", ")
+    brackets = ", ".join([*made_of, *learned])
+    return f"{'An' if title[0] in 'aeiou' else 'A'} {title}" + (f" ({brackets})" if brackets else "")
+
+
+def member_words(member: dict) -> str:
+    """One network of ``model.members`` of ``result.json`` and its training, in half a sentence."""
+    parts = [network_words(member["network"])]
+    if "patients" in member:
+        parts.append(f"trained on {_whom(member)}")
+    if "epochs" in member:
+        parts.append(f"{member['epochs']} epochs")
+    if "fold" in member:
+        parts.append("part {} of {} of their cohort left out".format(*member["fold"]))
+    return ", ".join(parts)
+
+
+def _members_training(members: Sequence[dict], preprocessing: PreprocessingSettings) -> list[str]:
+    """Every member's training, and what all had as their target."""
+    told = "; ".join(f"({number}) {member_words(member)}" for number, member in enumerate(members, start=1))
+    return [f"Each network had been trained by itself: {told}.", training_sentence({}, preprocessing)]
 
 
 def _each_lung(preprocessing: PreprocessingSettings, grid: str, low: str, high: str, edges: str) -> str:
@@ -113,16 +149,23 @@ def training_sentence(metadata: dict, preprocessing: PreprocessingSettings) -> s
     training = metadata.get("training", {})
     if "patients" not in training:
         return f"The model's target was {target}."
+    return (
+        f"The model had been trained on {_whom(training, metadata.get('simulated', False))}; its target was {target}."
+    )
+
+
+def _whom(training: dict, simulated: bool = False) -> str:
+    """ "42 simulated patients (84 lungs)" and the like; models made before ``origin`` was kept say only whether
+    ``simulated``.
+    """
     lungs = f" ({training['lungs']} lungs)" if "lungs" in training else ""
-    return f"The model had been trained on {_cohort(metadata)}{lungs}; its target was {target}."
+    return _cohort(training, simulated) + lungs
 
 
-def _cohort(metadata: dict) -> str:
-    """ "42 simulated patients" and the like; models made before ``origin`` was kept say only whether simulated."""
-    training = metadata["training"]
+def _cohort(training: dict, simulated: bool) -> str:
     patients, origin = training["patients"], training.get("origin")
     if origin is None:
-        return f"{patients} {'simulated ' if metadata.get('simulated') else ''}patients"
+        return f"{patients} {'simulated ' if simulated else ''}patients"
     kinds = {
         "virtual": "simulated patients",
         "real_cts": "real CTs with simulated perfusion",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.agreement.comparison import SpectComparison, on_spect_grid
@@ -16,25 +17,28 @@ from DLCTPMLib.common.errors import naming
 from DLCTPMLib.common.progress import Progress, no_progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.curve import CURVE_THRESHOLDS, volume_curve
-from DLCTPMLib.function.regions import FunctionalLung
+from DLCTPMLib.function.regions import FunctionalLung, percentile_in_lungs
 from DLCTPMLib.function.segments import write_function_segments
 from DLCTPMLib.lungs.masks import Lungs
+from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.mapping.mapping import PerfusionMap, map_perfusion
 from DLCTPMLib.networks.bundle import ModelBundle
 from DLCTPMLib.quality.gate import failures, forced_notes, passed_checks
+from DLCTPMLib.quality.map_scale import map_scale_check
 from DLCTPMLib.registration.for_position import settings_for_position
 from DLCTPMLib.registration.search import Registration, register, write_transform
 from DLCTPMLib.registration.settings import RegistrationSettings
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
 from DLCTPMLib.results.settings import PredictionSettings
+from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMLib.volumes.reading import Scan, content_sha256, voxels_sha256, write_image
 from DLCTPMLib.volumes.simulated import mark
 
 RESULT_FILES = (
     "perfusion.nrrd",
+    "perfusion_spread.nrrd",
     "lungs.nrrd",
     "function.seg.nrrd",
-    "uncertainty.nrrd",
     "spect_to_ct.tfm",
     *COMPARISON_FILES,
     "report.html",
@@ -102,7 +106,9 @@ def predict_to_folder(
     warnings += mapped.warnings
     progress("Measuring regions", 0.5 if images.spect else 0.76)
     with stopwatch("regions"):
-        function = FunctionalLung.of(mapped.perfusion, lungs, settings.definition)
+        function = FunctionalLung.of(mapped.perfusion, lungs, settings.definition.on_map(bundle.scale))
+        map_p75 = percentile_in_lungs(mapped.perfusion, lungs, 75)
+        quality += map_scale_check(map_p75, bundle.scale)
         curve = {"thresholds": list(CURVE_THRESHOLDS), "high_ml": volume_curve(mapped.perfusion, lungs)}
 
     comparison = registration = None
@@ -122,10 +128,12 @@ def predict_to_folder(
             curve |= dice_curves(comparison, CURVE_THRESHOLDS)
 
     progress("Writing images", 0.78)
-    result = prediction_result(images, bundle, settings, mapped, function, quality, registration, comparison, how)
+    result = prediction_result(
+        images, bundle, settings, mapped, function, map_p75, quality, registration, comparison, how
+    )
     result["function_curve"] = curve
     with stopwatch("writing"):
-        _write_images(folder, images.lungs, function, result)
+        _write_images(folder, images.lungs, function, mapped.spread, result)
         if registration is not None:
             write_transform(registration.transform, folder / "spect_to_ct.tfm")
             write_comparison(folder, comparison, images.spect.image)
@@ -149,6 +157,7 @@ def prediction_result(
     settings: PredictionSettings,
     mapped: PerfusionMap,
     function: FunctionalLung,
+    map_p75: float,
     quality: list[dict],
     registration: Registration | None,
     comparison: SpectComparison | None,
@@ -169,12 +178,15 @@ def prediction_result(
     }
     result = {
         **header(images.ct.simulated),
-        "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at),
+        "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at, bundle.scale, map_p75),
         "model": bundle.identity(),
         "settings": used,
         "device": mapped.device,
         "input": described,
         "regions": function.table(),
+        "map_p75": map_p75,
+        **({"scale": bundle.scale.to_dict()} if bundle.scale else {}),
+        **({"spread": _spread(mapped, images.lungs.upright)} if mapped.spread else {}),
         "quality": quality,
         "forced": [check["message"] for check in failures(quality)],
     }
@@ -217,14 +229,30 @@ def _comparison(
         settings.agreement(bundle.preprocessing),
         images.ct.image,
         bundle.preprocessing,
+        bundle.scale,
     )
 
 
-def _write_images(folder: Path, lungs: Lungs, function: FunctionalLung, result: dict) -> None:
+def _spread(mapped: PerfusionMap, lungs: UprightLungs) -> dict:
+    """``spread`` of ``result.json``: how far an ensemble's members lie apart."""
+    values = patient_array(mapped.spread)[lungs.box][lungs.sides > 0]
+    return {
+        "mean": float(values.mean(dtype=float)),
+        "percentile_95": float(np.percentile(values, 95)),
+        "meaning": "standard deviation of the networks' maps about their mean, in relative perfusion; how far the "
+        "networks differ, not how far the map is from the truth",
+    }
+
+
+def _write_images(
+    folder: Path, lungs: Lungs, function: FunctionalLung, spread: sitk.Image | None, result: dict
+) -> None:
     perfusion, marks = function.perfusion, forced_notes(result["quality"])
-    if result["simulated"]:
-        mark(perfusion)
-    write_image(perfusion, folder / "perfusion.nrrd", marks)
+    for image, name in ((perfusion, "perfusion.nrrd"), (spread, "perfusion_spread.nrrd")):
+        if image is not None:
+            if result["simulated"]:
+                mark(image)
+            write_image(image, folder / name, marks)
     write_image(lungs.labels, folder / "lungs.nrrd", marks)
     write_function_segments(folder / "function.seg.nrrd", function, {**_provenance(result), **marks})
 

@@ -29,7 +29,7 @@ from DLCTPMLib.results.figures import (
     joint_histogram,
     spect_strip,
 )
-from DLCTPMLib.results.methods import BOTH_OR_EACH, methods_paragraph
+from DLCTPMLib.results.methods import BOTH_OR_EACH, member_words, methods_paragraph
 
 CITATION = (
     "Ren G, Zhang J, Li T, Xiao H, Cheung ALY, Ho WY, Qin J, Cai J. Deep Learning-Based Computed Tomography "
@@ -105,8 +105,9 @@ def write_report(
         result=result,
         title=result["input"]["name"],
         made=datetime.date.today().isoformat(),
-        cards=_cards(result, function.high_above),
+        cards=_cards(result, function),
         map_figures=figures[:of_map],
+        spread=_spread_note(result),
         spect_figures=figures[of_map:],
         attention=[check for check in result["quality"] if check["status"] != "PASS"],
         regions=_region_rows(result["regions"]),
@@ -116,6 +117,7 @@ def write_report(
         agreement=_agreement_tables(result.get("agreement")),
         agreement_notes=_agreement_notes(result),
         card_excerpt="\n".join(bundle.card.splitlines()[:CARD_LINES]) if bundle else "",
+        members=[member_words(member) for member in result["model"].get("members", ())],
         methods=methods_paragraph(result, bundle),
         citation=CITATION,
         settings=[(name_text(group), _rows(values)) for group, values in result["settings"].items()],
@@ -143,10 +145,10 @@ def _scale(preprocessing: dict) -> str:
     """What 1 means in the map, for its colour bar."""
     times = "" if preprocessing["clip_at"] == 1 else f"{preprocessing['clip_at']:g} × "
     percentile = f"{times}{preprocessing['hir_percentile']:g}th percentile of the SPECT"
-    return f"relative perfusion (the model learned 1 = {percentile})"
+    return f"expected relative perfusion (the model learned 1 = {percentile})"
 
 
-def _cards(result: dict, threshold: float) -> list[dict]:
+def _cards(result: dict, function: FunctionalLung) -> list[dict]:
     """The first figures: what was found, then what the map says of it. The right lung's share is none of them,
     since lungs that are equalised one by one (Eq. 1) cannot be compared by density.
     """
@@ -160,8 +162,8 @@ def _cards(result: dict, threshold: float) -> list[dict]:
         (f"{figure_text(whole['volume_ml'] / 1000, 2)} l", "lung volume in this CT"),
         (
             f"{figure_text(whole['high_ml'], 0)} ml",
-            f"high-functional, {figure_text(high, 0)} % of the lungs: above {threshold:.4g} of the map's own scale, "
-            "which no measurement of this patient has set",
+            f"high-functional, {figure_text(high, 0)} % of the lungs: above {function.high_above:.4g} of the map's "
+            f"own scale, {_set_by(function)}",
         ),
     ]
     if result.get("agreement"):
@@ -171,6 +173,25 @@ def _cards(result: dict, threshold: float) -> list[dict]:
             (f"{figure_text(lungs['dsc_high'], 2)} / {figure_text(lungs['dsc_low'], 2)}", "DSC, high / low function"),
         ]
     return [{"value": value, "label": label} for value, label in cards]
+
+
+def _set_by(function: FunctionalLung) -> str:
+    """Where the line between high and low comes from."""
+    if function.definition.map_value is not None:
+        return "where volumes are those of a SPECT on the mean over other patients; none of this one has set it"
+    return "which no measurement of this patient has set"
+
+
+def _spread_note(result: dict) -> str:
+    """How far an ensemble's members lie apart; "" of one network."""
+    found = result.get("spread")
+    if not found:
+        return ""
+    return (
+        f"The map is the mean of {len(result['model']['members'])} networks. They differ by {found['mean']:.3f} on "
+        f"the average over the lungs ({found['percentile_95']:.3f} at the 95th percentile; perfusion_spread.nrrd): "
+        f"{found['meaning']}."
+    )
 
 
 def _region_rows(regions: dict) -> list[dict]:

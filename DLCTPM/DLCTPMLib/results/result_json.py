@@ -6,10 +6,14 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
+
+if TYPE_CHECKING:
+    from DLCTPMLib.networks.scale import LearnedScale
 
 SCHEMA_VERSION = 2
 """Raised whenever a key changes its place or meaning; new keys do not raise it."""
@@ -19,20 +23,35 @@ SOFTWARE = {"name": "DL-CTPM", "version": __version__}
 _NOT_A_NUMBER = "not a number: nothing to compute it from"
 
 
-def notes_for(hir_percentile: float, clip_at: float) -> dict[str, str]:
-    """What must be said beside the numbers of a model with these settings of Eq. 2."""
+def notes_for(
+    hir_percentile: float, clip_at: float, known: LearnedScale | None = None, map_p75: float | None = None
+) -> dict[str, str]:
+    """What must be said beside the numbers of a model with these settings of Eq. 2.
+
+    Args:
+        hir_percentile, clip_at: of Eq. 2.
+        known: the scale of the model's maps, where it is.
+        map_p75: the map's own 75th percentile.
+    """
+    own = "" if map_p75 is None else f" of this map it is {map_p75:.2f}"
+    held_out = "" if known is None else f", of {known.patients} {known.whose} {_between(known.map_p75)}"
+    smoother = f" Its own 75th percentile mostly lies below 1:{own}{held_out}." if own else ""
     scale = "" if clip_at == 1 else f"{clip_at:g} times "
     return {
         "perfusion": (
             f"Perfusion is relative: the model learned that 1 is {scale}the {hir_percentile:g}th percentile of a "
-            "patient's SPECT in the lungs. A map is smoother than a SPECT, so less of it comes near 1. It is not "
-            "blood flow in absolute units."
+            "patient's SPECT in the lungs. A map is the expected value of such a SPECT and smoother than any, so "
+            f"less of it comes near 1.{smoother} It is not blood flow in absolute units."
         ),
         "shares": (
             "The map ends at 1, where the training SPECT was clipped, so shares of perfusion computed from it are "
             "compressed towards shares of volume."
         ),
     }
+
+
+def _between(limits: tuple[float, float]) -> str:
+    return f"{limits[0]:.2f} to {limits[1]:.2f}"
 
 
 def header(simulated: bool = False) -> dict:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import argparse
 
 from DLCTPMLib.cli import main as engine
-from DLCTPMTrainingLib.cli import benchmark, cohort, demo, study, train
+from DLCTPMTrainingLib.cli import benchmark, cohort, demo, robustness, study, train
 
-COMMANDS = (demo.COMMAND, cohort.SIMULATE, cohort.CHECK, train.COMMAND, study.COMMAND, benchmark.COMMAND)
+COMMANDS = (
+    demo.COMMAND,
+    cohort.SIMULATE,
+    cohort.CHECK,
+    train.COMMAND,
+    study.COMMAND,
+    robustness.COMMAND,
+    benchmark.COMMAND,
+)
 """Training's commands; ``pyproject.toml`` names the same ones as entry points."""
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from DLCTPMLib.cli.arguments import refuse_idle
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
-from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.options import add_options, given, several_given
 from DLCTPMLib.common.parsing import words
 from DLCTPMLib.common.progress import Progress, event_sink, within
@@ -106,9 +105,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
 def _compare(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMTrainingLib.model_comparison.comparison import ComparisonPlan, compare_models
 
-    for name, value in vars(options).items():
-        if name not in WITH_MODELS and value not in (None, False):
-            raise InputError(f"--{name.replace('_', '-')}: --models takes models that are trained; leave it out")
+    others = [name for name in vars(options) if name not in WITH_MODELS]
+    refuse_idle(options, others, "--models takes models that are trained; leave it out")
     plan = ComparisonPlan(
         cohort=Path(options.cohort),
         models=tuple(options.models),

@@ -49,7 +49,7 @@ _OF_THE_SAMPLES = (
     "test",
 )
 """Options that say how the samples are made and split, or that need images."""
-_OF_AN_ENSEMBLE = ("command", "run", "progress", "members", "out", "name", "model_version")
+_OF_AN_ENSEMBLE = ("command", "run", "progress", "members", "calibrate", "out", "name", "model_version")
 """What ``--members`` is given beside its models."""
 
 
@@ -95,6 +95,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="do not train: make one model of these, whose map is their mean",
     )
+    parser.add_argument(
+        "--calibrate",
+        metavar="CALIBRATION.csv",
+        help="with --members: cohort that no member has seen, on which functional volumes are made unbiased "
+        "(default: the members' validation patients)",
+    )
     parser.add_argument("--test", metavar="TEST.csv", help="cohort that training never sees, for the model card")
     parser.add_argument("--plateau", action="store_true", help="stop early by the paper's rule")
     parser.add_argument("--tensorboard", action="store_true", help="also log the epochs for TensorBoard")
@@ -104,8 +110,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, progress: Progress) -> None:
     """Train, or continue a run that was cut off, and write the bundle; or export samples to train elsewhere."""
     if options.members:
-        _combine(options)
+        _combine(options, progress)
         return
+    if options.calibrate:
+        raise InputError("--calibrate: goes with --members; one model takes its own validation patients")
     if (options.cohort is None) == (options.samples is None):
         raise InputError("give either COHORT.csv or --samples FILE (see 'dlctpm train --help')")
     if options.export and (options.samples or options.test):
@@ -131,7 +139,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         say(options, f"Model in {bundle}; use it with --model {bundle}")
 
 
-def _combine(options: argparse.Namespace) -> None:
+def _combine(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMTrainingLib.training.ensemble import combine
 
     if options.cohort or options.samples:
@@ -139,7 +147,9 @@ def _combine(options: argparse.Namespace) -> None:
     others = [name for name in vars(options) if name not in _OF_AN_ENSEMBLE]
     refuse_idle(options, others, "is of a training, and the models of --members are trained; leave it out")
     called = ModelName(**given(options, ModelName, "name", "version"))
-    bundle = combine(options.members, Path(options.out) / "model", called.name, called.version)
+    calibration = Path(options.calibrate) if options.calibrate else None
+    bundle = combine(options.members, Path(options.out) / "model", called.name, called.version, calibration, progress)
+    progress("Done", 1.0)
     say(options, f"Ensemble of {len(options.members)} models in {bundle}; use it with --model {bundle}")
 
 

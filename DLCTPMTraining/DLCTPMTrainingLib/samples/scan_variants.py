@@ -65,7 +65,7 @@ def varied(
     sides = np.zeros(lungs.axes.shape, np.uint8)
     sides[lungs.box] = lungs.sides
     hu, sides = patient_array(ct)[box].astype(np.float32), sides[box]
-    sides = _with_holes(_other_border(sides, spacing, rng), hu, spacing, rng)
+    sides = _with_holes(moved_border(sides, spacing, MASK_MM * rng.uniform(-1, 1)), hu, spacing, rng)
     hu = _other_kernel(hu, spacing, rng) + np.float32(OFFSET_HU * rng.standard_normal())
     hu += np.float32(NOISE_HU * rng.random()) * rng.standard_normal(hu.shape, dtype=np.float32)
     slices = len(hu)
@@ -80,10 +80,15 @@ def varied(
     return images[0], UprightLungs.of(images[1])
 
 
-def _other_border(sides: np.ndarray, spacing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Both lungs with their border moved in or out by up to ``MASK_MM``; neither grows into the other."""
+def moved_border(sides: np.ndarray, spacing: np.ndarray, outward_mm: float) -> np.ndarray:
+    """Both lungs with their border moved out, or in where that is negative; neither grows into the other.
+
+    Args:
+        sides: 0 no lung, 1 right lung, 2 left lung, (z, y, x); with room around it to grow into.
+        spacing: of the voxels, mm.
+        outward_mm: to the nearest voxel.
+    """
     lung = sides > 0
-    outward_mm = MASK_MM * rng.uniform(-1, 1)
     if outward_mm < 0:
         depth = ndimage.distance_transform_edt(np.pad(lung, 1), spacing)[1:-1, 1:-1, 1:-1]
         return np.where(depth > -outward_mm + spacing.min() / 2, sides, 0).astype(np.uint8)

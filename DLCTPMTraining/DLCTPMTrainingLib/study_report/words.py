@@ -115,7 +115,7 @@ def methods(results: StudyResults) -> str:
         f"{len(split.training)} for training, in {len(split.folds)} folds, and {len(split.test)} for testing "
         f"(seed {plan.split.seed}).",
         f"The SPECT was {registration}.",
-        *mapping_sentences(network_dict(chosen.network), chosen.preprocessing),
+        *mapping_sentences([network_dict(chosen.network)], chosen.preprocessing),
         training_sentence({}, chosen.preprocessing),
         search,
         f"The network was trained for {min(epochs.values())} to {max(epochs.values())} epochs (Adam, batch size "

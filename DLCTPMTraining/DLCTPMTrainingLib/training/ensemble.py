@@ -7,21 +7,38 @@ from pathlib import Path
 
 import numpy as np
 
-from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.common.errors import InputError, naming
+from DLCTPMLib.common.progress import Progress, no_progress
+from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.networks.bundle import load_bundle, save_bundle
+from DLCTPMLib.networks.inference import Ensemble, choose_device
+from DLCTPMLib.networks.parts import PerfusionNetwork
+from DLCTPMLib.networks.scale import LearnedScale
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMTrainingLib.samples.map_scale import NEVER_SEEN, pooled_scale, scale_of_patients
 from DLCTPMTrainingLib.training.model_card import model_card
 from DLCTPMTrainingLib.training.packaging import LICENSE
 
 LEAST_MEMBERS = 2
 
 
-def combine(models: Sequence[Path | str], folder: Path, name: str, version: str) -> Path:
+def combine(
+    models: Sequence[Path | str],
+    folder: Path,
+    name: str,
+    version: str,
+    calibration: Path | None = None,
+    progress: Progress = no_progress,
+) -> Path:
     """Write one bundle of several models.
 
     Args:
         models: bundles, trained with the same preprocessing; those of the folds of one cohort, or of several cohorts.
         folder: the new bundle's.
         name, version: of the new model.
+        calibration: cohort of patients whom no member has seen, on whom the scale of the new model's own maps is
+            taken; None takes it from the members' validation patients, as their bundles have it.
+        progress: told the patient.
 
     Returns:
         the folder.
@@ -43,6 +60,11 @@ def combine(models: Sequence[Path | str], folder: Path, name: str, version: str)
     known = [one["training_ranges"] for one in every]
     ranges = {key: [min(one[key][0] for one in known), max(one[key][1] for one in known)] for key in known[0]}
     errors = [one.get("bf16_max_error") for one in every]
+    networks = [network for bundle in bundles for network in bundle.networks()]
+    if calibration is None:
+        scale = pooled_scale([bundle.scale for bundle in bundles])
+    else:
+        scale = scale_of_cohort(calibration, networks, bundles[0].preprocessing, progress)
     validated = [one["validation"] for one in every if one.get("validation")]
     metadata = {
         **{key: value for key, value in first.items() if key not in ("members", "test")},
@@ -54,8 +76,53 @@ def combine(models: Sequence[Path | str], folder: Path, name: str, version: str)
         "validation": {key: round(float(np.mean([one[key] for one in validated])), 5) for key in validated[0]}
         if validated
         else None,
-        "members_training": [one["training"] for one in every],
+        "scale": None if scale is None else scale.to_dict(),
+        "members_training": [told for one in every for told in one.get("members_training", [one["training"]])],
     }
     members = [member for bundle in bundles for member in bundle.members]
-    networks = [network for bundle in bundles for network in bundle.networks()]
     return save_bundle(folder, networks, metadata, model_card(metadata | {"members": members}), LICENSE)
+
+
+def scale_of_cohort(
+    cohort: Path,
+    networks: Sequence[PerfusionNetwork],
+    preprocessing: PreprocessingSettings,
+    progress: Progress = no_progress,
+) -> LearnedScale:
+    """The scale of an ensemble's maps on the CT's grid, beside SPECTs on their own, both as a report has them.
+
+    Args:
+        cohort: table of patients whom no network has learned from.
+        networks: the members.
+        preprocessing: of their images.
+        progress: told the patient.
+
+    Raises:
+        InputError: naming the patient whose images cannot be used.
+    """
+    from DLCTPMLib.agreement.spect_grid import SpectGrid  # images need more than training on samples
+    from DLCTPMLib.lungs.masks import read_lungs
+    from DLCTPMLib.lungs.segmentation import segment_lungs
+    from DLCTPMLib.lungs.upright import UprightLungs
+    from DLCTPMLib.mapping.mapping import LungGrids, map_lungs
+    from DLCTPMLib.preprocessing.enhancement import high_intensity_reference
+    from DLCTPMLib.volumes.patient_axes import patient_array
+    from DLCTPMLib.volumes.reading import read_ct, read_spect
+    from DLCTPMTrainingLib.cohorts.table import read_cohort
+
+    rows, pairs = read_cohort(cohort), []
+    predictor = Ensemble(networks, choose_device())
+    for number, row in enumerate(rows):
+        progress(f"Calibrating on patient {row.patient_id}", number / len(rows))
+        with naming(f"patient {row.patient_id}"):
+            scan, spect = read_ct(row.ct), read_spect(row.spect).image
+            found = (
+                read_lungs(row.lungs, scan.image, frame_of_reference=scan.frame_of_reference) if row.lungs else None
+            )
+            lungs = UprightLungs.of((found or segment_lungs(scan.image)).labels)
+            on_grid = LungGrids.of(scan.image, lungs, preprocessing)
+            view = on_grid.to_view(map_lungs(on_grid, preprocessing, predictor, Stopwatch(), no_progress))
+            counts = patient_array(spect)[SpectGrid.of(lungs, spect).lung >= 0.5]
+            reference = high_intensity_reference(counts, preprocessing.hir_percentile) * preprocessing.clip_at
+        pairs.append((view[lungs.box][lungs.sides > 0], counts / reference))
+    return scale_of_patients(pairs, NEVER_SEEN)

@@ -44,12 +44,12 @@ def train_cohort(plan: TrainingPlan, progress: Progress = no_progress, emit: Eve
         fitted = fit_plan(plan, ready, ranks, within(progress, SAMPLES_SHARE, 0.9), emit)
     if not ranks.first:
         return None
-    folder = package(fitted, plan.out / "model", plan.name, plan.version)
+    folder = package(fitted, plan.out / "model", plan.name, plan.version, fold=plan.fold)
     if plan.test:
         test_rows = read_cohort(plan.test)
         results = evaluate_cohort(test_rows, load_bundle(folder), plan.device, within(progress, 0.9, 0.99))
         write_evaluation(results, plan.out)
-        package(fitted, folder, plan.name, plan.version, Evaluation(results, test_rows))
+        package(fitted, folder, plan.name, plan.version, Evaluation(results, test_rows), plan.fold)
     progress("Model written", 1.0)
     return folder
 

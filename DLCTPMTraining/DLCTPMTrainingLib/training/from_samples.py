@@ -38,7 +38,7 @@ def train_samples(
         if ranks.first:
             emit(cohort=ready.about)
         fitted = fit_plan(plan, ready, ranks, within(progress, 0, 0.98), emit)
-    return package(fitted, plan.out / "model", plan.name, plan.version) if ranks.first else None
+    return package(fitted, plan.out / "model", plan.name, plan.version, fold=plan.fold) if ranks.first else None
 
 
 def fit_plan(

@@ -19,14 +19,17 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import save_bundle
 from DLCTPMLib.networks.inference import Predictor
 from DLCTPMLib.networks.parts import PerfusionNetwork
+from DLCTPMLib.networks.scale import LearnedScale
 from DLCTPMLib.networks.settings import network_dict
+from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.cohorts.table import diagnosis_that_travels
 from DLCTPMTrainingLib.common.patient_origin import HasOrigin, Origin
 from DLCTPMTrainingLib.samples.lung_samples import FULL_SCALE, Samples
+from DLCTPMTrainingLib.samples.map_scale import STEP, VALIDATION, scale_of_patients, unrounded
 from DLCTPMTrainingLib.statistics.table import TidyTable
 from DLCTPMTrainingLib.training.fitting import FittedModel
 from DLCTPMTrainingLib.training.model_card import model_card
-from DLCTPMTrainingLib.training.validation import Validation
+from DLCTPMTrainingLib.training.validation import Validation, predict_samples
 
 LICENSE = "The weights are licensed under Apache-2.0, as the software that made them.\n"
 
@@ -44,7 +47,14 @@ class Evaluation:
     patients: Sequence[HasOrigin]
 
 
-def package(fitted: FittedModel, folder: Path, name: str, version: str, evaluation: Evaluation | None = None) -> Path:
+def package(
+    fitted: FittedModel,
+    folder: Path,
+    name: str,
+    version: str,
+    evaluation: Evaluation | None = None,
+    fold: tuple[int, int] | None = None,
+) -> Path:
     """Write a fitted model as a bundle with everything that tells what it is.
 
     Args:
@@ -52,6 +62,7 @@ def package(fitted: FittedModel, folder: Path, name: str, version: str, evaluati
         folder: the bundle's; an older one there is replaced.
         name, version: of the model.
         evaluation: its test, for the card's table; None if it had none yet.
+        fold: (K, N) where the Kth of N parts of the patients was left out for validation.
 
     Returns:
         the bundle's folder.
@@ -65,6 +76,8 @@ def package(fitted: FittedModel, folder: Path, name: str, version: str, evaluati
             "be written; install it, or copy this folder to where it is, and run the same command again"
         )
     metadata = {"name": name, "version": version, **metadata_of(fitted)}
+    if fold:
+        metadata["training"]["fold"] = list(fold)
     if evaluation:
         tested = evaluation.table.names("patient")
         origin = Origin.of(one for one in evaluation.patients if one.patient_id in tested)
@@ -79,6 +92,7 @@ def metadata_of(fitted: FittedModel) -> dict:
     everybody = Origin.of(ready.patients)
     trained_on = [patient for patient in ready.patients if patient.patient_id in ready.training]
     origin, lungs = Origin.of(trained_on), ready.samples.of_patients(ready.training)
+    scale = scale_of_samples(fitted.network, ready.samples.of_patients(ready.validation), preprocessing)
     return {
         "task": "Relative lung perfusion from chest CT",
         "intended_use": origin.intended_use,
@@ -102,6 +116,7 @@ def metadata_of(fitted: FittedModel) -> dict:
             "lung_mean_hu": _range(lungs.mean_hu),
         },
         "validation": _validated(fitted.validation),
+        "scale": scale.to_dict() if scale else None,
         "bf16_max_error": bfloat16_error(fitted.network, ready.samples),
         "network_data_format": {
             "inputs": {"image": {"type": "image", "format": _input_words(preprocessing.inputs),
@@ -111,6 +126,23 @@ def metadata_of(fitted: FittedModel) -> dict:
                                  "spatial_shape": list(preprocessing.grid_shape), "value_range": [0, 1]}},
         },
     }  # fmt: skip
+
+
+def scale_of_samples(
+    network: PerfusionNetwork, samples: Samples, preprocessing: PreprocessingSettings
+) -> LearnedScale | None:
+    """The scale of a network's maps of samples it was not trained on, on its own grid; None without any."""
+    if not len(samples):
+        return None
+    top = preprocessing.top
+    pairs = []
+    for patient in dict.fromkeys(samples.patient.tolist()):
+        own = samples.of_patients([patient])
+        maps = predict_samples(network, own, torch.device("cpu"))
+        targets = own.target[own.mask] / FULL_SCALE * top
+        pairs.append((maps[own.mask] * top, unrounded(targets, preprocessing.levels, top)))
+    step = top / (preprocessing.levels - 1) if preprocessing.levels else 0.0
+    return scale_of_patients(pairs, VALIDATION, top - step / 2 - STEP)
 
 
 def bfloat16_error(network: PerfusionNetwork, samples: Samples, lungs: int = 6) -> float:

@@ -112,7 +112,7 @@ def test_result_json_holds_what_the_contract_names(prediction, files):
     assert result["software"] == {"name": "DL-CTPM", "version": __version__}
     assert result["research_use_only"] == RESEARCH_USE_ONLY
     assert result["simulated"] is False
-    assert set(result["model"]) == {"name", "version", "sha256", "intended_use"}
+    assert set(result["model"]) == {"name", "version", "sha256", "intended_use", "members"}
     assert result["input"]["name"] == Path(files["ct"]).name
     assert result["input"]["size"] == list(chest_ct().GetSize())
     assert result["input"]["spacing"] == list(chest_ct().GetSpacing())
@@ -295,7 +295,7 @@ def test_evaluate_with_the_predictions_result_writes_its_report_with_the_spect(p
     assert "Joint histogram" in report
     assert main([*arguments, "--threshold", "0.4", "--out", str(tmp_path / "other")]) == DONE
     other = result_of(tmp_path / "other")
-    assert other["settings"]["functional_regions"] == {"definition": "p75:0.4", "threshold": 0.4}
+    assert other["settings"]["functional_regions"] == {"definition": "fixed:0.4", "threshold": 0.4}
     assert other["regions"]["lungs"]["high_ml"] > joined["regions"]["lungs"]["high_ml"]
     thirds = ["--function", "tertiles", "--out", str(tmp_path / "thirds")]
     assert main([*arguments, *thirds]) == DONE

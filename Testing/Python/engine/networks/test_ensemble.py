@@ -9,6 +9,8 @@ import SimpleITK as sitk
 import small_chest
 import torch
 
+from DLCTPMLib.agreement.scores import compare
+from DLCTPMLib.cli.info import in_words, information
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.mapping.mapping import map_perfusion
 from DLCTPMLib.networks.bundle import METADATA, load_bundle, save_bundle
@@ -104,3 +106,49 @@ def test_members_that_are_none_are_refused(tmp_path, members, wrong):
     (folder / "SHA256SUMS").write_text("".join(lines))
     with pytest.raises(InputError, match=r"members|network"):
         load_bundle(folder)
+
+
+def test_the_card_and_info_tell_of_every_member(tmp_path, folders):
+    assert main(["train", "--members", *map(str, folders), "--out", str(tmp_path), "--name", "both"]) == 0
+    bundle = load_bundle(tmp_path / "model")
+    assert "mean of 3 networks" in bundle.card
+    assert bundle.card.count("channels 4-4-6-6, kernels of 3 cells: 3 patients (6 lungs)") == 3
+    assert "has not been measured for this model" in bundle.card
+    assert [one["patients"] for one in bundle.identity()["members"]] == [3, 3, 3]
+    found = {**information(), "models": [bundle.identity()]}
+    assert in_words(found).count("kernels of 3 cells, trained on 3 patients with measured SPECT (6 lungs)") == 3
+
+
+def test_the_scale_is_pooled_from_the_members_or_taken_on_a_cohort_of_its_own(tmp_path, members):
+    """Volumes are those of the map that the bundle makes on the CT's grid, and of the SPECT on its own."""
+    scale = {
+        "patients": 2, "whose": "made up", "values": [0, 0.5, 1.0], "spect_above": [100, 60, 20],
+        "map_above": [100, 60, 0], "map_p75": [0.5, 0.6],
+    }  # fmt: skip
+    kept = [
+        save_bundle(tmp_path / str(n), network, {**ABOUT, "scale": scale}, "", "")
+        for n, network in enumerate(members[:2])
+    ]
+    asked = ["train", "--members", *map(str, kept), "--name", "both", "--progress", "none"]
+    assert main([*asked, "--out", str(tmp_path / "pooled")]) == 0
+    pooled = load_bundle(tmp_path / "pooled" / "model")
+    assert pooled.scale.patients == 4
+    assert pooled.scale.map_value(0.5) == pytest.approx(0.5)
+    assert "0.50 to 0.60 in 4 validation patients" in pooled.card
+    for name, image in (("ct", small_chest.chest_ct()), ("lungs", small_chest.lung_labels())):
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nrrd"))
+    sitk.WriteImage(small_chest.perfusion_spect(), str(tmp_path / "spect.nrrd"))
+    (tmp_path / "c.csv").write_text("patient_id,ct,spect,lungs\nP1,ct.nrrd,spect.nrrd,lungs.nrrd\n")
+    assert main([*asked, "--out", str(tmp_path / "own"), "--calibrate", str(tmp_path / "c.csv")]) == 0
+    bundle = load_bundle(tmp_path / "own" / "model")
+    ct, lungs = small_chest.chest_ct(), small_chest.lung_labels()
+    mapped = map_perfusion(ct, lungs, bundle, "cpu", "fp32").perfusion
+    values = sitk.GetArrayFromImage(mapped)[sitk.GetArrayFromImage(lungs) > 0]
+    agreement, scale = compare(mapped, small_chest.perfusion_spect(), lungs), bundle.scale
+    high = agreement["lungs"]["reference_high_percent"]
+    assert scale.spect_above[scale.values.index(0.66)] == pytest.approx(high, abs=0.01)
+    middle = min(range(len(scale.values)), key=lambda n: abs(scale.map_above[n] - 50))
+    assert 1 < scale.map_above[middle] < 99
+    assert scale.map_above[middle] == pytest.approx(100 * (values > scale.values[middle]).mean(), abs=1)
+    assert bundle.scale.map_p75 == pytest.approx([np.percentile(values, 75)] * 2, abs=0.01)
+    assert main(["train", str(tmp_path / "c.csv"), "--out", str(tmp_path), "--calibrate", "c.csv"]) == 2

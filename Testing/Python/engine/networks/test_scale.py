@@ -46,7 +46,7 @@ def test_a_definition_on_a_map_says_what_it_is_and_keeps_its_name(images):
     on_map = plain.on_map(scale)
     assert on_map.name == plain.name
     assert on_map.high_above(np.zeros(0)) == on_map.low_up_to(np.zeros(0)) == scale.map_value(0.66)
-    assert "0.66 of the 75th percentile of a SPECT on the mean over 17 patients" in on_map.words
+    assert "0.66 of the 75th percentile of a SPECT on the mean over 17 made up" in on_map.words
     assert plain.high_above(np.zeros(0)) == 0.66
     assert plain.on_map(None) == plain
 

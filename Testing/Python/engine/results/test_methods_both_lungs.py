@@ -8,7 +8,7 @@ NETWORK = {"architecture": "unet", "channels": [8, 16, 32, 64], "kernel": 3}
 
 def test_both_lungs_on_one_grid_are_told_without_eq_1():
     told = " ".join(
-        mapping_sentences(NETWORK, PreprocessingSettings(cell_mm=6.0, inputs=("aerated", "dense", "lung")))
+        mapping_sentences([NETWORK], PreprocessingSettings(cell_mm=6.0, inputs=("aerated", "dense", "lung")))
     )
     assert "cells of 6 mm" in told
     assert "both lungs together" in told
@@ -16,6 +16,6 @@ def test_both_lungs_on_one_grid_are_told_without_eq_1():
 
 
 def test_each_lung_by_itself_is_told_with_eq_1():
-    told = " ".join(mapping_sentences(NETWORK, PreprocessingSettings()))
+    told = " ".join(mapping_sentences([NETWORK], PreprocessingSettings()))
     assert "Eq. 1" in told
     assert "each lung by itself" in told

@@ -208,7 +208,7 @@ def test_lists_of_things_have_commas_and_sizes_have_crosses(tmp_path, result, pe
 
 def test_the_right_lungs_share_is_no_headline(page, result):
     """Lungs equalised one by one cannot be compared: the share stands in the table, with what it is worth."""
-    cards = re.search(r'<div class="cards">(.*?)</div>\n<p', page, re.DOTALL).group(1)
+    cards = re.search(r'<div class="cards">(.*?)</div>\s*<h2', page, re.DOTALL).group(1)
     share = result["regions"]["right lung"]["perfusion_percent"]
     assert f"{share:.0f} %" not in cards
     found, volume = re.findall("<b>(.*?)</b>", cards)[:2]

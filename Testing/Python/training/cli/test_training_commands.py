@@ -51,7 +51,7 @@ def test_the_demonstration_shows_the_whole_chain_and_says_simulated(tmp_path):
     model = untrained_model(tmp_path / "model")
     assert main(["demo", "--model", str(model), "--out", str(tmp_path / "demo")]) == DONE
     names = {path.name for path in (tmp_path / "demo").iterdir()}
-    assert names == {*RESULT_FILES, "ct.nrrd", "spect.nrrd"} - {"uncertainty.nrrd"}
+    assert names == {*RESULT_FILES, "ct.nrrd", "spect.nrrd"} - {"perfusion_spread.nrrd"}  # of an ensemble
     result = json.loads((tmp_path / "demo" / "result.json").read_text(encoding="utf-8"))
     assert result["simulated"] is True
     assert "right middle lobe" in result["regions"]
