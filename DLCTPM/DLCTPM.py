@@ -125,6 +125,8 @@ class DLCTPMParameterNode:
     outputVolume - the map that the next prediction replaces; none for a new one.
     perfusionVolume - the map that is shown, measured and compared.
     functionSegmentation - high- and low-functional lung of that map.
+    doseVolume - a plan's dose in Gy.
+    structures - segmentation with the targets that are no lung.
     threshold - relative perfusion above which lung is high-functional.
     """
 
@@ -147,6 +149,8 @@ class DLCTPMParameterNode:
     spectVolume: vtkMRMLScalarVolumeNode
     registration: Registration = Registration.rigid
     initialTransform: vtkMRMLLinearTransformNode
+    doseVolume: vtkMRMLScalarVolumeNode
+    structures: vtkMRMLSegmentationNode
 
 
 #
@@ -328,6 +332,18 @@ class DLCTPMLogic(ScriptedLoadableModuleLogic):
         Give the CT too: two of the baselines look at its Hounsfield units.
         """
         return self.startEvaluation(perfusion, spect, ct, model, threshold).wait()
+
+    def startDicomExport(self, perfusion, folder, choice, **callbacks):
+        """Start writing DICOM objects (``planning.dicom_objects.DicomChoice``); the job delivers their paths."""
+        from DLCTPMSlicerLib.planning.dicom_objects import startDicomExport
+
+        return startDicomExport(perfusion, Path(folder), choice, **callbacks)
+
+    def startDose(self, perfusion, inputs, **callbacks):
+        """Start working out dose and function (``planning.dose_steps.DoseInputs``); the job delivers a table node."""
+        from DLCTPMSlicerLib.planning.dose_steps import startDose
+
+        return startDose(perfusion, inputs, **callbacks)
 
     def exportReport(
         self,

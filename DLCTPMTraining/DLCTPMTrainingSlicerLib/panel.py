@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib.engine.activity import Activity
 from DLCTPMSlicerLib.engine.device_choice import DeviceChoice
 from DLCTPMSlicerLib.engine.runner import JobRunner
-from DLCTPMSlicerLib.panel.entry import folderEdit
+from DLCTPMSlicerLib.widgets.entry import folderEdit
 from DLCTPMTrainingSlicerLib.panel_cohort import CohortPart
 from DLCTPMTrainingSlicerLib.panel_results import ResultsPart
 from DLCTPMTrainingSlicerLib.run_folder import RunFolder, State

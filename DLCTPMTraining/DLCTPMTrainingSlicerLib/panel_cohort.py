@@ -6,7 +6,7 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib.panel.entry import folderEdit
+from DLCTPMSlicerLib.widgets.entry import folderEdit
 from DLCTPMTrainingSlicerLib.training_job import CohortReport
 
 FAULT, WARNING = "✗ {text}", "! {text}"

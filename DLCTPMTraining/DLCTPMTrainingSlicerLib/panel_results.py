@@ -5,8 +5,8 @@ from __future__ import annotations
 import qt
 from slicer.i18n import tr as _
 
-from DLCTPMSlicerLib.panel.result_table import ResultTable
-from DLCTPMSlicerLib.panel.text_window import showMarkdown
+from DLCTPMSlicerLib.widgets.result_table import ResultTable
+from DLCTPMSlicerLib.widgets.text_window import showMarkdown
 from DLCTPMTrainingSlicerLib import training_plots
 from DLCTPMTrainingSlicerLib.run_folder import RunFolder, TrainingRecord
 from DLCTPMTrainingSlicerLib.training_job import TrainingResult

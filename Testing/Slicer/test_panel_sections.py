@@ -56,7 +56,7 @@ def test_a_chosen_map_is_replaced_by_the_next_prediction(mapped):
 def table(slicer_app):
     import qt
 
-    from DLCTPMSlicerLib.panel.result_table import ResultTable
+    from DLCTPMSlicerLib.widgets.result_table import ResultTable
 
     shown_table = ResultTable(qt.QTableWidget())
     shown_table.fill(

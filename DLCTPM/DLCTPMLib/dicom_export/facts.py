@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRLittleEndian, generate_uid
 
 from DLCTPMLib.dicom_export.source import IDENTITY, STUDY, CtSource
+from DLCTPMLib.function.codes import SCHEME
 from DLCTPMLib.function.definitions import Definition
-from DLCTPMLib.function.segments import SCHEME
 from DLCTPMLib.labels.chest_regions import Code
 
 MANUFACTURER = "DL-CTPM"

@@ -16,7 +16,7 @@ from pydicom.sr.codedict import Code as SrCode
 from DLCTPMLib.agreement.spect_grid import SpectGrid
 from DLCTPMLib.dicom_export.facts import Facts, coded, equipment, finish, general
 from DLCTPMLib.dicom_export.source import decimal
-from DLCTPMLib.function.segments import SCHEME
+from DLCTPMLib.function.codes import SCHEME
 from DLCTPMLib.labels.chest_regions import LUNG_CODE
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.volumes.patient_axes import file_image

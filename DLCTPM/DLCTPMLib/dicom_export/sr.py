@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 from DLCTPMLib.dicom_export.facts import MANUFACTURER, Facts, ascii_text, finish, general
 from DLCTPMLib.dicom_export.seg import _sr
 from DLCTPMLib.dicom_export.structures import ExportStructure
-from DLCTPMLib.function.segments import SCHEME
+from DLCTPMLib.function.codes import SCHEME
 from DLCTPMLib.labels.chest_regions import LUNG_CODE
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.volumes.patient_axes import patient_array

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.function.codes import CLASS_NAMES, COLOURS
 from DLCTPMLib.function.definitions import HIGH, LOW, MIDDLE, Definition
 from DLCTPMLib.function.regions import FunctionalLung
-from DLCTPMLib.function.segments import CLASS_NAMES, COLOURS, terminology_of_class
+from DLCTPMLib.function.segments import terminology_of_class
 from DLCTPMLib.labels.chest_regions import (
     BOTH_SIDES,
     LEFT_SIDE,

@@ -5,7 +5,6 @@ Structures are made into masks one at a time and only where they are asked for: 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -15,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.dose.targets import is_target
 from DLCTPMLib.labels.seg_nrrd import is_segmentation, segments_of
 from DLCTPMLib.volumes.dicom.belonging import Belonging
 from DLCTPMLib.volumes.dicom.rtstruct import (
@@ -27,9 +27,6 @@ from DLCTPMLib.volumes.dicom.rtstruct import (
 from DLCTPMLib.volumes.dicom.seg import is_segmentation_object, segment_labels, segment_masks
 from DLCTPMLib.volumes.formats.any_format import read_file
 from DLCTPMLib.volumes.patient_axes import same_grid
-
-_TARGET = re.compile(r"i?gtv|itv", re.IGNORECASE)
-"""Names of gross and internal target volumes begin so; "Lungs-GTV" does not."""
 
 _FINEST_MM, _MOST_CELLS = 0.5, 512
 
@@ -118,7 +115,7 @@ def _of_structure_set(path: Path) -> Structures:
     typed = {one.name for one in read.structures if one.interpreted_type in ("GTV", "ITV")}
     names = [one.name for one in read.structures]
     empty = frozenset(one.name for one in read.structures if not one.contours)
-    targets = [name for name in names if (name in typed or _TARGET.match(name)) and name not in empty]
+    targets = [name for name in names if (name in typed or is_target(name)) and name not in empty]
 
     def mask(name: str, grid: sitk.Image, transform: sitk.Transform | None) -> np.ndarray:
         structure = next(one for one in read.structures if one.name == name)
@@ -142,7 +139,7 @@ def _of_segmentation(path: Path) -> Structures:
 
 
 def _targets(names: list[str]) -> list[str]:
-    return [name for name in names if _TARGET.match(name)]
+    return [name for name in names if is_target(name)]
 
 
 def _own_grid(structure: Structure, grid: sitk.Image) -> sitk.Image:

@@ -16,6 +16,8 @@ from DLCTPMSlicerLib.nodes.comparison import OUTSIDE
 from DLCTPMSlicerLib.nodes.files import writeSegmentation, writeVolume
 from DLCTPMSlicerLib.nodes.roles import (
     DIFFERENCE_ROLE,
+    DOSE_REPORT_ROLE,
+    DOSE_ROLE,
     HISTOGRAM_ROLE,
     LUNGS_ROLE,
     METRICS_ROLE,
@@ -50,16 +52,18 @@ def exportReport(
     Raises:
         NodeError: the volume is not such a map, or the folder cannot be written.
     """
-    result, report = resultOf(perfusion), partOf(perfusion, REPORT_ROLE)
+    result = resultOf(perfusion)
     if not result:
         raise NodeError(_("{name} was not made by this module; predict first.").format(name=perfusion.GetName()))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files = [folder / "result.json"]
         files[0].write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if report is not None:
-            files.append(folder / "report.html")
-            files[-1].write_text(report.GetText(), encoding="utf-8")
+        for role, name in ((REPORT_ROLE, "report.html"), (DOSE_REPORT_ROLE, "dose.html")):
+            page = partOf(perfusion, role)
+            if page is not None:
+                files.append(folder / name)
+                files[-1].write_text(page.GetText(), encoding="utf-8")
     except OSError as error:
         raise NodeError(
             _("{folder} cannot be written: {reason}.").format(folder=folder, reason=error.strerror)
@@ -79,6 +83,7 @@ def exportReport(
         (TABLE_ROLE, "regions.csv"),
         (METRICS_ROLE, "agreement.csv"),
         (HISTOGRAM_ROLE, "joint_histogram.csv"),
+        (DOSE_ROLE, "dose.csv"),
     ):
         table = partOf(perfusion, role)
         if table is not None:

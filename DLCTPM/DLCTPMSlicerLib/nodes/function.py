@@ -10,6 +10,8 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
+from DLCTPMLib.function.codes import CLASS_CODES, COLOURS, LEFT_LUNG, RIGHT_LUNG, VALUES, colour_of
+from DLCTPMLib.function.definitions import HIGH, LOW
 from DLCTPMLib.labels.chest_regions import (
     ANATOMICAL_STRUCTURE,
     LEFT,
@@ -28,12 +30,6 @@ from DLCTPMSlicerLib.nodes.roles import FUNCTION, FUNCTION_ROLE, MADE_HERE
 from DLCTPMSlicerLib.segments.label_segments import LabelSegment, addLabelSegments
 from DLCTPMSlicerLib.segments.lung_nodes import REGION_CONTEXT, TERMINOLOGY_CONTEXT
 
-HIGH_COLOUR, LOW_COLOUR = (0.90, 0.62, 0.0), (0.0, 0.45, 0.70)
-"""Told apart with any colour vision; the left lung's are a shade darker."""
-LEFT_SHADE = 0.8
-SCHEME = "99DLCTPM"
-"""Coding scheme of what SNOMED CT has no code for: high and low function."""
-
 
 @dataclass(frozen=True)
 class Part:
@@ -47,20 +43,18 @@ class Part:
     colour: tuple[float, float, float]
 
 
-HIGH = Code("high-functional-lung", SCHEME, "High-functional lung")
-LOW = Code("low-functional-lung", SCHEME, "Low-functional lung")
-RIGHT_HIGH, RIGHT_LOW, LEFT_HIGH, LEFT_LOW = 1, 2, 3, 4
-
-
 def parts() -> list[Part]:
     """Right and left, high and low, with their label values."""
-    right, left = RIGHT_SIDE, LEFT_SIDE
-    dark_high, dark_low = (tuple(LEFT_SHADE * part for part in colour) for colour in (HIGH_COLOUR, LOW_COLOUR))
+    names = {
+        (HIGH, RIGHT_LUNG): ("right-high-functional-lung", _("Right high-functional lung")),
+        (LOW, RIGHT_LUNG): ("right-low-functional-lung", _("Right low-functional lung")),
+        (HIGH, LEFT_LUNG): ("left-high-functional-lung", _("Left high-functional lung")),
+        (LOW, LEFT_LUNG): ("left-low-functional-lung", _("Left low-functional lung")),
+    }
+    sides = {RIGHT_LUNG: RIGHT_SIDE, LEFT_LUNG: LEFT_SIDE}
     return [
-        Part("right-high-functional-lung", _("Right high-functional lung"), RIGHT_HIGH, right, HIGH, HIGH_COLOUR),
-        Part("right-low-functional-lung", _("Right low-functional lung"), RIGHT_LOW, right, LOW, LOW_COLOUR),
-        Part("left-high-functional-lung", _("Left high-functional lung"), LEFT_HIGH, left, HIGH, dark_high),
-        Part("left-low-functional-lung", _("Left low-functional lung"), LEFT_LOW, left, LOW, dark_low),
+        Part(key, name, VALUES[kind, lung], sides[lung], CLASS_CODES[kind], colour_of(kind, lung))
+        for (kind, lung), (key, name) in names.items()
     ]
 
 
@@ -84,7 +78,7 @@ def previewColours(threshold: float) -> slicer.vtkMRMLColorTableNode:
     first = round(threshold * STEPS)
     with slicer.util.NodeModify(node):
         for index in range(STEPS):
-            node.SetColor(index, *(HIGH_COLOUR if index >= first else LOW_COLOUR), 1.0)
+            node.SetColor(index, *COLOURS[HIGH if index >= first else LOW], 1.0)
         node.GetLookupTable().SetRange(0, 1)
     return node
 
@@ -135,7 +129,7 @@ def functionalSegmentation(
 def _labelsOfRegions() -> tuple[np.ndarray, np.ndarray]:
     """For each CIP region the label of high and of low function; what has no side (none is made here) is no lung."""
     high, low = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
-    for regions, high_label, low_label in ((RIGHT, RIGHT_HIGH, RIGHT_LOW), (LEFT, LEFT_HIGH, LEFT_LOW)):
+    for regions, lung in ((RIGHT, RIGHT_LUNG), (LEFT, LEFT_LUNG)):
         for region in regions:
-            high[int(region)], low[int(region)] = high_label, low_label
+            high[int(region)], low[int(region)] = VALUES[HIGH, lung], VALUES[LOW, lung]
     return high, low

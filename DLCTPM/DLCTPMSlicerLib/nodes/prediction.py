@@ -17,6 +17,8 @@ from DLCTPMSlicerLib.nodes.files import isInScene, looseVolume, removeNode, writ
 from DLCTPMSlicerLib.nodes.result_tables import regionsTable
 from DLCTPMSlicerLib.nodes.roles import (
     CT_ROLE,
+    DOSE_REPORT_ROLE,
+    DOSE_ROLE,
     FUNCTION_ROLE,
     LUNGS,
     LUNGS_ROLE,
@@ -151,7 +153,8 @@ def predictionNodes(ct, folder: Path, model: str = "", output=None) -> Generator
 def _replace(output, made):
     """Give an earlier map the voxels of a new one, whose node goes; so do the parts of the earlier one."""
     removeComparison(output)
-    for role in (LUNGS_ROLE, TABLE_ROLE, REPORT_ROLE, METRICS_ROLE, FUNCTION_ROLE):
+    parts = (LUNGS_ROLE, TABLE_ROLE, REPORT_ROLE, METRICS_ROLE, FUNCTION_ROLE, DOSE_ROLE, DOSE_REPORT_ROLE)
+    for role in parts:
         if partOf(output, role) is not None:
             removeNode(partOf(output, role))
     output.SetAndObserveTransformNodeID(None)

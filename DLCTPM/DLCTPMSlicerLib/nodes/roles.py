@@ -20,6 +20,7 @@ METRICS_ROLE, SPECT_ROLE = "DLCTPM.metrics", "DLCTPM.spect"
 RELATIVE_ROLE, ON_SPECT_ROLE = "DLCTPM.spectRelative", "DLCTPM.perfusionOnSpect"
 DIFFERENCE_ROLE = "DLCTPM.difference"
 HISTOGRAM_ROLE, CHART_ROLE = "DLCTPM.jointHistogram", "DLCTPM.jointHistogramChart"
+DOSE_ROLE, DOSE_REPORT_ROLE = "DLCTPM.dose", "DLCTPM.doseReport"
 """Node references of a perfusion map; lungs that were found here refer to their CT by ``CT_ROLE`` too."""
 
 

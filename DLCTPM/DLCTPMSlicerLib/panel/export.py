@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
-import qt
-import slicer
 from slicer.i18n import tr as _
 
 from DLCTPMSlicerLib.nodes.export import exportReport
 from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, REPORT_ROLE, isMap, partOf, resultOf
-from DLCTPMSlicerLib.panel.entry import folderEdit
-from DLCTPMSlicerLib.panel.work import Work
+from DLCTPMSlicerLib.widgets.entry import folderEdit
+from DLCTPMSlicerLib.widgets.text_window import openPage
+from DLCTPMSlicerLib.widgets.work import Work
 
 EXPORT_FOLDER_KEY = "DLCTPM/ExportFolder"
 """A setting of this computer, not of a scene."""
@@ -35,12 +33,8 @@ class ExportPart:
         self.ui.reportButton.enabled = partOf(perfusion, REPORT_ROLE) is not None
 
     def openReport(self) -> None:
-        """What "Open report" does: the scene keeps the report's text, the browser wants a file."""
-        report = partOf(self.panel.parameters.perfusionVolume, REPORT_ROLE)
-        folder = tempfile.mkdtemp(prefix="report-", dir=slicer.app.temporaryPath)
-        path = Path(folder) / "report.html"
-        path.write_text(report.GetText(), encoding="utf-8")
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
+        """What "Open report" does: the scene keeps the report's text."""
+        openPage(partOf(self.panel.parameters.perfusionVolume, REPORT_ROLE).GetText(), "report")
 
     def export(self) -> None:
         """What "Export report" does."""

@@ -9,9 +9,9 @@ from DLCTPMSlicerLib.nodes.function import functionalSegmentation
 from DLCTPMSlicerLib.nodes.regions import RegionMeasure, stateOf
 from DLCTPMSlicerLib.nodes.result_tables import regionsTable
 from DLCTPMSlicerLib.nodes.roles import FUNCTION_ROLE, LUNGS_ROLE, TABLE_ROLE, isMap, lungsOf, partOf, resultOf
-from DLCTPMSlicerLib.panel.entry import RoundedSlider
-from DLCTPMSlicerLib.panel.result_table import ResultTable
-from DLCTPMSlicerLib.panel.work import Work
+from DLCTPMSlicerLib.widgets.entry import RoundedSlider
+from DLCTPMSlicerLib.widgets.result_table import ResultTable
+from DLCTPMSlicerLib.widgets.work import Work
 
 THRESHOLD = "DLCTPM.Threshold"
 """Attribute of a region table: the threshold it was measured at; without it, the prediction's."""

@@ -8,10 +8,10 @@ from slicer.i18n import tr as _
 from DLCTPMSlicerLib.engine.device_choice import DeviceChoice
 from DLCTPMSlicerLib.engine.models import availableModels
 from DLCTPMSlicerLib.nodes.roles import MADE_HERE, PERFUSION
-from DLCTPMSlicerLib.panel.entry import folderEdit
-from DLCTPMSlicerLib.panel.program_choice import ProgramChoice
-from DLCTPMSlicerLib.panel.text_window import showMarkdown
 from DLCTPMSlicerLib.programs.lung_sources import Automatic, Existing, lungSources
+from DLCTPMSlicerLib.widgets.entry import folderEdit
+from DLCTPMSlicerLib.widgets.program_choice import ProgramChoice
+from DLCTPMSlicerLib.widgets.text_window import showMarkdown
 
 MODEL_FOLDER_KEY = "DLCTPM/ModelFolder"
 """A setting of this computer, not of a scene."""

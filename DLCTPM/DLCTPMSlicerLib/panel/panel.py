@@ -10,6 +10,8 @@ import slicer.util
 from DLCTPMSlicerLib.engine.activity import Activity
 from DLCTPMSlicerLib.engine.runner import JobRunner
 from DLCTPMSlicerLib.nodes.roles import MADE_HERE, isMap
+from DLCTPMSlicerLib.panel.dicom import DicomPart
+from DLCTPMSlicerLib.panel.dose import DosePart
 from DLCTPMSlicerLib.panel.export import ExportPart
 from DLCTPMSlicerLib.panel.function import FunctionPart
 from DLCTPMSlicerLib.panel.inputs import InputsPart
@@ -39,7 +41,9 @@ class Panel:
         self.results = ResultsPart(self)
         self.function = FunctionPart(self)
         self.spect = SpectPart(self)
+        self.dose = DosePart(self)
         self.export = ExportPart(self)
+        self.dicom = DicomPart(self)
         self.shortcuts = Shortcuts(self)
         ui.framesComboBox.currentIndexChanged.connect(lambda _index: self.update())
         self._showSections()
@@ -54,7 +58,7 @@ class Panel:
     def setParameters(self, parameters) -> None:
         """Work on this parameter node; None while there is none."""
         self.parameters = parameters
-        for part in (self.prediction, self.results, self.function, self.spect):
+        for part in (self.prediction, self.results, self.function, self.spect, self.dose):
             part.forget()
 
     def whenOpen(self, action: Callable[[], None]) -> None:
@@ -97,7 +101,9 @@ class Panel:
         self.results.update()
         self.function.update()
         self.spect.update(idle)
+        self.dose.update(idle)
         self.export.update(idle)
+        self.dicom.update(idle)
 
     def _showSections(self) -> None:
         """Only what there is something to show of, or to do with, stands in the panel."""
@@ -105,6 +111,7 @@ class Panel:
         mapped = parameters is not None and isMap(parameters.perfusionVolume)
         compared = mapped or (parameters is not None and parameters.spectVolume is not None)
         self.ui.progressWidget.visible = self.activity.busy
-        for section in (self.ui.displaySection, self.ui.functionSection, self.ui.exportSection):
+        ui = self.ui
+        for section in (ui.displaySection, ui.functionSection, ui.doseSection, ui.exportSection):
             section.visible = mapped
         self.ui.spectSection.visible = compared

@@ -21,10 +21,10 @@ from DLCTPMSlicerLib.nodes.roles import (
     isMap,
     partOf,
 )
-from DLCTPMSlicerLib.panel.entry import RoundedRange, RoundedSlider
 from DLCTPMSlicerLib.segments.surfaces import hasSurfaces, surfaceSteps
 from DLCTPMSlicerLib.views import rendering
 from DLCTPMSlicerLib.views.layouts import showComparisonLayout
+from DLCTPMSlicerLib.widgets.entry import RoundedRange, RoundedSlider
 
 SURFACES_AFTER_MS = 200
 

@@ -17,9 +17,9 @@ from DLCTPMSlicerLib.nodes.roles import (
     partOf,
     resultOf,
 )
-from DLCTPMSlicerLib.panel.program_choice import ProgramChoice
-from DLCTPMSlicerLib.panel.result_table import ResultTable
 from DLCTPMSlicerLib.programs.registrations import Engine, registrations
+from DLCTPMSlicerLib.widgets.program_choice import ProgramChoice
+from DLCTPMSlicerLib.widgets.result_table import ResultTable
 
 SPECT_OPACITY = 0.5
 FURTHER = ("r_pearson", "ssim_box")

@@ -20,6 +20,12 @@ HEADINGS = {
     "dsc_high": _("DSC\nhigh"),
     "dsc_low": _("DSC\nlow"),
     "kappa": _("κ"),
+    "mld_gy": _("MLD\nGy"),
+    "v20": _("V20\n%"),
+    "fmld_weighted_gy": _("fMLD w\nGy"),
+    "fv20_weighted": _("fV20 w\n%"),
+    "fmld_high_gy": _("fMLD\nGy"),
+    "fv20_high": _("fV20\n%"),
     "fit": _("Fit"),
     "epochs": _("Ep."),
     "loss": _("Loss"),
@@ -43,6 +49,12 @@ EXPLANATIONS = {
     "dsc_low": _("Dice overlap of low-functional lung with the SPECT's; 1 is equal."),
     "kappa": _("Cohen's kappa of high and low function; 0 is chance, 1 is equal."),
     "r_pearson": _("Pearson's correlation with the SPECT, voxel by voxel."),
+    "mld_gy": _("Mean dose to the lung."),
+    "v20": _("Volume of the lung that gets at least 20 Gy."),
+    "fmld_weighted_gy": _("Mean dose weighted with the map: where there is more function, dose counts more."),
+    "fv20_weighted": _("Share of the function that gets at least 20 Gy."),
+    "fmld_high_gy": _("Mean dose to high-functional lung."),
+    "fv20_high": _("Volume of high-functional lung that gets at least 20 Gy."),
     "fit": _("One training of the network; a study has one for each fold and a final one."),
     "epochs": _("Passes over all lungs so far."),
     "loss": _("Binary cross-entropy of the last epoch (Eq. 3)."),
@@ -75,8 +87,9 @@ MEANINGS = {
 """Tooltips of the baselines."""
 DECIMALS = {
     **dict.fromkeys(("volume_ml", "high_ml", "low_ml", "epochs"), 0),
-    **dict.fromkeys(("perfusion_percent", "minutes"), 1),
+    **dict.fromkeys(("perfusion_percent", "minutes", "v20", "fv20_weighted", "fv20_high"), 1),
     **dict.fromkeys(("mean", "r_spearman", "r_pearson", "ssim", "ssim_box", "dsc_high", "dsc_low", "kappa"), 2),
+    **dict.fromkeys(("mld_gy", "fmld_weighted_gy", "fmld_high_gy"), 1),
 }
 """Of the columns that have others than ``USUAL_DECIMALS``."""
 USUAL_DECIMALS = 3

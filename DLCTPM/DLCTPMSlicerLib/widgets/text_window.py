@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import qt
+import slicer
 
 WINDOW_SIZE = (640, 560)
 
@@ -15,3 +19,10 @@ def showMarkdown(title: str, text: str) -> qt.QTextBrowser:
     window.resize(*WINDOW_SIZE)
     window.show()
     return window
+
+
+def openPage(html: str, name: str) -> None:
+    """Open a page in the browser, which wants a file; ``name`` is that of the file."""
+    path = Path(tempfile.mkdtemp(prefix="report-", dir=slicer.app.temporaryPath)) / f"{name}.html"
+    path.write_text(html, encoding="utf-8")
+    qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))

@@ -8,7 +8,7 @@ import qt
 import slicer
 
 from DLCTPMSlicerLib.nodes.result_tables import tableRows
-from DLCTPMSlicerLib.panel.columns import (
+from DLCTPMSlicerLib.widgets.columns import (
     DECIMALS,
     EXPLANATIONS,
     HEADINGS,
