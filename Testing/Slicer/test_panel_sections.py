@@ -3,7 +3,7 @@
 import pytest
 from panel_steps import click
 
-SECTIONS = ("displaySection", "functionSection", "spectSection", "exportSection")
+SECTIONS = ("displaySection", "functionSection", "spectSection", "doseSection", "exportSection")
 
 
 def shown(ui):

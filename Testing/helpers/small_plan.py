@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 from dicom_mask_samples import write_structures
-from rt_samples import circles, dose_grid
-from small_chest import CENTRES, ORIGIN, SIZE, SPACING
+from dicom_samples import write_ct_series
+from rt_samples import circles, dose_grid, drawn_on, filled, write_rt_dose
+from small_chest import CENTRES, ORIGIN, SIZE, SPACING, chest_ct
 
 from DLCTPMLib.volumes.dicom.belonging import Belonging
+from DLCTPMLib.volumes.dicom.series import find_series
 
 GTV_CENTRE, GTV_MM = (-70.0, 20.0, 1052.0), 24.0
 
@@ -53,3 +56,15 @@ def planned_structures(path: Path, frame: str) -> Path:
         },
         frame,
     )
+
+
+def write_plan(folder: Path) -> dict[str, str]:
+    """The chest's CT as a DICOM series, and in its frame of reference a structure set and a dose; paths by name."""
+    ct = folder / "ct"
+    write_ct_series(ct, sitk.GetArrayFromImage(chest_ct()), spacing=SPACING, origin=ORIGIN, intercept=-2048.0)
+    drawn = Belonging.of_series(ct, find_series(ct)[0].uid)
+    (frame,) = drawn.frames
+    structures = planned_structures(folder / "rs.dcm", frame)
+    drawn_on(structures, next(iter(drawn.series)), sorted(drawn.instances))
+    dose = write_rt_dose(folder / "rd.dcm", filled(planning_grid(), across), frame=frame)
+    return {"dicom": str(ct), "structures": str(structures), "dose": str(dose)}

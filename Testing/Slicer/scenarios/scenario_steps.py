@@ -89,3 +89,9 @@ def census(bench) -> dict[str, int]:
 def leftovers(bench) -> list[str]:
     """Folders that jobs left for the engine."""
     return [path.name for path in Path(bench.slicer.app.temporaryPath).glob("dlctpm-*")]
+
+
+def texts(table) -> list:
+    """What a table shows."""
+    cells = [table.item(row, column) for row in range(table.rowCount) for column in range(table.columnCount)]
+    return [cell.text() if cell is not None else "" for cell in cells]

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from scenario_steps import chest_files, leftovers, maps, predict, step, wait_idle
+from scenario_steps import chest_files, leftovers, maps, predict, step, texts, wait_idle
 
 EXPORT_FOLDER_KEY = "DLCTPM/ExportFolder"
 files = {}
@@ -72,9 +72,3 @@ def run(bench):
     assert bench.widget("metricsTable").rowCount > 0
     bench.wait_until(lambda: bench.widget("regionsTable").rowCount > 0, 60)
     predict(bench, "predict again")
-
-
-def texts(table) -> list:
-    """What a table shows."""
-    cells = [table.item(row, column) for row in range(table.rowCount) for column in range(table.columnCount)]
-    return [cell.text() if cell is not None else "" for cell in cells]
