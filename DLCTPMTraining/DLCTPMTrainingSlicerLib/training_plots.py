@@ -28,7 +28,7 @@ COLUMNS = {
 }
 """Columns of a fit's table, and what the engine calls them."""
 CHART_COLUMNS = {LOSS: ("Training", "Validation"), SCORES: ("R", "SSIM")}
-"""Solid and dashed line of each chart."""
+"""Solid line with circles and dashed line with diamonds of each chart: a legend is too short for a dash."""
 COLOURS = (
     (0.0, 0.447, 0.698),
     (0.835, 0.369, 0.0),
@@ -122,9 +122,9 @@ def _series(record, chart, table, column: str, fit: str, colour, dashed: bool) -
         series.SetColor(*colour)
         series.SetLineWidth(2)
         series.SetMarkerSize(5)
-        series.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleCircle)  # one epoch alone is no line
-        style = "LineStyleDash" if dashed else "LineStyleSolid"
-        series.SetLineStyle(getattr(slicer.vtkMRMLPlotSeriesNode, style))
+        marker, line = ("MarkerStyleDiamond", "LineStyleDash") if dashed else ("MarkerStyleCircle", "LineStyleSolid")
+        series.SetMarkerStyle(getattr(slicer.vtkMRMLPlotSeriesNode, marker))  # one epoch alone is no line
+        series.SetLineStyle(getattr(slicer.vtkMRMLPlotSeriesNode, line))
         _marked(series, record, part, fit)
     if series.GetTableNodeID() != table.GetID():  # the user may have removed the table, or the chart
         series.SetAndObserveTableNodeID(table.GetID())
