@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from dicom_mask_samples import write_seg, write_structures
+from skimage.measure import find_contours
 from turned_chests import a_patient, images, mirrored
 
+from DLCTPMLib.cli.main import BAD_INPUT, main
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.quality.anatomy import Landmarks
 from DLCTPMLib.quality.checks import check_input
@@ -26,6 +30,36 @@ def test_a_mirrored_ct_fails_and_names_situs_inversus(seed):
     assert found["status"] == "FAIL"
     assert "mirrored" in found["message"]
     assert "situs inversus" in found["message"]
+
+
+def outlines(mask, grid):
+    """Contours of a mask (z, y, x) as a planning system draws them: LPS points, slice by slice."""
+    drawn = []
+    for z in np.flatnonzero(mask.any(axis=(1, 2))):
+        for curve in find_contours(np.pad(mask[z], 1).astype(float), 0.5):
+            index = np.column_stack([curve[:, ::-1] - 1, np.full(len(curve), z)])
+            drawn.append(index * grid.GetSpacing() + grid.GetOrigin())
+    return drawn
+
+
+@pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
+@pytest.mark.parametrize("named", ["by the image", "by the patient"])
+def test_a_mirrored_ct_fails_with_lungs_of_dicom_too(tmp_path, capsys, kind, named):
+    """Named by the patient, the right lung lies on the left of the image."""
+    ct, labels = images(*mirrored(*a_patient()))
+    sitk.WriteImage(ct, str(tmp_path / "ct.nrrd"))
+    sides = sitk.GetArrayViewFromImage(labels)
+    right, left = (sides == value for value in ((2, 3) if named == "by the image" else (3, 2)))
+    if kind == "SEG":
+        path = write_seg(tmp_path / "lungs.dcm", ct, [("R", "right", right), ("L", "left", left)])
+    else:
+        path = write_structures(tmp_path / "lungs.dcm", {"Lung_R": outlines(right, ct), "Lung_L": outlines(left, ct)})
+    command = ["predict", str(tmp_path / "ct.nrrd"), "--lungs", str(path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--progress", "none"]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert "Left and right are exchanged" in said
+    assert "situs inversus" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_sign_changes_with_the_mirror():
