@@ -2,7 +2,8 @@
 
 Collapse, effusion and surgery move the heart, a liver may reach far to the left: no sign proves anything alone.
 Where liver and great vessels or heart lie on the wrong side together, and nothing on the right one, the image is
-mirrored, or the organs are (situs inversus totalis: about 1 person in 10 000).
+mirrored, or the organs are (situs inversus totalis: about 1 person in 10 000). A small lung draws heart and aorta to
+its side, so that on that side they prove nothing; then liver and gas together tell.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from DLCTPMLib.quality.anatomy import Landmarks
 from DLCTPMLib.quality.chest import FAIL, PASS, WARN, Blocks, Check, ChestMeasurements
+from DLCTPMLib.quality.lung_checks import USUAL_RIGHT_PERCENT
 
 HEART_MM = 6.0
 """How far the tissue between the lungs lies beside the spine before it tells (virtual and real ones: −4 to 19)."""
@@ -24,6 +26,7 @@ with a collapsed lobe, −14 with a hypoplastic right lung)."""
 LIVER_TELLS = 0.2
 """Difference of the solid shares below the two domes before it tells (virtual and real ones: 0.26 to 0.71)."""
 
+GAS = "gas of stomach and colon"
 GAS_ML = 10.0
 """Gas below one dome more than below the other before it tells of stomach and colon."""
 
@@ -74,7 +77,7 @@ class SideSigns:
             "heart": _sign(self.heart_mm, HEART_MM),
             "descending aorta": _sign(self.aorta_mm, AORTA_MM),
             "liver": _sign(self.liver, LIVER_TELLS),
-            "gas of stomach and colon": _sign(self.gas_ml, GAS_ML),
+            GAS: _sign(self.gas_ml, GAS_ML),
             "larger lung": 0 if share is None else int(share > high) - int(share < low),
         }
 
@@ -140,8 +143,11 @@ def left_and_right(signs: SideSigns) -> Check:
     told = signs.told()
     as_said, mirrored = ([name for name, sign in told.items() if sign == way] for way in (1, -1))
     value = float(sum(told.values()))
-    strong = {"heart", "descending aorta", "liver"}
-    if "liver" in mirrored and {"heart", "descending aorta"} & set(mirrored) and not strong & set(as_said):
+    chest = {"heart", "descending aorta"}
+    strong = {*chest, "liver"}
+    apart = "liver" in mirrored and chest & set(mirrored) and not strong & set(as_said)
+    drawn = signs.right_percent is not None and signs.right_percent > USUAL_RIGHT_PERCENT[1]  # to a small left lung
+    if apart or (drawn and {"liver", GAS} <= set(mirrored)):
         message = (
             f"Left and right are exchanged ({', '.join(mirrored)} on the other side): the image is mirrored, or "
             "it is situs inversus, which the examination's record or another image would say; correct the "

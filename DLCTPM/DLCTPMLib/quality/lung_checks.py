@@ -14,6 +14,9 @@ LEAST_ML = 100.0
 
 USUAL_ML = 1500.0, 10_000.0
 
+USUAL_RIGHT_PERCENT = 40.0, 68.0
+"""The right lung's share of both; outside, one of them is small."""
+
 HIGHEST_MEAN_HU = -300.0
 """Upper end of Eq. 1: of lungs that are denser on average the map shows nothing."""
 
@@ -84,7 +87,8 @@ def _balance(chest: ChestMeasurements) -> Check:
     if share in (0, 100):
         causes = "the other one was taken out (pneumonectomy), is collapsed or full of fluid, or is not in the mask"
         return "lung balance", WARN, share, f"{message}: the mask holds one lung only; {causes}."
-    if not 40 <= share <= 68:
+    low, high = USUAL_RIGHT_PERCENT
+    if not low <= share <= high:
         causes = "collapse, effusion, surgery, a hypoplastic lung, or an incomplete mask"
         return "lung balance", WARN, share, f"{message}; 50 to 58 % is usual: {causes}."
     return "lung balance", PASS, share, f"{message}."

@@ -79,6 +79,12 @@ def test_a_hypoplastic_right_lung_is_asked_about():
     assert side(images(*a_patient(1, "hypoplastic right lung")))["status"] == "WARN"
 
 
+def test_mirrored_it_fails_though_heart_and_aorta_lie_left_beside_a_small_left_lung():
+    found = side(images(*mirrored(*a_patient(1, "hypoplastic right lung"))))
+    assert found["status"] == "FAIL"
+    assert "liver, gas of stomach and colon on the other side" in found["message"]
+
+
 @pytest.mark.parametrize(
     ("found", "status"),
     [
@@ -91,6 +97,10 @@ def test_a_hypoplastic_right_lung_is_asked_about():
         (signs(heart_mm=10, aorta_mm=-12, liver=-0.4), "WARN"),
         (signs(heart_mm=-10, aorta_mm=-12, liver=-0.4, gas_ml=-15, right_percent=45), "FAIL"),
         (signs(heart_mm=0, aorta_mm=-12, liver=-0.4, gas_ml=0, right_percent=50), "FAIL"),
+        (signs(liver=-0.4, gas_ml=-15, right_percent=60), "WARN"),  # colon in front of the liver
+        (signs(liver=-0.4, gas_ml=0, right_percent=72), "WARN"),
+        (signs(gas_ml=-15, right_percent=72), "PASS"),
+        (signs(liver=-0.4, gas_ml=-15, right_percent=72), "FAIL"),  # heart and aorta follow the small lung
     ],
 )
 def test_signs_are_weighed(found, status):
