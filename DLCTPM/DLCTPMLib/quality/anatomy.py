@@ -3,7 +3,8 @@
 Each landmark gives one signed figure: above 0 where the image lies as its header says, below where it lies the
 other way round, near 0 or None where it does not tell. All is measured on samples about 4 mm apart.
 
-1. *Spine*: bone in the midline lies behind the middle of the lungs, not in front of it.
+1. *Spine*: bone in the midline lies behind the middle of the lungs, not in front of it; it alone is looked for
+   beside a single lung.
 2. *Liver and heart*: among the lungs there is more tissue in their lower half (heart, domes of the diaphragm)
    than in the upper one.
 3. *Heart*: it lies to the left of the spine; ``left_right`` goes on from there.
@@ -52,8 +53,11 @@ class Landmarks:
         sample = tuple(slice(s // 2, None, s) for s in step)
         hu, lung = chest.hu_box[sample], chest.sides[sample]
         mm = np.multiply(chest.axes.spacing_mm, step)
-        if min(hu.shape, default=0) < 8 or not ((lung == 1).any() and (lung == 2).any()):
+        if min(hu.shape, default=0) < 8:
             return cls(None, None, None)
+        if chest.right_percent in (0, 100):
+            across = chest.hu[chest.box[:2]][sample]
+            return cls(_spine(across, _middle_of_body(across), mm)[0], None, None)
         open_ends = chest.box[0].start == 0, chest.box[0].stop == chest.hu.shape[0]
         cut = [
             end and np.count_nonzero(lung[index]) * mm[1] * mm[2] / 100 > MOST_CUT_CM2
@@ -69,6 +73,12 @@ def _midline(lung: np.ndarray) -> float:
     columns = np.arange(lung.shape[2])
     counts = (np.count_nonzero(lung == side, axis=(0, 1)) for side in (1, 2))
     return float(np.mean([(c @ columns) / c.sum() for c in counts]))
+
+
+def _middle_of_body(hu: np.ndarray) -> float:
+    """The column in the middle of what is no air."""
+    counts = np.count_nonzero(hu > TISSUE_HU[0], axis=(0, 1))
+    return float(counts @ np.arange(len(counts)) / max(counts.sum(), 1))
 
 
 def _spine(hu: np.ndarray, middle: float, mm: np.ndarray) -> tuple[float | None, float | None]:

@@ -54,3 +54,12 @@ def test_what_is_not_seen_is_not_guessed():
     assert found(hu[:, ::-1], labels[:, ::-1]) == UPRIGHT
     hu, labels = a_chest()
     assert found(hu[20:][::-1], labels[20:][::-1]) == UPRIGHT  # the lungs' lower ends are missing
+
+
+@pytest.mark.parametrize("kept", [2, 3])
+def test_beside_a_single_lung_the_spine_still_tells_back_from_front(kept):
+    hu, labels = a_chest()
+    hu[(labels > 0) & (labels != kept)] = 20  # fluid after a pneumonectomy
+    labels[labels != kept] = 0
+    assert found(hu, labels) == UPRIGHT
+    assert found(hu[:, ::-1], labels[:, ::-1]) == UPRIGHT | {"front and back": "FAIL"}
