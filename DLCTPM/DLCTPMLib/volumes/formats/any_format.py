@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.formats.apart import read_other_image
 from DLCTPMLib.volumes.formats.metaimage import is_metaimage, read_metaimage
-from DLCTPMLib.volumes.formats.nifti import nifti_start, read_nifti
+from DLCTPMLib.volumes.formats.nifti import header_of_pair, nifti_start, read_nifti
 from DLCTPMLib.volumes.formats.nrrd import is_nrrd, read_nrrd
 from DLCTPMLib.volumes.formats.raw_volume import RawVolume, image_of
 from DLCTPMLib.volumes.formats.voxel_bytes import GZIP_MAGIC
@@ -44,9 +44,10 @@ def read_file(path: Path, orientation: str | None = None) -> tuple[sitk.Image, l
 
 
 def _raw_volume(path: Path, orientation: str | None) -> RawVolume:
-    start = nifti_start(path)
+    header = header_of_pair(path)
+    start = nifti_start(header)
     if start is not None:
-        return read_nifti(path, start, orientation)
+        return read_nifti(header, start, orientation)
     if is_nrrd(path):
         return read_nrrd(path)
     if is_metaimage(path):

@@ -24,8 +24,11 @@ from DLCTPMLib.volumes.formats.raw_volume import RawVolume
 SHORTEST_S, BYTES_A_SECOND = 12.0, 5e6
 """A file that takes longer to open than this, by its size, is given up: a damaged one may be read for ever."""
 
-_UNORIENTED = (".vtk", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gipl", ".gipl.gz", ".spr", ".pic", ".lsm")
-"""Endings of formats that cannot say how a volume lies in the patient."""
+_UNORIENTED = (".vtk", ".png", ".jpg", ".jpeg", ".bmp", ".gipl", ".gipl.gz", ".spr", ".pic", ".lsm", ".hdr", ".img")
+"""Endings of formats that cannot say how a volume lies in the patient; Analyze (``.hdr``, ``.img``) is one."""
+
+_UNMEASURED = (".tif", ".tiff")
+"""Endings of formats that cannot say how far slices lie apart either."""
 
 _READ_IMAGE = """
 import sys
@@ -92,6 +95,11 @@ def read_other_image(path: Path) -> RawVolume:
             raw = read_metaimage(out)
         except InputError as error:
             raise InputError(str(error).replace(str(out), str(path))) from error
+    if path.name.lower().endswith(_UNMEASURED):
+        raise InputError(
+            f"{path}: is a TIFF, which does not say how far its slices lie apart; give the original DICOM, or a "
+            "volume in NRRD, NIfTI or MetaImage"
+        )
     return replace(raw, directions=None) if path.name.lower().endswith(_UNORIENTED) else raw
 
 

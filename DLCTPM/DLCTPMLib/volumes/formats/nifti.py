@@ -71,6 +71,17 @@ class _Header:
     description: str
 
 
+def header_of_pair(path: Path) -> Path:
+    """The header beside the ``.img`` of a pair, where that is given and the header is there; else the file itself."""
+    name = path.name.lower()
+    for ending in (".img", ".img.gz"):
+        if name.endswith(ending):
+            stem = path.name[: -len(ending)]
+            beside = (path.with_name(f"{stem}{other}") for other in (".hdr", ".hdr.gz"))
+            return next((one for one in beside if one.is_file()), path)
+    return path
+
+
 def nifti_start(path: Path) -> bytes | None:
     """The first 540 bytes, unpacked, if they are a NIfTI header; None otherwise."""
     with path.open("rb") as file:

@@ -74,7 +74,33 @@ def test_every_type_of_voxel_in_either_byte_order_is_what_nibabel_reads(tmp_path
 
 def test_a_pair_of_header_and_image_is_read(tmp_path):
     nibabel.save(nibabel.Nifti1Pair(VOXELS, RAS), tmp_path / "a.hdr")
-    assert np.array_equal(sitk.GetArrayFromImage(read_image(tmp_path / "a.hdr")), VOXELS.T)
+    for name in ("a.hdr", "a.img"):
+        assert np.array_equal(sitk.GetArrayFromImage(read_image(tmp_path / name)), VOXELS.T)
+    for name in ("a.hdr", "a.img"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).unlink()
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+    assert np.array_equal(sitk.GetArrayFromImage(read_image(tmp_path / "a.img.gz")), VOXELS.T)
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.AnalyzeImage])
+@pytest.mark.parametrize("name", ["a.hdr", "a.img"])
+def test_a_pair_that_says_no_orientation_is_not_believed_by_either_of_its_files(tmp_path, kind, name):
+    image = kind(VOXELS, None)
+    image.header.set_zooms((2.0, 2.5, 3.0))
+    nibabel.save(image, tmp_path / "a.img")
+    with pytest.raises(InputError, match="does not say which way"):
+        read_image(tmp_path / name)
+    read = read_image(tmp_path / name, "RAS")
+    assert read.GetSpacing() == pytest.approx((2, 2.5, 3))
+    assert np.array_equal(sitk.GetArrayFromImage(read), VOXELS.T)
+
+
+def test_a_tiff_knows_no_distance_between_its_slices(tmp_path):
+    path = tmp_path / "a.tif"
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS), str(path))
+    with pytest.raises(InputError, match="how far its slices lie apart"):
+        read_image(path, "LPS")
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(0.0, 5.0), (1.0, -1024.0), (0.5, 3.0), (np.nan, 0.0)])
