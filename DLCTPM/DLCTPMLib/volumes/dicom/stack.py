@@ -64,11 +64,23 @@ def ordered_slices(
         name,
     )
     ordered = [headers[i] for i in geometry.order]
-    return ordered, replace(geometry, order=tuple(range(len(ordered)))), notes + more
+    notes += more + _frames_of_reference(ordered)
+    return ordered, replace(geometry, order=tuple(range(len(ordered)))), notes
 
 
 def _named(series: DicomSeries, name: str) -> str:
     return f"{name}, series {series.number or series.uid}"
+
+
+def _frames_of_reference(headers: list[pydicom.Dataset]) -> list[str]:
+    """A note where the slices name several, between which positions mean nothing to each other."""
+    count = len({str(header.get("FrameOfReferenceUID", "") or "") for header in headers})
+    if count < 2:
+        return []
+    return [
+        f"its slices name {count} frames of reference, as those of different examinations do (or as an anonymiser "
+        "leaves them): look whether they are one scan"
+    ]
 
 
 def _check_single(headers: list[pydicom.Dataset], name: str) -> None:

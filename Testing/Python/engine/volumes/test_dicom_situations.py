@@ -104,6 +104,14 @@ def test_a_volume_of_many_acquisitions_one_after_the_other_is_one_volume(tmp_pat
         read_ct(tmp_path / "single", acquisition="1")
 
 
+def test_slices_of_several_frames_of_reference_are_said(tmp_path, hu):
+    paths = write_ct_series(tmp_path, hu)
+    assert read_ct(tmp_path).warnings == []
+    change(paths[:3], FrameOfReferenceUID=generate_uid())
+    (said,) = read_ct(tmp_path).warnings
+    assert "name 2 frames of reference" in said
+
+
 @pytest.mark.parametrize("thickness", [0.625, 0.7, 1.25])
 def test_positions_rounded_to_a_tenth_of_a_millimetre_are_even(tmp_path, thickness):
     paths = write_ct_series(tmp_path, hu_volume((40, 6, 6)), spacing=(0.8, 0.7, thickness))
