@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from turned_chests import a_patient, images
 
+from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.quality.checks import check_input
 
 SIZE, MM = (70, 70, 90), 4.0
@@ -63,3 +65,23 @@ def test_beside_a_single_lung_the_spine_still_tells_back_from_front(kept):
     labels[labels != kept] = 0
     assert found(hu, labels) == UPRIGHT
     assert found(hu[:, ::-1], labels[:, ::-1]) == UPRIGHT | {"front and back": "FAIL"}
+
+
+TURNED = {
+    "rows and columns exchanged": (lambda hu: hu.transpose(0, 2, 1), "left"),
+    "turned by 90 degrees": (lambda hu: np.rot90(hu, 1, (1, 2)), "left"),
+    "turned the other way": (lambda hu: np.rot90(hu, -1, (1, 2)), "right"),
+    "coronal slices": (lambda hu: hu.transpose(1, 0, 2), "head"),
+    "coronal slices from the back": (lambda hu: hu.transpose(1, 0, 2)[::-1], "feet"),
+}
+"""How a patient is stored as if axes had been exchanged, and where the spine then seems to lie."""
+
+
+@pytest.mark.parametrize("how", TURNED)
+def test_a_patient_with_axes_exchanged_fails_by_the_spine(how):
+    turn, where = TURNED[how]
+    hu = turn(a_patient()[0])
+    ct = images(hu, np.zeros(hu.shape, np.uint16))[0]
+    check = next(one for one in check_input(ct, segment_lungs(ct).upright) if one["check"] == "front and back")
+    assert check["status"] == "FAIL"
+    assert f"the {where} is" in check["message"]
