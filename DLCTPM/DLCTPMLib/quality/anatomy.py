@@ -25,8 +25,8 @@ SPINE_TELLS = 0.4
 """Balance of bone behind and in front from which it tells (virtual and real patients: 0.77 to 1.0)."""
 
 ASIDE_TELLS = 0.7
-"""Balance of bone at two other ends from which the spine lies there, where it is neither behind nor in front (turned
-virtual and real patients: 0.92 to 0.96; ordinary ones lie behind)."""
+"""The same at two other ends, where it is neither behind nor in front: then axes are exchanged, and what an ordinary
+patient has behind (0.77 to 1.0) is there."""
 
 LIVER_TELLS = 0.15
 """Balance of tissue in the lower and the upper half from which it tells (virtual and real ones: −0.04 to 0.32)."""
