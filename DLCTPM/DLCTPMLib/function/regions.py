@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +10,17 @@ import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.function.definitions import DEFAULT, HIGH, LOW, Definition
+from DLCTPMLib.function.heterogeneity import heterogeneity
 from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
 from DLCTPMLib.labels.chest_regions import (
+    BOTH,
     LEFT,
     LEFT_THIRDS,
     LOBES,
     LUNG,
     RIGHT,
     RIGHT_THIRDS,
+    SIDES,
     display_name,
 )
 from DLCTPMLib.lungs.upright import UprightLungs
@@ -74,8 +77,10 @@ class FunctionalLung:
         return file_image(labels, like=self.perfusion)
 
     def table(self) -> dict[str, dict]:
-        """The region table, as ``MeasuredRegions.table``; with tertiles ``middle_ml`` beside the other volumes."""
-        return MeasuredRegions(self.perfusion, self.lungs).divided(self.classes)
+        """The region table: ``MeasuredRegions.divided`` and the figures of ``function.heterogeneity``."""
+        measured = MeasuredRegions(self.perfusion, self.lungs)
+        table, uneven = measured.divided(self.classes), measured.heterogeneity()
+        return {name: row | uneven[name] for name, row in table.items()}
 
     def settings(self) -> dict:
         """``functional_regions`` of ``result.json``."""
@@ -99,7 +104,7 @@ def functional_labels(
 def region_table(
     perfusion: sitk.Image, lungs: sitk.Image | UprightLungs, definition: Definition | float = DEFAULT
 ) -> dict[str, dict]:
-    """Volume, mean perfusion, share of the total perfusion, and functional volumes of every region.
+    """Volume, mean perfusion, share of the total perfusion, functional volumes and unevenness of every region.
 
     Arguments and errors as for ``FunctionalLung.of``; the result as of ``FunctionalLung.table``.
     """
@@ -168,6 +173,13 @@ class MeasuredRegions:
         )
         return self._table(high, low)
 
+    def heterogeneity(self) -> dict[str, dict]:
+        """By region name the figures of ``function.heterogeneity``, before ``sort``."""
+        everything = dict(self._named())
+        own = {name: part.values_of(regions) for name, (part, regions) in everything.items()}
+        mean = own[BOTH].mean(dtype=np.float64) if own[BOTH].size else 0.0
+        return {name: heterogeneity(values, mean) for name, values in own.items()}
+
     def _table(self, high: list[np.ndarray], low: list[np.ndarray]) -> dict[str, dict]:
         rows = dict(self._rows(high, low))
         count, all_perfusion, *divided = rows["lungs"]
@@ -186,15 +198,18 @@ class MeasuredRegions:
         return table
 
     def _rows(self, high: list[np.ndarray], low: list[np.ndarray]) -> Iterator[tuple[str, tuple]]:
-        regions, thirds = zip(high, low, strict=True)
-        for name, parts in (("lungs", LUNG), ("right lung", RIGHT), ("left lung", LEFT)):
-            yield name, self._regions.of(parts, *regions)
-        for lobe in sorted(LOBES):
-            if self._regions.count[int(lobe)]:
-                yield display_name(lobe), self._regions.of([lobe], *regions)
-        for third in (*RIGHT_THIRDS, *LEFT_THIRDS):
-            if self._by_third.count[int(third)]:
-                yield display_name(third), self._by_third.of([third], *thirds)
+        divided = dict(zip((self._regions, self._by_third), zip(high, low, strict=True), strict=True))
+        for name, (part, regions) in self._named():
+            yield name, part.of(regions, *divided[part])
+
+    def _named(self) -> Iterator[tuple[str, tuple[_Sums, Iterable[int]]]]:
+        """Every region's name, with the voxels that it is counted in and its CIP regions there."""
+        for name, regions in ((BOTH, LUNG), (SIDES[0], RIGHT), (SIDES[1], LEFT)):
+            yield name, (self._regions, regions)
+        for part, single in ((self._regions, sorted(LOBES)), (self._by_third, (*RIGHT_THIRDS, *LEFT_THIRDS))):
+            for region in single:
+                if part.count[int(region)]:
+                    yield display_name(region), (part, [region])
 
 
 class _Sums:
@@ -225,7 +240,13 @@ class _Sums:
         """How many of some voxels lie in every region, before ``sort``."""
         return np.bincount(self._regions, weights=voxels, minlength=256)
 
-    def of(self, regions, high: np.ndarray, low: np.ndarray) -> tuple[int, float, int, int]:
+    def values_of(self, regions: Iterable[int]) -> np.ndarray:
+        """The values of some regions together, before ``sort``."""
+        chosen = np.zeros(256, bool)
+        chosen[[int(region) for region in regions]] = True
+        return self._values[chosen[self._regions]]
+
+    def of(self, regions: Iterable[int], high: np.ndarray, low: np.ndarray) -> tuple[int, float, int, int]:
         """Voxels, summed perfusion, high- and low-functional voxels of some regions together."""
         index = [int(region) for region in regions]
         return (

@@ -118,7 +118,8 @@ def test_result_json_holds_what_the_contract_names(prediction, files):
     assert result["input"]["spacing"] == list(chest_ct().GetSpacing())
     assert {"lungs", "right lung", "left lung", "right upper third", "left lower third"} <= set(result["regions"])
     for row in result["regions"].values():
-        assert set(row) == {"volume_ml", "mean", "perfusion_percent", "high_ml", "low_ml"}
+        uneven = {"cv", "heterogeneity", "defect_percent"}
+        assert set(row) == {"volume_ml", "mean", "perfusion_percent", "high_ml", "low_ml"} | uneven
     for scope in ("lungs", "right lung", "left lung"):
         figures = result["agreement"][scope]
         for part in (figures, figures["core"]):

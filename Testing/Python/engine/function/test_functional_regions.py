@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import stats
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.function.heterogeneity import FIGURES
 from DLCTPMLib.function.regions import MeasuredRegions, functional_labels, region_table
 
 # A strip of 12 slices along z, each of 2 × 4 voxels of 1 × 2 × 5 mm; x runs to the patient's left.
@@ -61,6 +63,9 @@ def test_the_table_equals_hand_counts(perfusion, lungs):
             "perfusion_percent": 100 * right / (right + left),
             "high_ml": 48 * VOXEL_ML,
             "low_ml": 0,
+            "cv": 0,
+            "heterogeneity": 0,
+            "defect_percent": 0,
         }
     )
     assert table["left lung"] == pytest.approx(
@@ -70,6 +75,9 @@ def test_the_table_equals_hand_counts(perfusion, lungs):
             "perfusion_percent": 100 * left / (right + left),
             "high_ml": 12 * VOXEL_ML,
             "low_ml": 12 * VOXEL_ML,
+            "cv": 0.15 / 0.65,
+            "heterogeneity": 0.3 / 0.65,
+            "defect_percent": 0,  # 0.5 is more than 0.6 of the lungs' mean, 0.817
         }
     )
     assert table["lungs"]["perfusion_percent"] == pytest.approx(100)
@@ -111,13 +119,28 @@ def test_a_missing_lung_has_no_mean(perfusion):
     labels = np.zeros((12, 2, 4))
     labels[..., :2] = 2
     left = region_table(perfusion, an_image(labels, np.uint16))["left lung"]
-    assert left == {"volume_ml": 0, "mean": None, "perfusion_percent": 0, "high_ml": 0, "low_ml": 0}
+    empty = {"volume_ml": 0, "mean": None, "perfusion_percent": 0, "high_ml": 0, "low_ml": 0}
+    assert left == empty | dict.fromkeys(FIGURES)
 
 
 def test_without_perfusion_there_are_no_shares(lungs):
     table = region_table(an_image(np.zeros((12, 2, 4)), np.float32), lungs)
     assert table["right lung"]["perfusion_percent"] is None
     assert table["right lung"]["mean"] == 0
+
+
+def test_unevenness_equals_scipys_and_a_count(lungs):
+    rng = np.random.default_rng(3)
+    values = rng.gamma(2, 0.2, (12, 2, 4)).clip(0, 1).astype(np.float32)
+    table = region_table(an_image(values, np.float32), lungs)
+    labels = sitk.GetArrayFromImage(lungs)
+    mean = values[labels > 0].mean(dtype=float)
+    for name, side in (("right lung", 2), ("left lung", 3)):
+        own = values[labels == side].astype(float)
+        assert table[name]["cv"] == pytest.approx(stats.variation(own))
+        assert table[name]["heterogeneity"] == pytest.approx(stats.iqr(own) / own.mean())
+        assert table[name]["defect_percent"] == pytest.approx(100 * np.mean(own < 0.6 * mean))
+    assert 0 < table["lungs"]["defect_percent"] < 100
 
 
 def test_orientation_of_the_file_changes_no_figure(perfusion, lungs):
@@ -142,6 +165,7 @@ def test_a_map_gone_through_once_answers_every_threshold_alike(lungs):
     values = an_image(np.round(rng.random((12, 2, 4)), 2), np.float32)  # many values lie on a threshold
     measured = MeasuredRegions(values, lungs).sort()
     for threshold in np.arange(1, 100) / 100:
-        assert measured.table(threshold) == region_table(values, lungs, threshold)
+        for name, row in measured.table(threshold).items():
+            assert row.items() <= region_table(values, lungs, threshold)[name].items()
     with pytest.raises(InputError):
         measured.table(1.0)
