@@ -125,6 +125,20 @@ def test_a_forced_map_is_exported_only_with_a_tick(from_dicom, engine):
     assert "--force" in asked[0]
 
 
+def test_what_is_hidden_while_a_section_is_folded_is_hidden_when_it_is_opened(from_dicom):
+    ui, perfusion = from_dicom.ui, from_dicom._parameterNode.perfusionVolume
+    result = perfusion.GetAttribute("DLCTPM.Result")
+    ui.exportSection.collapsed = False
+    perfusion.SetAttribute("DLCTPM.Result", json.dumps({**json.loads(result), "forced": ["It is upside down."]}))
+    from_dicom.panel.update()
+    assert not ui.exportForcedCheckBox.isHidden()
+    ui.exportSection.collapsed = True
+    perfusion.SetAttribute("DLCTPM.Result", result)
+    from_dicom.panel.update()
+    ui.exportSection.collapsed = False
+    assert ui.exportForcedCheckBox.isHidden()
+
+
 def test_an_image_that_left_the_database_is_told(from_dicom, database, errors):
     database.files.popitem()
     click(from_dicom, from_dicom.ui.exportDicomButton)

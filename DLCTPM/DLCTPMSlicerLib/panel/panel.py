@@ -46,6 +46,9 @@ class Panel:
         self.dicom = DicomPart(self)
         self.shortcuts = Shortcuts(self)
         ui.framesComboBox.currentIndexChanged.connect(lambda _index: self.update())
+        for section in (ui.spectSection, ui.doseSection, ui.exportSection):
+            # CTK shows what was hidden while a section was folded
+            section.contentsCollapsed.connect(lambda _collapsed: self.update())
         self._showSections()
 
     def close(self) -> None:
