@@ -29,11 +29,13 @@ from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.lungs.masks import side_masks
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.lungs.upright import UprightLungs
-from DLCTPMLib.mapping.mapping import LungGrids, map_lungs
+from DLCTPMLib.mapping.mapping import LungGrids, load_predictor, map_lungs
 from DLCTPMLib.networks.arnn import Arnn
+from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.inference import Predictor
-from DLCTPMLib.networks.settings import ArnnSettings
-from DLCTPMLib.preprocessing.enhancement import hu_bins, median_filter
+from DLCTPMLib.networks.settings import ArnnSettings, UnetSettings
+from DLCTPMLib.networks.unet import Unet
+from DLCTPMLib.preprocessing.enhancement import hu_bins, median_filter, network_inputs
 from DLCTPMLib.preprocessing.grid import LungGrid
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.registration.search import register
@@ -44,9 +46,11 @@ from DLCTPMTrainingLib.benchmark.slicer_overhead import measure_slicer, slicer_l
 from DLCTPMTrainingLib.benchmark.stage_results import PeakMemory, StageResult
 from DLCTPMTrainingLib.patients.virtual_patient import VirtualPatient, VirtualPatientSettings, simulate_patient
 
-STAGES = ("lungs", "downsample", "median", "network", "upsample", "total", "registration", "ssim")
+STAGES = ("lungs", "downsample", "median", "network", "small kernels", "upsample", "total", "registration", "ssim")
 SETTINGS = PreprocessingSettings()
 LONG_S = 30.0
+SMALL_CHANNELS = (16, 32, 64, 64)
+"""Of the network with small kernels."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = n
     bench = Bench(settings, progress)
     for number, stage in enumerate(STAGES):
         progress(f"Benchmark: {stage}", (number + 1) / (len(STAGES) + 1))
-        results[stage] = getattr(bench, stage)()
+        results[stage] = getattr(bench, stage.replace(" ", "_"))()
     progress("Benchmark: 800 slices against 200", len(STAGES) / (len(STAGES) + 1))
     report = {
         "software": f"DL-CTPM {__version__}",
@@ -94,6 +98,7 @@ def run_benchmark(settings: BenchmarkSettings, out: Path, progress: Progress = n
         "torch": torch.__version__,
         "settings": asdict(settings),
         "total_beside_network": bench.total_beside_network(),
+        "default_beside_network": bench.default_beside_network(),
         "ratio_given_lungs": round(_without(results, "reference_s") / _without(results, "ours_s"), 2),
         "seconds_by_slices": bench.seconds_by_slices(settings.compared_slices),
         "stages": {name: asdict(result) for name, result in results.items()},
@@ -117,10 +122,13 @@ def table(report: dict) -> str:
             f"{name:13}{r.reference_s:12.3f}{r.ours_s:9.3f}{r.ratio:8.2f}{memory}  {r.max_error:.2g} ({r.error})"
         )
     slices, beside = report["seconds_by_slices"], report["total_beside_network"]
+    default = report["default_beside_network"]
     few, many = slices
     lines += [
         "total over the two network passes alone, measured in turn: "
         f"{beside['ratio']:.2f} ({beside['total_s']:.2f} s over {beside['network_s']:.2f} s)",
+        f"networks of the default model ({default['members']}) over the two network passes, measured in turn: "
+        f"{default['ratio']:.2f} ({default['default_s']:.2f} s over {default['network_s']:.2f} s)",
         f"ratio of the total less the lungs: {report['ratio_given_lungs']:.2f}",
         f"{many} slices over {few} of the same chest: {slices[many] / slices[few]:.2f}",
     ]
@@ -197,6 +205,22 @@ class Bench:
             lambda plain, ours: max(_apart(p, g) for p, g in zip(plain, ours, strict=True)),
             "relative perfusion",
         )
+
+    def small_kernels(self) -> StageResult:
+        """A U-Net of 3³ kernels, untrained, on both lungs and one thread, where PyTorch leaves oneDNN by itself."""
+        torch.manual_seed(self._settings.seed)
+        model = Unet(UnetSettings(channels=SMALL_CHANNELS, kernel=3)).eval()
+        predictor, before = Predictor(model, torch.device("cpu")), torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return self._compare(
+                lambda: [plain_reference.network(model, enhanced) for enhanced in self._enhanced],
+                lambda: [predictor(enhanced) for enhanced in self._enhanced],
+                lambda plain, ours: max(_apart(p, g) for p, g in zip(plain, ours, strict=True)),
+                "relative perfusion",
+            )
+        finally:
+            torch.set_num_threads(before)
 
     def upsample(self) -> StageResult:
         """Both lungs back to the CT grid."""
@@ -291,6 +315,27 @@ class Bench:
         total_s, network_s = (statistics.median(seconds[1:]) for seconds in (total, network))
         ratio = round(total_s / network_s, 3)
         return {"total_s": round(total_s, 4), "network_s": round(network_s, 4), "ratio": ratio}
+
+    def default_beside_network(self) -> dict[str, float]:
+        """The networks of the default model on its own grid against the two passes of the paper's size, in turn."""
+        bundle = load_bundle()
+        settings, default = bundle.preprocessing, load_predictor(bundle, "cpu", "fp32")
+        on_grid = LungGrids.of(self.ct, self._lungs, settings)
+        images = [
+            network_inputs(grid.down(on_grid.hu), grid.mask, settings, grid.lung_part)
+            for grid in on_grid.grids.values()
+        ]
+        ours, network = [], []
+        for _ in range(self._settings.turns + 1):  # the first warms up
+            ours.append(_seconds(lambda: [default(each) for each in images]))
+            network.append(_seconds(lambda: [self._predictor(enhanced) for enhanced in self._enhanced]))
+        default_s, network_s = (statistics.median(seconds[1:]) for seconds in (ours, network))
+        return {
+            "members": len(bundle.members),
+            "default_s": round(default_s, 4),
+            "network_s": round(network_s, 4),
+            "ratio": round(default_s / network_s, 3),
+        }
 
     def _map(self, lungs: sitk.Image | UprightLungs, ct: sitk.Image | None = None) -> np.ndarray:
         on_grid = LungGrids(ct or self.ct, lungs, SETTINGS.grid_shape)

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMTrainingLib.benchmark.mapping import STAGES, BenchmarkSettings, run_benchmark, table
 from DLCTPMTrainingLib.benchmark.stage_results import PeakMemory
 
@@ -44,9 +45,24 @@ def test_the_ratio_to_the_network_is_that_of_its_two_times(report):
     assert f"{beside['ratio']:.2f} ({beside['total_s']:.2f} s over" in table(report)
 
 
+def test_the_default_models_cost_is_measured_beside_the_papers_network(report):
+    default = report["default_beside_network"]
+    assert default["ratio"] == pytest.approx(default["default_s"] / default["network_s"], abs=0.01)
+    assert default["members"] == len(load_bundle().members)
+    assert f"{default['ratio']:.2f} ({default['default_s']:.2f} s over" in table(report)
+
+
 @pytest.mark.parametrize(
     ("stage", "largest"),
-    [("downsample", 1e-2), ("median", 0), ("network", 1e-4), ("upsample", 1e-5), ("total", 1e-3), ("ssim", 1e-5)],
+    [
+        ("downsample", 1e-2),
+        ("median", 0),
+        ("network", 1e-4),
+        ("small kernels", 1e-4),
+        ("upsample", 1e-5),
+        ("total", 1e-3),
+        ("ssim", 1e-5),
+    ],
 )
 def test_the_engine_equals_the_plain_reference(report, stage, largest):
     assert report["stages"][stage]["max_error"] <= largest
