@@ -258,3 +258,21 @@ def test_ui_names_of_the_design_and_a_tooltip_for_every_control(panel):
     ours = {name: widget for name, widget in vars(panel.ui).items() if not name.startswith("qt_")}
     silent = [name for name, widget in ours.items() if isinstance(widget, kinds) and not widget.toolTip]
     assert silent == []
+
+
+def test_an_ensemble_is_told_by_its_networks_and_their_patients(tmp_path):
+    from DLCTPMSlicerLib.engine.models import _choice
+
+    for name, text in (
+        ("configs/metadata.json", json.dumps({
+            "name": "both", "version": "2", "simulated": True, "network": {"architecture": "unet"},
+            "members": [{"architecture": "unet"}, {"architecture": "arnn"}, {"architecture": "unet"}],
+            "training": {"patients": 150},
+            "members_training": [{"patients": 150}, {"patients": 149}, {"patients": 150}],
+        })),
+        ("docs/README.md", "# both"),
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text)
+    about = _choice(tmp_path, "both").about
+    assert about == "mean of 3 networks (2 U-Net, 1 ARNN) · 149 to 150 simulated patients each"

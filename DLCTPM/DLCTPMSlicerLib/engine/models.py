@@ -120,12 +120,19 @@ def _choice(path: Path, key: str) -> ModelChoice | None:
 
 
 def _network(metadata: dict) -> list[str]:
-    architecture = metadata.get("network", {}).get("architecture", "")
-    return [NETWORKS.get(architecture, architecture)] if architecture else []
+    members = metadata.get("members") or [metadata.get("network", {})]
+    names = [NETWORKS.get(one.get("architecture"), one.get("architecture", "")) for one in members]
+    if len(names) == 1:
+        return names if names[0] else []
+    kinds = [f"{names.count(kind)} {kind}" for kind in dict.fromkeys(names)]
+    return [f"mean of {len(names)} networks ({', '.join(kinds)})"]
 
 
 def _trainedOn(metadata: dict) -> list[str]:
-    patients = metadata.get("training", {}).get("patients")
-    if not patients:
+    trainings = metadata.get("members_training") or [metadata.get("training", {})]
+    counts = sorted({training.get("patients") or 0 for training in trainings})
+    if not counts[0]:
         return []
-    return [f"{patients} {'simulated ' if metadata.get('simulated') else ''}patient{'s' if patients != 1 else ''}"]
+    patients = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    kind = f"{'simulated ' if metadata.get('simulated') else ''}patient{'s' if counts != [1] else ''}"
+    return [f"{patients} {kind}{' each' if len(trainings) > 1 else ''}"]

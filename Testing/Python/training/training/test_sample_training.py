@@ -98,6 +98,16 @@ def test_without_safetensors_the_training_is_kept_and_packed_later(file, tmp_pat
     assert (tmp_path / "checkpoint.pt").read_bytes() == trained
     bundle = load_bundle(tmp_path / "model")
     assert (bundle.name, bundle.metadata["training"]["epochs_done"]) == ("packed", 1)
+    assert bundle.scale.patients == 1  # P1, who validates
+    assert "1 validation patients whom the network had not learned from" in bundle.card
+
+
+def test_the_fold_that_was_left_out_is_kept(file, tmp_path):
+    assert run(file, tmp_path, "--epochs", 1, "--fold", "2/3") == 0
+    bundle = load_bundle(tmp_path / "model")
+    assert bundle.members_about[0]["fold"] == [2, 3]
+    assert bundle.members_about[0]["patients"] == 2
+    assert "part 2 of 3 of the cohort left out" in bundle.card
 
 
 def test_a_death_between_checkpoint_and_history_loses_no_epoch_of_the_bundle(tmp_path):
