@@ -86,6 +86,8 @@ def test_whole_visit(panel, module, cohort_folder, uninterrupted, models, tmp_pa
                          ("scores", {"R": "validation_r", "SSIM": "validation_ssim"})):  # fmt: skip
         assert plotted(part) == {name: [epoch[key] for epoch in epochs] for name, key in series.items()}
     assert chart("loss").GetTitle() == "tiny: loss (simulated)"
+    lines = [chart("loss").GetNthPlotSeriesNode(index) for index in range(2)]
+    assert len({line.GetMarkerStyle() for line in lines}) == 2  # a legend is too short to show which is dashed
     assert all(math.isfinite(value) and -1 <= value <= 1 for value in plotted("scores")["SSIM"])
     (row,) = table_texts(ui.resultsTable)
     assert row[:2] == ["Training", str(EPOCHS)]

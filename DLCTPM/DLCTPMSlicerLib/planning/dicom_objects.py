@@ -14,16 +14,14 @@ from DLCTPMSlicerLib.nodes.roles import CT_ROLE, partOf
 from DLCTPMSlicerLib.planning.dicom_source import dicomFolder
 from DLCTPMSlicerLib.planning.finished import definitionName, writeFinished
 
-OBJECTS = {
-    "map": _("Parametric map"),
-    "seg": _("Segmentation"),
-    "rtstruct": _("Structure set (RT)"),
-    "sr": _("Measurements (SR)"),
-    "series": _("Plain series"),
+FILES = {
+    "map": "perfusion_map.dcm",
+    "seg": "segmentation.dcm",
+    "rtstruct": "structure_set.dcm",
+    "sr": "measurements.dcm",
+    "series": "perfusion_series",
 }
-"""What ``--objects`` takes, and what the panel calls it; maps of the scene have no report as PDF."""
-FILES = ("perfusion_map.dcm", "segmentation.dcm", "structure_set.dcm", "measurements.dcm", "perfusion_series")
-"""What the engine writes for them, in this order."""
+"""What ``--objects`` takes, and what the engine writes for it; maps of the scene have no report as PDF."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class DicomChoice:
     """What is exported.
 
     Attributes:
-        objects: of ``OBJECTS``; sr needs seg.
+        objects: of ``FILES``; sr needs seg.
         holes: keyhole or xor.
         deidentify: leave out who the patient is and when the examination was.
         force: export also a map that was forced past a failed check.
@@ -49,7 +47,7 @@ def startDicomExport(perfusion, folder: Path, choice: DicomChoice, **callbacks) 
     """Write DICOM objects of a map into a folder; the job delivers the paths of what was written."""
     return EngineJob(
         lambda work: exportArguments(perfusion, folder, choice, work),
-        lambda work: [folder / name for name in FILES if (folder / name).exists()],
+        lambda work: [folder / FILES[name] for name in choice.objects],
         **callbacks,
     ).start()
 
