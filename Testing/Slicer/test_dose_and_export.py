@@ -106,7 +106,10 @@ def test_what_is_not_ticked_is_not_asked_for(from_dicom, engine):
     assert arguments[arguments.index("--holes") + 1] == "keyhole"
     assert "--force" not in arguments
     assert "--deidentify" not in arguments
-    for box in (ui.dicomMapCheckBox, ui.dicomRtstructCheckBox, ui.dicomSeriesCheckBox):
+    ui.dicomRtstructCheckBox.click()
+    click(from_dicom, ui.exportDicomButton)
+    assert "--holes" not in asked[1]  # of contours only, and what does nothing is refused
+    for box in (ui.dicomMapCheckBox, ui.dicomSeriesCheckBox):
         box.click()
     assert not ui.exportDicomButton.enabled
 

@@ -63,6 +63,8 @@ def exportArguments(perfusion, folder: Path, choice: DicomChoice, work: Path) ->
     source = yield from dicomFolder(partOf(perfusion, CT_ROLE), work / "ct")
     result = yield from writeFinished(perfusion, work / "result")
     arguments = ["export", str(result), "--dicom", str(source), "--objects", ",".join(choice.objects)]
-    arguments += ["--function", definitionName(choice.threshold), "--holes", choice.holes]
+    arguments += ["--function", definitionName(choice.threshold)]
+    if "rtstruct" in choice.objects:
+        arguments += ["--holes", choice.holes]
     arguments += ["--deidentify"] * choice.deidentify + ["--force"] * choice.force
     return [*arguments, "--out", str(folder)]
