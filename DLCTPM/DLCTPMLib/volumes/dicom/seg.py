@@ -17,6 +17,7 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.volumes.dicom.belonging import Belonging
 from DLCTPMLib.volumes.dicom.header import dicom_dataset, header_numbers, values_understood
 from DLCTPMLib.volumes.dicom.named_masks import DicomCode, NamedMask, NamedMasks
+from DLCTPMLib.volumes.dicom.pixels import read_volume
 from DLCTPMLib.volumes.formats.raw_volume import check_grid, check_size
 
 SEGMENTATIONS = {"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"}
@@ -51,7 +52,8 @@ def segment_masks(path: Path, labelled: str | None = None) -> NamedMasks:
         labelled: only the segments with this label; all if None.
 
     Raises:
-        InputError: no segmentation, damaged, compressed, or with frames that do not say where they lie.
+        InputError: no segmentation, damaged, compressed in a way that cannot be decoded, or with frames that do not
+            say where they lie.
     """
     header = _header(path)
     with values_understood(path):
@@ -147,8 +149,8 @@ def _stored_frames(path: Path, count: int, rows: int, columns: int) -> np.ndarra
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = pydicom.dcmread(path)
-        if dataset.file_meta.TransferSyntaxUID.is_compressed:
-            raise InputError(f"{path}: its frames are compressed, which is not read; export it uncompressed")
+        if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            return _decoded_frames(path, count, rows, columns)
         content, bits = dataset.PixelData, int(dataset.BitsAllocated)
         pixels = count * rows * columns
         if len(content) * 8 < pixels * bits or bits not in (1, 8, 16):
@@ -162,6 +164,13 @@ def _stored_frames(path: Path, count: int, rows: int, columns: int) -> np.ndarra
     else:
         stored = np.frombuffer(content, f"<u{bits // 8}", pixels)
     return stored.reshape(count, rows, columns)
+
+
+def _decoded_frames(path: Path, count: int, rows: int, columns: int) -> np.ndarray:
+    stored = read_volume([str(path)], [(1.0, 0.0)], str(path))
+    if stored.shape != (count, rows, columns):
+        raise InputError(f"{path}: has {len(stored)} frames where {count} are promised; export it again")
+    return stored
 
 
 def _named(segment: pydicom.Dataset, voxels: np.ndarray) -> NamedMask:

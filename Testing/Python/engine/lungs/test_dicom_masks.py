@@ -5,7 +5,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from dicom_mask_samples import FRAME, contours_of, write_seg, write_structures
-from pydicom.uid import generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 from skimage.draw import polygon2mask
 from test_lungs import CT, LEFT, RIGHT, SPACING, labels_of
 
@@ -205,7 +205,8 @@ def test_a_structure_set_with_a_list_for_a_number_is_one_sentence(tmp_path):
         read_lungs(path, CT)
 
 
-def test_what_highdicom_writes_is_read_voxel_by_voxel(tmp_path):
+@pytest.mark.parametrize("kind", ["binary", "compressed"])
+def test_what_highdicom_writes_is_read_voxel_by_voxel(tmp_path, kind):
     highdicom = pytest.importorskip("highdicom", reason="highdicom, an independent writer, is optional")
     from dicom_samples import write_ct_series
     from pydicom.sr.codedict import codes
@@ -227,8 +228,8 @@ def test_what_highdicom_writes_is_read_voxel_by_voxel(tmp_path):
     ]
     written = highdicom.seg.Segmentation(
         sources,
-        np.stack([RIGHT, LEFT], axis=-1),
-        highdicom.seg.SegmentationTypeValues.BINARY,
+        np.stack([RIGHT, LEFT], axis=-1).astype(np.uint8 if kind == "binary" else np.float32),
+        "BINARY" if kind == "binary" else "FRACTIONAL",
         descriptions,
         generate_uid(),
         9,
@@ -238,6 +239,7 @@ def test_what_highdicom_writes_is_read_voxel_by_voxel(tmp_path):
         "model",
         "1",
         "serial",
+        transfer_syntax_uid=ExplicitVRLittleEndian if kind == "binary" else RLELossless,
     )
     written.save_as(tmp_path / "seg.dcm")
     found = segment_masks(tmp_path / "seg.dcm")
