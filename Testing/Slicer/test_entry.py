@@ -76,10 +76,13 @@ def test_measuring_in_the_panels_thread_never_takes_longer_than_a_blink(mapped):
 def test_every_folder_button_opens_a_dialog_for_folders(panel, training_panel):
     edits = [getattr(ui, name) for ui in (panel.ui, training_panel.ui) for name in vars(ui) if "PathLineEdit" in name]
     edits = [edit for edit in edits if hasattr(edit, "currentPath")]
-    folders = [edit for edit in edits if edit.objectName != "cohortPathLineEdit"]
+    names = ("cohortPathLineEdit", "dosePathLineEdit", "structuresPathLineEdit")
+    files = [edit for edit in edits if edit.objectName in names]
+    folders = [edit for edit in edits if edit not in files]
     assert len(folders) >= 4
     assert all(edit.filters == type(edit).Dirs for edit in folders)
-    assert training_panel.ui.cohortPathLineEdit.filters == type(folders[0]).Files
+    assert len(files) == len(names)
+    assert all(edit.filters == type(edit).Files for edit in files)
 
 
 def test_the_export_folder_is_there_again_after_a_restart(module, panel, tmp_path):

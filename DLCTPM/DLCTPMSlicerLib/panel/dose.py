@@ -21,8 +21,9 @@ class DosePart:
         self._table, self._targets = None, None
         self.table = ResultTable(self.ui.doseTable)
         self.table.fold(lambda row: False, ("volume_ml",))
-        self.ui.dosePathLineEdit.currentPathChanged.connect(lambda _path: self.panel.update())
-        self.ui.structuresPathLineEdit.currentPathChanged.connect(lambda _path: self.panel.update())
+        for edit in (self.ui.dosePathLineEdit, self.ui.structuresPathLineEdit):
+            edit.filters = type(edit).Files
+            edit.currentPathChanged.connect(lambda _path: self.panel.update())
         self.ui.doseButton.clicked.connect(self.compute)
         self.ui.doseReportButton.clicked.connect(self.openReport)
         self._fillTargets([])
