@@ -22,7 +22,23 @@ from DLCTPMLib.volumes.formats.metaimage import read_metaimage
 from DLCTPMLib.volumes.formats.raw_volume import RawVolume
 
 SHORTEST_S, BYTES_A_SECOND = 12.0, 5e6
-"""A file that takes longer to open than this, by its size, is given up: a damaged one may be read for ever."""
+"""A file that takes more processor time to open than this, by its size, is given up: a damaged one may be read for
+ever."""
+
+WAITED = 10
+"""So many times as long by the clock may it take: on a busy machine a sound file gets little of a processor."""
+
+_LIMITED = """
+import sys
+try:
+    import resource
+except ImportError:  # Windows: the clock alone ends it
+    pass
+else:
+    most = int(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+"""
 
 _UNORIENTED = (".vtk", ".png", ".jpg", ".jpeg", ".bmp", ".gipl", ".gipl.gz", ".spr", ".pic", ".lsm", ".hdr", ".img")
 """Endings of formats that cannot say how a volume lies in the patient; Analyze (``.hdr``, ``.img``) is one."""
@@ -133,13 +149,14 @@ def read_other_transform(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _run(program: str, path: Path, out: Path) -> int:
     """Run a few lines of Python on a file; what it prints is not for the user."""
+    most = SHORTEST_S + _size(path) / BYTES_A_SECOND
     try:
         done = subprocess.run(
-            [sys.executable, "-c", program, str(path.absolute()), str(out)],
+            [sys.executable, "-c", _LIMITED + program, str(path.absolute()), str(out), f"{most:.0f}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=SHORTEST_S + _size(path) / BYTES_A_SECOND,
+            timeout=WAITED * most,
             check=False,
             **NO_WINDOW,
         )

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import shutil
 import struct
+import sys
 
 import nibabel
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.volumes.formats import apart
 from DLCTPMLib.volumes.formats.any_format import read_file
 from DLCTPMLib.volumes.patient_axes import PatientAxes
 from DLCTPMLib.volumes.reading import read_ct, read_image
@@ -355,3 +357,14 @@ def test_a_format_without_a_reader_of_its_own_is_opened_in_another_process(tmp_p
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=name):
             read_image(tmp_path / name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no process by its processor time")
+def test_a_reader_that_never_ends_is_given_up_by_its_processor_time(tmp_path, monkeypatch):
+    path = tmp_path / "a.vtk"
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS), str(path))
+    monkeypatch.setattr(apart, "SHORTEST_S", 1.0)
+    monkeypatch.setattr(apart, "WAITED", 500)
+    monkeypatch.setattr(apart, "_READ_IMAGE", "while True: pass")
+    with pytest.raises(InputError, match=r"a\.vtk: cannot be read"):
+        read_image(path, "LPS")
