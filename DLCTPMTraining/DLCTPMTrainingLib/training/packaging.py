@@ -17,7 +17,7 @@ import torch
 from DLCTPMLib import __version__
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import save_bundle
-from DLCTPMLib.networks.inference import Predictor
+from DLCTPMLib.networks.inference import Predictor, has_bfloat16
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.scale import LearnedScale
 from DLCTPMLib.networks.settings import network_dict
@@ -145,9 +145,15 @@ def scale_of_samples(
     return scale_of_patients(pairs, VALIDATION, top - step / 2 - STEP)
 
 
-def bfloat16_error(network: PerfusionNetwork, samples: Samples, lungs: int = 6) -> float:
-    """Largest change of the map by bfloat16, over a few lungs spread through the samples."""
-    exact, near = (Predictor(network, torch.device("cpu"), bfloat16) for bfloat16 in (False, True))
+def bfloat16_error(network: PerfusionNetwork, samples: Samples, lungs: int = 6) -> float | None:
+    """Largest change of the map by bfloat16, over a few lungs spread through the samples.
+
+    None on a processor without bfloat16: emulated it takes minutes a lung, and maps stay in single precision then.
+    """
+    place = torch.device("cpu")
+    if not has_bfloat16(place):
+        return None
+    exact, near = (Predictor(network, place, bfloat16) for bfloat16 in (False, True))
     chosen = np.unique(np.linspace(0, len(samples) - 1, lungs).astype(int))
     errors = []
     for enhanced, mask in zip(samples.enhanced[chosen], samples.mask[chosen], strict=True):

@@ -16,6 +16,7 @@ from small_training import NETWORK, READY, TRAINING
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.bundle import load_bundle
+from DLCTPMLib.networks.registry import build_network
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.samples.from_images import samples_of_pair
 from DLCTPMTrainingLib.samples.lung_samples import Samples
@@ -56,6 +57,13 @@ def test_the_file_brings_samples_on_a_grid_in_millimetres_back(tmp_path):
     assert np.array_equal(back.samples.enhanced, samples.enhanced)
     another = replace(in_mm, inputs=("aerated", "dense", "enhanced", "lung"))
     assert "its lungs are not of 4×" in replace(ready, preprocessing=another).fault()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_bfloat16_changes_is_measured_where_the_processor_has_it(monkeypatch, there):
+    monkeypatch.setattr(packaging, "has_bfloat16", lambda place: there)
+    error = packaging.bfloat16_error(build_network(NETWORK), READY.samples)
+    assert 0 < error < 0.1 if there else error is None
 
 
 ON_A_BARE_MACHINE = """
