@@ -122,7 +122,7 @@ def test_a_removed_table_is_made_again(ready, engine):
     slicer.mrmlScene.RemoveNode(chart("loss").GetNthPlotSeriesNode(0).GetTableNode())
     slicer.mrmlScene.RemoveNode(chart("scores"))
     until(lambda: len(slicer.util.getNodesByClass("vtkMRMLPlotChartNode")) == 2, 300, "the next epoch")
-    assert len(plotted("loss")["Training"]) == len(plotted("scores")["SSIM"]) > 2
+    assert len(plotted("loss")["Training"]) == len(plotted("scores")["SSIM"]) > 1
     ready.ui.cancelButton.click()
     until_idle(ready)
 
