@@ -278,7 +278,7 @@ def test_what_travels_from_a_training_names_no_patient(planted, tmp_path, capsys
     exported = tmp_path / "travels" / "samples.npz"
     exported.parent.mkdir()
     site = tmp_path / "site"
-    options = ["--out", str(site), *small, "--device", "cpu", "--epochs", "1"]
+    options = ["--out", str(site), *small, "--epochs", "1"]
     assert main(["train", str(table), *options, "--export", str(exported)]) == 0, capsys.readouterr().err
     assert main(["train", str(table), *options]) == 0, capsys.readouterr().err
     shutil.copytree(site / "model", tmp_path / "travels" / "model")
