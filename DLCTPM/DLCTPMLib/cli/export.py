@@ -57,7 +57,14 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     """Open the prediction and its CT, write the objects."""
     check_there(options.result, options.dicom)
     from DLCTPMLib.common.atomic_output import OutputFolder, check_disk
-    from DLCTPMLib.dicom_export.objects import FILES, ExportChoice, check_forced, export_objects, parse_objects
+    from DLCTPMLib.dicom_export.objects import (
+        FILES,
+        ExportChoice,
+        check_forced,
+        check_own,
+        export_objects,
+        parse_objects,
+    )
     from DLCTPMLib.dicom_export.source import open_ct_source
     from DLCTPMLib.dicom_export.structures import parse_structures
     from DLCTPMLib.function.definitions import parse_definition
@@ -74,6 +81,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     structures = parse_structures(options.structures, definition)
     choice = ExportChoice(objects, structures, definition, **({"holes": options.holes} if options.holes else {}))
     check_forced(finished, options.force)
+    check_own(Path(options.out))
+    earlier = [name for name in FILES.values() if (Path(options.out) / name).exists()]
     with OutputFolder(options.out, FILES.values()) as folder:
         progress("Reading the CT", 0.0)
         source = open_ct_source(options.dicom, finished, options.series, options.acquisition, options.deidentify)
@@ -84,6 +93,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     marks = ["FORCED: this map cannot be right."] if finished.result.get("forced") else []
     marks += ["Simulated."] if finished.result["simulated"] else []
     lines = [f"{name} -> {Path(options.out) / name}" for name in written]
+    lines += [f"removed, of an earlier export: {name}" for name in earlier if name not in written]
     say(
         options,
         "\n".join([*lines, f"High-functional lung: {definition.name}", *marks, finished.result["research_use_only"]]),

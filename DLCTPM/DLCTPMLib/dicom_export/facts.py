@@ -16,6 +16,9 @@ from DLCTPMLib.labels.chest_regions import Code
 
 MANUFACTURER = "DL-CTPM"
 """Manufacturer of objects: the project."""
+
+MODEL_NAME = "DL-CTPM"
+"""Manufacturer's model name of objects."""
 RESEARCH = "research use only"
 
 _TIMES_OF_ONE_EXPORT = "%Y%m%d", "%H%M%S"
@@ -95,7 +98,7 @@ def finish(dataset: Dataset, facts: Facts, what: str) -> Dataset:
         dataset.DeidentificationMethodCodeSequence = first.DeidentificationMethodCodeSequence
     equipment = Dataset()
     equipment.PurposeOfReferenceCodeSequence = [coded(Code("109102", "DCM", "Processing Equipment"))]
-    equipment.Manufacturer, equipment.ManufacturerModelName = MANUFACTURER, "DL-CTPM"
+    equipment.Manufacturer, equipment.ManufacturerModelName = MANUFACTURER, MODEL_NAME
     equipment.SoftwareVersions = [facts.software_version, ascii_text(facts.model_version)[:64]]
     equipment.DeviceSerialNumber = facts.model_sha256
     equipment.ContributionDescription = facts.statement()
@@ -118,7 +121,7 @@ def new_object(sop_class: str, modality: str, facts: Facts, series_number: int) 
     dataset.Modality = modality
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = facts.source.first.StudyInstanceUID, generate_uid()
     dataset.SeriesNumber, dataset.InstanceNumber = series_number, 1
-    dataset.Manufacturer, dataset.ManufacturerModelName = MANUFACTURER, "DL-CTPM"
+    dataset.Manufacturer, dataset.ManufacturerModelName = MANUFACTURER, MODEL_NAME
     dataset.SoftwareVersions = facts.software_version
     dataset.DeviceSerialNumber = facts.model_sha256
     dataset.InstanceCreationDate, dataset.InstanceCreationTime = (

@@ -6,11 +6,13 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress
-from DLCTPMLib.dicom_export.facts import Facts
+from DLCTPMLib.dicom_export.facts import MODEL_NAME, Facts
 from DLCTPMLib.dicom_export.pdf import REPORT_PDF, encapsulated_pdf
 from DLCTPMLib.dicom_export.perfusion_map import map_on_own_grid, parametric_map
 from DLCTPMLib.dicom_export.rtstruct import structure_set
@@ -85,6 +87,31 @@ def check_forced(finished: FinishedResult, force: bool) -> None:
             f"{finished.folder}: this map was forced although checks of its input FAILED "
             f"({' '.join(finished.result['forced'])}); export it all the same, marked, with --force"
         )
+
+
+def check_own(folder: Path) -> None:
+    """Refuse a folder in which an export would take the place of what this program has not written.
+
+    Raises:
+        InputError: a file or folder has the name of an object, and is none of DL-CTPM's.
+    """
+    for name in FILES.values():
+        path = folder / name
+        of_others = [one for one in (path.rglob("*") if path.is_dir() else [path]) if one.is_file() and not _own(one)]
+        if of_others:
+            raise InputError(
+                f"{of_others[0]}: was not written by DL-CTPM, and the export would take its place; "
+                "move it away or name another folder with --out"
+            )
+
+
+def _own(path: Path) -> bool:
+    try:
+        header = dcmread(path, stop_before_pixels=True)
+    except (InvalidDicomError, OSError):
+        return False
+    made_by = [header, *header.get("ContributingEquipmentSequence", [])]
+    return any(one.get("ManufacturerModelName") == MODEL_NAME for one in made_by)
 
 
 def export_objects(

@@ -16,10 +16,13 @@ from DLCTPMLib.volumes.formats.raw_volume import check_agrees
 from DLCTPMLib.volumes.reading import content_sha256, describe, read_map
 
 MOST_GY = 250.0
-"""A plain volume with more is taken for one in cGy; a DICOM RT dose says its unit itself."""
+"""A plain volume with more is taken for one in cGy; a DICOM RT dose says its unit itself and is only asked about."""
 
 MOST_IN_DICOM_GY = 10_000.0
 """Beside a brachytherapy source there may be thousands."""
+
+LEAST_GY = 2.0
+"""A plain volume that stays below one ordinary fraction may be no dose at all: a perfusion map reaches about 1."""
 
 ROUNDING = 1e-3
 """Negative values down to this share of the maximum are rounding of an interpolation, and count as 0."""
@@ -71,7 +74,9 @@ def read_dose(paths: Sequence[str | Path], summed: bool = False, orientation: st
         "summation": read.summation or None,
         "files": read.files,
     }
-    return PlanDose(read.image, description, read.belonging, read.notes)
+    highest = description["maximum_gy"]
+    doubt = [f"{files[0]}: its highest dose is {highest:g} Gy: make sure that it is not in cGy"] * (highest > MOST_GY)
+    return PlanDose(read.image, description, read.belonging, [*read.notes, *doubt])
 
 
 def _files(paths: list[Path]) -> list[Path]:
@@ -94,8 +99,12 @@ def _plain(path: Path, orientation: str | None) -> PlanDose:
     fault = _fault(image, MOST_GY)
     if fault:
         raise InputError(f"{path}: {fault}; give the plan's dose in Gy")
-    notes = [f"{path} is taken as Gy in the CT's coordinates: it says neither"]
+    notes = [f"{path} is taken as Gy in the CT's coordinates: it names neither a unit nor a frame of reference"]
     description = {**_described(image, path, path.suffix.lstrip(".").upper() or "image file"), "units": "GY"}
+    if description["maximum_gy"] < LEAST_GY:
+        notes.append(
+            f"{path}: its highest value is {description['maximum_gy']:g}: make sure that it is a plan's dose"
+        )
     return PlanDose(image, {**description, "type": None, "summation": None, "files": 1}, None, notes)
 
 

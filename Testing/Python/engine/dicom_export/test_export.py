@@ -331,6 +331,27 @@ def test_what_cannot_be_exported_is_told(tmp_path, capsys):
     assert not out.exists()
 
 
+def test_an_export_takes_the_place_of_its_own_objects_alone_and_says_what_it_removed(tmp_path, capsys):
+    finished = write_finished(tmp_path / "one")
+    out = exported_to(tmp_path / "out", finished, "rtstruct,seg,series")
+    capsys.readouterr()
+    exported_to(out, finished, "rtstruct")
+    said = capsys.readouterr().out
+    assert "removed, of an earlier export: segmentation.dcm" in said
+    assert "removed, of an earlier export: perfusion_series" in said
+    assert [one.name for one in out.iterdir()] == ["structure_set.dcm"]
+    planned = pydicom.dcmread(out / "structure_set.dcm")
+    planned.ManufacturerModelName = "Another planning system"
+    del planned.ContributingEquipmentSequence
+    planned.save_as(out / "structure_set.dcm")
+    before = (out / "structure_set.dcm").read_bytes()
+    assert "was not written by DL-CTPM" in refused(capsys, finished.result, "--dicom", finished.ct, "--out", out)
+    (out / "perfusion_series").mkdir()
+    (out / "perfusion_series" / "notes.txt").write_text("mine")
+    assert "notes.txt" in refused(capsys, finished.result, "--dicom", finished.ct, "--out", out)
+    assert (out / "structure_set.dcm").read_bytes() == before
+
+
 def test_a_pdf_in_the_predictions_folder_goes_along_and_nobody_is_named_on_the_terminal(tmp_path, capsys):
     finished = write_finished(tmp_path, PatientName="Onename")
     content = b"%PDF-1.4\n%%EOF\n\n"

@@ -130,13 +130,21 @@ def test_the_dose_of_a_part_of_a_plan_and_an_effective_one_are_said(rt_dose):
     assert "is not known" in read_dose([rt_dose(DoseSummationType=None)]).notes[0]
 
 
+def test_a_dose_that_may_be_in_cgy_is_asked_about(tmp_path):
+    path = write_rt_dose(tmp_path / "rd.dcm", filled(dose_grid(**GRID), lambda points: 100 * linear(points)))
+    assert "make sure that it is not in cGy" in read_dose([path]).notes[0]
+
+
 def test_a_plain_volume_is_taken_as_gy_and_one_in_cgy_or_below_zero_is_refused(tmp_path):
     path = tmp_path / "dose.nrrd"
     image = filled(dose_grid(**GRID), linear)
     sitk.WriteImage(image, str(path))
     dose = read_dose([path])
     assert np.allclose(sitk.GetArrayViewFromImage(dose.image), sitk.GetArrayViewFromImage(image))
+    assert len(dose.notes) == 1
     assert "taken as Gy" in dose.notes[0]
+    sitk.WriteImage(image / float(sitk.GetArrayViewFromImage(image).max()), str(path))
+    assert "make sure that it is a plan's dose" in read_dose([path]).notes[1]
     for wrong, sentence in ((image * 100, "cGy"), (image - 30, "negative doses"), (image * 0, "0 everywhere")):
         sitk.WriteImage(wrong, str(path))
         with pytest.raises(InputError, match=sentence):
