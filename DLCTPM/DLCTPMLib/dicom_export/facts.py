@@ -152,7 +152,7 @@ def general(facts: Facts, series_number: int) -> dict:
 def equipment(facts: Facts) -> dict:
     """Arguments that its classes of images take."""
     return {
-        "manufacturer_model_name": "DL-CTPM",
+        "manufacturer_model_name": MODEL_NAME,
         "software_versions": facts.software_version,
         "device_serial_number": facts.model_sha256,
     }

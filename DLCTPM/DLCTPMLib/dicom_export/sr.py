@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import Code as SrCode
 from pydicom.uid import generate_uid
 
-from DLCTPMLib.dicom_export.facts import MANUFACTURER, Facts, ascii_text, finish, general
+from DLCTPMLib.dicom_export.facts import MANUFACTURER, MODEL_NAME, Facts, ascii_text, finish, general
 from DLCTPMLib.dicom_export.seg import _sr
 from DLCTPMLib.dicom_export.structures import ExportStructure
 from DLCTPMLib.function.codes import SCHEME
@@ -73,7 +73,7 @@ def measurement_report(
         uid=generate_uid(entropy_srcs=["DL-CTPM", facts.software_version]),
         name="DL-CTPM",
         manufacturer_name=MANUFACTURER,
-        model_name="DL-CTPM",
+        model_name=MODEL_NAME,
     )
     context = hd.sr.ObservationContext(
         observer_device_context=hd.sr.ObserverContext(
@@ -94,7 +94,7 @@ def measurement_report(
         is_final=False,
         is_verified=False,
     )
-    report.ManufacturerModelName, report.SoftwareVersions = "DL-CTPM", facts.software_version
+    report.ManufacturerModelName, report.SoftwareVersions = MODEL_NAME, facts.software_version
     return finish(report, facts, "Lung measurements")
 
 

@@ -74,9 +74,10 @@ def read_dose(paths: Sequence[str | Path], summed: bool = False, orientation: st
         "summation": read.summation or None,
         "files": read.files,
     }
-    highest = description["maximum_gy"]
-    doubt = [f"{files[0]}: its highest dose is {highest:g} Gy: make sure that it is not in cGy"] * (highest > MOST_GY)
-    return PlanDose(read.image, description, read.belonging, [*read.notes, *doubt])
+    notes, highest = list(read.notes), description["maximum_gy"]
+    if highest > MOST_GY:
+        notes.append(f"{files[0]}: its highest dose is {highest:g} Gy: make sure that it is not in cGy")
+    return PlanDose(read.image, description, read.belonging, notes)
 
 
 def _files(paths: list[Path]) -> list[Path]:

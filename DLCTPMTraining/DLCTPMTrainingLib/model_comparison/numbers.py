@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
-import numpy as np
+from itertools import combinations
 
 from DLCTPMTrainingLib.ceiling.estimate import CEILING, RIGHT_SHARE_ERROR, Ceiling, reached
 from DLCTPMTrainingLib.cohorts.table import table_1_row
 from DLCTPMTrainingLib.model_comparison.evaluation import AS_IT_STANDS, HIGH, HIGH_BIAS, OWN_P75, SHARE_ERROR
 from DLCTPMTrainingLib.statistics.numbers import (
     LUNG,
+    MEASURES,
     PATIENT,
     is_acute_embolism,
-    of_both,
     summary_of,
     values_of,
 )
+from DLCTPMTrainingLib.statistics.paired import paired_patients
 from DLCTPMTrainingLib.statistics.table import CORE, WHOLE, TidyTable
-from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, holm, paired_difference, patient_means
+from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, holm
 
-METRICS = {
-    "r": ("R", "r_spearman", WHOLE),
-    "core": ("R, core", "r_spearman", CORE),
-    "ssim": ("SSIM", "ssim", WHOLE),
-    "dsc_high": ("DSC high", "dsc_high", WHOLE),
-    "dsc_low": ("DSC low", "dsc_low", WHOLE),
-    "kappa": ("κ", "kappa", WHOLE),
-}
-"""What models are compared by: title, metric, part of the lung. Of each, more is better."""
 PER_PATIENT = (SHARE_ERROR, HIGH_BIAS, HIGH_BIAS + AS_IT_STANDS, HIGH, OWN_P75)
 """What a patient has one of: both lungs together."""
 
@@ -50,7 +41,7 @@ def numbers_of(
 
     Returns:
         ``headline`` by unit ("patient": both lungs together, "lung") and name (models, baselines, the ceiling) a
-        summary for each of ``METRICS``; ``per_patient`` by name a summary for each of ``PER_PATIENT``;
+        summary for each of ``MEASURES``; ``per_patient`` by name a summary for each of ``PER_PATIENT``;
         ``best_baseline`` by unit and metric; ``gains`` by unit, model and metric: the paired difference from the best
         baseline and, with a ceiling, the part ``reached`` of what it has over that; ``pairs``: every two models'
         paired differences, patient by patient; ``groups`` by disease.
@@ -61,13 +52,13 @@ def numbers_of(
         unit: {
             name: {
                 key: summary_of(every, metric, settings, prediction=name, unit=unit, part=part)
-                for key, (_, metric, part) in METRICS.items()
+                for key, (_, metric, part) in MEASURES.items()
             }
             for name in shown
         }
         for unit in (PATIENT, LUNG)
     }
-    best = {unit: {key: _best(headline[unit], baselines, key) for key in METRICS} for unit in (PATIENT, LUNG)}
+    best = {unit: {key: _best(headline[unit], baselines, key) for key in MEASURES} for unit in (PATIENT, LUNG)}
     return {
         "models": list(models),
         "baselines": list(baselines),
@@ -113,11 +104,11 @@ def _per_patient(
 def _gains(table: TidyTable, model: str, best: dict, headline: dict, unit: str, settings: StatisticsSettings) -> dict:
     """One model less the best baseline of each metric, and how far that is on the way to the ceiling."""
     gains = {}
-    for key, (_, metric, part) in METRICS.items():
+    for key, (_, metric, part) in MEASURES.items():
         if best[key] is None:
             continue
         pair = (values_of(table, metric, name, unit=unit, part=part) for name in (model, best[key]))
-        gains[key] = {"baseline": best[key], **_paired(*pair, settings)}
+        gains[key] = {"baseline": best[key], **paired_patients(*pair, settings)}
         top = headline.get(CEILING, {}).get(key, {}).get("mean")
         mean, base = headline[model][key]["mean"], headline[best[key]][key]["mean"]
         gains[key]["reached"] = None if top is None or mean is None else reached(mean, base, top)
@@ -127,24 +118,21 @@ def _gains(table: TidyTable, model: str, best: dict, headline: dict, unit: str, 
 def _pairs(table: TidyTable, models: Sequence[str], settings: StatisticsSettings) -> list[dict]:
     """Every two models on both lungs together; p corrected over the pairs of a metric (Holm)."""
     pairs = []
-    for key, (_, metric, part) in METRICS.items():
+    for key, (_, metric, part) in MEASURES.items():
         values = {name: values_of(table, metric, name, unit=PATIENT, part=part) for name in models}
         of_metric = [
-            {"metric": key, "first": first, "second": second, **_paired(values[first], values[second], settings)}
-            for place, first in enumerate(models)
-            for second in models[place + 1 :]
+            {
+                "metric": key,
+                "first": first,
+                "second": second,
+                **paired_patients(values[first], values[second], settings),
+            }
+            for first, second in combinations(models, 2)
         ]
         for one, p in zip(of_metric, holm([one["p"] for one in of_metric]), strict=True):
             one["p_holm"] = p
         pairs += of_metric
     return pairs
-
-
-def _paired(a: TidyTable, b: TidyTable, settings: StatisticsSettings) -> dict:
-    first, second, patients = of_both(a, b)
-    if not len(first):
-        return paired_difference(np.zeros(0), np.zeros(0), settings)
-    return paired_difference(patient_means(first, patients), patient_means(second, patients), settings)
 
 
 def disease_group(diagnosis: str) -> str:

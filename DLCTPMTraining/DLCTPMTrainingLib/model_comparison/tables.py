@@ -9,8 +9,7 @@ from DLCTPMLib.common.templates import MISSING
 from DLCTPMTrainingLib.ceiling.estimate import CEILING
 from DLCTPMTrainingLib.common.patient_origin import Origin
 from DLCTPMTrainingLib.model_comparison.evaluation import AS_IT_STANDS, HIGH, HIGH_BIAS, OWN_P75, SHARE_ERROR
-from DLCTPMTrainingLib.model_comparison.numbers import METRICS
-from DLCTPMTrainingLib.statistics.numbers import LUNG, PATIENT
+from DLCTPMTrainingLib.statistics.numbers import LUNG, MEASURES, PATIENT
 from DLCTPMTrainingLib.study_report.table import Table, difference_text, interval_text, p_text
 
 UNITS = {PATIENT: "both lungs together, by patient", LUNG: "lung by lung"}
@@ -38,10 +37,10 @@ def headline(numbers: dict, unit: str) -> Table:
     """Models, baselines and ceiling: mean of each metric with its interval."""
     found = numbers["headline"][unit]
     rows = [
-        [title_of(name), str(figures["ssim"]["n"]), *(_mean(figures[key]) for key in METRICS)]
+        [title_of(name), str(figures["ssim"]["n"]), *(_mean(figures[key]) for key in MEASURES)]
         for name, figures in found.items()
     ]
-    columns = ["mean [95 % interval]", f"{unit}s", *(title for title, _, _ in METRICS.values())]
+    columns = ["mean [95 % interval]", f"{unit}s", *(title for title, _, _ in MEASURES.values())]
     return Table(f"headline-per-{unit}", f"Agreement with the SPECT, {UNITS[unit]}", columns, rows, note=NOTE)
 
 
@@ -59,7 +58,7 @@ def gains(numbers: dict, unit: str) -> Table:
     for model, metrics in numbers["gains"][unit].items():
         for key, found in metrics.items():
             reached = MISSING if found["reached"] is None else f"{100 * found['reached']:.0f} %"
-            rows.append([model, METRICS[key][0], title_of(found["baseline"]), str(found["pairs"]),
+            rows.append([model, MEASURES[key][0], title_of(found["baseline"]), str(found["pairs"]),
                          difference_text(found), p_text(found["p"]), reached])  # fmt: skip
     columns = ["model", "metric", "best baseline", "patients", "gain [95 % interval]", "Wilcoxon",
                "of the way to the ceiling"]  # fmt: skip
@@ -120,7 +119,7 @@ def groups(numbers: dict) -> Table:
 def pairs(numbers: dict) -> Table:
     """Every two models."""
     rows = [
-        [METRICS[one["metric"]][0], one["first"], one["second"], str(one["pairs"]), difference_text(one),
+        [MEASURES[one["metric"]][0], one["first"], one["second"], str(one["pairs"]), difference_text(one),
          p_text(one["p"]), p_text(one["p_holm"])]
         for one in numbers["pairs"]
     ]  # fmt: skip

@@ -20,6 +20,15 @@ from DLCTPMTrainingLib.statistics.tests import (
 )
 
 HEADLINE = ("r_spearman", "ssim", "dsc_high", "dsc_low", "kappa")
+MEASURES = {
+    "r": ("R", "r_spearman", WHOLE),
+    "core": ("R, core", "r_spearman", CORE),
+    "ssim": ("SSIM", "ssim", WHOLE),
+    "dsc_high": ("DSC high", "dsc_high", WHOLE),
+    "dsc_low": ("DSC low", "dsc_low", WHOLE),
+    "kappa": ("κ", "kappa", WHOLE),
+}
+"""What networks and models are compared by: title, metric, part of the lung. Of each, more is better."""
 LUNG, PATIENT = "lung", "patient"
 SPECT = "spect"
 """The prediction of lines that say what the SPECT itself has."""

@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import combinations
 
+import numpy as np
+
 from DLCTPMLib.agreement.scores import BASELINE_NAMES
-from DLCTPMTrainingLib.statistics.numbers import of_both, predictions_of, values_of
-from DLCTPMTrainingLib.statistics.table import CORE, WHOLE, TidyTable
+from DLCTPMTrainingLib.statistics.numbers import MEASURES, of_both, predictions_of, values_of
+from DLCTPMTrainingLib.statistics.table import TidyTable
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings, holm, paired_difference, patient_means
 
 VALIDATION, TEST = "validation", "test"
-COMPARED = {
-    "r": ("R", "r_spearman", WHOLE),
-    "core": ("R, core", "r_spearman", CORE),
-    "ssim": ("SSIM", "ssim", WHOLE),
-    "dsc_low": ("DSC low", "dsc_low", WHOLE),
-}
-"""What networks are compared by: title, metric, part of the lung. Of each, more is better."""
+COMPARED = {name: MEASURES[name] for name in ("r", "core", "ssim", "dsc_low")}
+"""What the networks of a study are compared by."""
 SIGNIFICANT = 0.05
 SHOWN, NOT_SHOWN, UNDECIDED = ("better", "worse"), "not shown to differ", "not decided"
 
@@ -89,8 +86,12 @@ def _comparisons(
 
 
 def paired_patients(a: TidyTable, b: TidyTable, settings: StatisticsSettings) -> dict:
-    """``paired_difference`` of one metric's lungs under two predictions, patient by patient."""
+    """``paired_difference`` of one metric's lungs under two predictions, patient by patient; of nobody if none is in
+    both.
+    """
     first, second, patients = of_both(a, b)
+    if not len(first):
+        return paired_difference(np.zeros(0), np.zeros(0), settings)
     return paired_difference(patient_means(first, patients), patient_means(second, patients), settings)
 
 

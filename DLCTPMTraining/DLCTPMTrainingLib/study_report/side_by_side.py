@@ -16,8 +16,8 @@ from DLCTPMLib.networks.settings import ARCHITECTURES, NetworkSettings
 from DLCTPMTrainingLib.ceiling.estimate import CEILING
 from DLCTPMTrainingLib.common.drawing import GRAY, GREEN, PURPLE, panels
 from DLCTPMTrainingLib.common.patient_origin import Origin
-from DLCTPMTrainingLib.statistics.numbers import predictions_of, summary_of, with_acute_embolism
-from DLCTPMTrainingLib.statistics.table import CORE, WHOLE, TidyTable
+from DLCTPMTrainingLib.statistics.numbers import MEASURES, predictions_of, summary_of, with_acute_embolism
+from DLCTPMTrainingLib.statistics.table import WHOLE, TidyTable
 from DLCTPMTrainingLib.statistics.tests import StatisticsSettings
 from DLCTPMTrainingLib.study.results import StudyResults
 from DLCTPMTrainingLib.study_report.paper import PAPER
@@ -26,11 +26,7 @@ from DLCTPMTrainingLib.study_report.table import Table, interval_text
 NETWORK, ENSEMBLE, BASELINE = "network", "ensemble", "baseline"
 COLUMNS = {
     "validation": ("R, validation folds", "r_spearman", WHOLE),
-    "r": ("R", "r_spearman", WHOLE),
-    "ssim": ("SSIM", "ssim", WHOLE),
-    "dsc_low": ("DSC low", "dsc_low", WHOLE),
-    "dsc_high": ("DSC high", "dsc_high", WHOLE),
-    "core": ("R, core", "r_spearman", CORE),
+    **{name: MEASURES[name] for name in ("r", "ssim", "dsc_low", "dsc_high", "core")},
     "acute": ("R, acute embolism", "r_spearman", WHOLE),
     "acute_validation": ("R, acute embolism, validation", "r_spearman", WHOLE),
 }

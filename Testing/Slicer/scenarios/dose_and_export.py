@@ -1,13 +1,21 @@
 """CT → predict → dose and function → DICOM objects → save → clear → load: what the planning system is to get."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from scenario_steps import HELPERS, REPOSITORY, chest_files, leftovers, maps, predict, step, texts, wait_idle
+from scenario_steps import (
+    chest_files,
+    leftovers,
+    load_scene,
+    made_elsewhere,
+    maps,
+    predict,
+    save_and_clear,
+    step,
+    texts,
+    wait_idle,
+)
 
 EXPORT_FOLDER_KEY = "DLCTPM/ExportFolder"
 MAKES_PLAN = "import json, sys, small_plan as p; print(json.dumps(p.write_plan(p.Path(sys.argv[1]))))"
@@ -18,11 +26,7 @@ def prepare(bench):
     import qt
 
     folder = tempfile.mkdtemp(prefix="scenario-plan-")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HELPERS), str(REPOSITORY / "DLCTPM")])}
-    done = subprocess.run(
-        [sys.executable, "-c", MAKES_PLAN, folder], env=environment, stdout=subprocess.PIPE, text=True, check=True
-    )
-    files.update(chest_files(), plan=json.loads(done.stdout.splitlines()[-1]), out=Path(folder, "out"))
+    files.update(chest_files(), plan=json.loads(made_elsewhere(MAKES_PLAN, folder)), out=Path(folder, "out"))
     qt.QSettings().setValue(EXPORT_FOLDER_KEY, str(files["out"]))
 
 
@@ -68,14 +72,9 @@ def run(bench):
     assert leftovers(bench) == []
 
     scene = Path(files["out"], "scene.mrb")
-    with step(bench, "save", None):
-        assert slicer.util.saveScene(str(scene))
-    with step(bench, "clear"):
-        slicer.mrmlScene.Clear(0)
+    save_and_clear(bench, scene)
     assert bench.widget("doseTable").rowCount == 0
-    with step(bench, "load", None):
-        slicer.util.loadScene(str(scene))
-    bench.process()
+    load_scene(bench, scene)
     assert texts(bench.widget("doseTable")) == of_nodes
     assert bench.widget("doseSelector").currentNode().GetName() == "dose"
     assert bench.widget("structuresSelector").currentNode().GetName() == "structures"

@@ -24,12 +24,15 @@ MAP_ATTRIBUTE, MAP_VALUE = "DLCTPM.Made", "perfusion"
 
 def chest_files() -> dict[str, str]:
     """CT, lungs, SPECT and an untrained model in a temporary folder, made in a process of their own (torch)."""
-    folder = tempfile.mkdtemp(prefix="scenario-")
+    return json.loads(made_elsewhere(MAKES_FILES, tempfile.mkdtemp(prefix="scenario-")))
+
+
+def made_elsewhere(code: str, folder: str | Path) -> str:
+    """Run Python code in a process of its own, with the tests' helpers and the engine, on a folder; its last line."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HELPERS), str(REPOSITORY / "DLCTPM")])}
-    done = subprocess.run(
-        [sys.executable, "-c", MAKES_FILES, folder], env=environment, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.splitlines()[-1] if done.stdout else ""
 
 
 @contextmanager
@@ -51,6 +54,21 @@ def step(bench, name: str, frozen_s: float | None = NOT_FROZEN_S):
     took = time.monotonic() - began
     print(f"{name}: {took:.1f} s, longest standstill {longest:.0f} ms, {busy:.0f} ms at work", flush=True)
     assert frozen_s is None or seen.longest_s < frozen_s, f"{name}: the panel stood still for {seen.longest_s:.1f} s"
+
+
+def save_and_clear(bench, scene: Path) -> None:
+    """Save everything, and empty the scene."""
+    with step(bench, "save", None):
+        assert bench.slicer.util.saveScene(str(scene))
+    with step(bench, "clear"):
+        bench.slicer.mrmlScene.Clear(0)
+
+
+def load_scene(bench, scene: Path) -> None:
+    """Load what was saved."""
+    with step(bench, "load", None):
+        bench.slicer.util.loadScene(str(scene))
+    bench.process()
 
 
 def wait_idle(bench, seconds: float = 300.0) -> None:

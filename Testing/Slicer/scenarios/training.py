@@ -1,12 +1,10 @@
 """The training module: check a cohort, train, cancel and resume, save, clear, load, reload."""
 
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from scenario_steps import HELPERS, REPOSITORY, step
+from scenario_steps import HELPERS, load_scene, made_elsewhere, save_and_clear, step
 
 files = {}
 
@@ -16,8 +14,7 @@ def prepare(bench):
     from training_steps import GOOD, HEADER, MAKE_COHORT
 
     cohort = Path(tempfile.mkdtemp(prefix="scenario-cohort-"))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HELPERS), str(REPOSITORY / "DLCTPM")])}
-    subprocess.run([sys.executable, "-c", MAKE_COHORT, str(cohort)], env=environment, check=True)
+    made_elsewhere(MAKE_COHORT, cohort)
     (cohort / "cohort.csv").write_text("\n".join([HEADER, *GOOD, ""]))
     files.update(cohort=cohort / "cohort.csv", out=Path(tempfile.mkdtemp(prefix="scenario-run-")) / "run")
 
@@ -44,13 +41,8 @@ def run(bench):
     assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
 
     scene = files["out"].parent / "scene.mrb"
-    with step(bench, "save", None):
-        assert slicer.util.saveScene(str(scene))
-    with step(bench, "clear"):
-        slicer.mrmlScene.Clear(0)
-    with step(bench, "load", None):
-        slicer.util.loadScene(str(scene))
-    bench.process()
+    save_and_clear(bench, scene)
+    load_scene(bench, scene)
     assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
     with step(bench, "reload", None):
         panel.onReload()

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from scenario_steps import chest_files, leftovers, maps, predict, step, texts, wait_idle
+from scenario_steps import chest_files, leftovers, load_scene, maps, predict, save_and_clear, step, texts, wait_idle
 
 EXPORT_FOLDER_KEY = "DLCTPM/ExportFolder"
 files = {}
@@ -56,15 +56,10 @@ def run(bench):
     assert leftovers(bench) == []
 
     scene = Path(files["out"], "scene.mrb")
-    with step(bench, "save", None):
-        assert slicer.util.saveScene(str(scene))
-    with step(bench, "clear"):
-        slicer.mrmlScene.Clear(0)
+    save_and_clear(bench, scene)
     assert bench.widget("ctSelector").currentNode() is None
     assert not bench.widget("predictButton").isEnabled()
-    with step(bench, "load", None):
-        slicer.util.loadScene(str(scene))
-    bench.process()
+    load_scene(bench, scene)
     assert bench.widget("ctSelector").currentNode().GetName() == "CT"
     assert bench.widget("thresholdSlider").value == 0.7
     assert len(maps(bench)) == 1
