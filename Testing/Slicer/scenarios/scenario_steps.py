@@ -71,14 +71,13 @@ def load_scene(bench, scene: Path) -> None:
     bench.process()
 
 
-def wait_idle(bench, seconds: float = 300.0) -> None:
-    """Let what runs end."""
-    bench.wait_until(lambda: is_idle(bench), seconds)
+def wait_idle(bench, seconds: float = 300.0, starts: str = "predictButton") -> None:
+    """Let what runs end: the button that starts a run can be clicked, *Cancel* cannot.
 
-
-def is_idle(bench) -> bool:
-    """Whether nothing runs."""
-    return bench.widget("predictButton").isEnabled() and not bench.widget("cancelButton").isEnabled()
+    The buttons are looked up once: looking through the panel at every turn stands still itself, and would be measured.
+    """
+    start, cancel = bench.widget(starts), bench.widget("cancelButton")
+    bench.wait_until(lambda: start.isEnabled() and not cancel.isEnabled(), seconds)
 
 
 def maps(bench) -> list:

@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scenario_steps import HELPERS, load_scene, made_elsewhere, save_and_clear, step
+from scenario_steps import HELPERS, load_scene, made_elsewhere, save_and_clear, step, wait_idle
 
 files = {}
 
@@ -27,15 +27,15 @@ def run(bench):
     bench.process()
     with step(bench, "check"):
         bench.click("checkButton")
-        wait_idle(bench)
+        wait_idle(bench, starts="checkButton")
     with step(bench, "train and cancel"):
         bench.click("trainButton")
         bench.wait_until(lambda: (files["out"] / "checkpoint.pt").exists(), 300)
         bench.click("cancelButton")
-        wait_idle(bench)
+        wait_idle(bench, starts="checkButton")
     with step(bench, "resume"):
         bench.click("resumeButton")
-        wait_idle(bench)
+        wait_idle(bench, starts="checkButton")
     assert (files["out"] / "model" / "SHA256SUMS").is_file()
     assert bench.widget("resultsTable").rowCount > 0
     assert slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
@@ -47,13 +47,3 @@ def run(bench):
     with step(bench, "reload", None):
         panel.onReload()
         bench.process()
-
-
-def wait_idle(bench, seconds: float = 300.0) -> None:
-    """Let what runs end."""
-    bench.wait_until(lambda: is_idle(bench), seconds)
-
-
-def is_idle(bench) -> bool:
-    """Whether nothing runs."""
-    return bench.widget("checkButton").isEnabled() and not bench.widget("cancelButton").isEnabled()
