@@ -74,7 +74,7 @@ def load_scene(bench, scene: Path) -> None:
 def wait_idle(bench, seconds: float = 300.0, starts: str = "predictButton") -> None:
     """Let what runs end: the button that starts a run can be clicked, *Cancel* cannot.
 
-    The buttons are looked up once: looking through the panel at every turn stands still itself, and would be measured.
+    The buttons are looked up once: looking through the panel at every turn would be measured as a standstill.
     """
     start, cancel = bench.widget(starts), bench.widget("cancelButton")
     bench.wait_until(lambda: start.isEnabled() and not cancel.isEnabled(), seconds)
