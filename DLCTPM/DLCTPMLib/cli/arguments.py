@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.function.definitions import Definition
+from DLCTPMLib.results.names import InputNames
 from DLCTPMLib.results.settings import PredictionSettings
 
 MODEL_HELP = "name, folder or zip of a model (default: the shipped one)"
@@ -89,3 +90,30 @@ def add_lungs(parser: argparse.ArgumentParser, required: bool = False) -> None:
         choices=("auto", "cip", "lungmask", "lobes", "totalsegmentator", "totalsegmentator-v1", "mask"),
         help="what the values of a label map mean, where that cannot be told from them (default auto)",
     )
+
+
+def add_naming(parser: argparse.ArgumentParser) -> None:
+    """``--pseudonym``, and what of a DICOM image's examination is told."""
+    add_pseudonym(parser)
+    parser.add_argument(
+        "--examination-date", action="store_true", help="write the examination's date into the results, too"
+    )
+
+
+def add_pseudonym(parser: argparse.ArgumentParser) -> None:
+    """``--pseudonym``, and the key of an examination's own pseudonym."""
+    parser.add_argument(
+        "--pseudonym",
+        metavar="NAME",
+        help="stands in the results instead of the names of files and folders, which may be the patient's",
+    )
+    parser.add_argument(
+        "--examination-salt",
+        metavar="SECRET",
+        help="key of the hashes that name a DICOM examination in the results (default: the same for everybody)",
+    )
+
+
+def names_chosen(paths: dict[str, str | None], options: argparse.Namespace) -> InputNames:
+    """The inputs of a command, named as the options of ``add_naming`` say."""
+    return InputNames(paths, options.pseudonym, options.examination_salt, options.examination_date)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import refuse_idle
+from DLCTPMLib.cli.arguments import add_pseudonym, refuse_idle
 from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.input_names import InputNames, add_pseudonym
 from DLCTPMLib.cli.printed import dose_table
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.progress import Progress, within
-
-DOSE_FILES = ("dose.json", "dose.html")
-"""What the command writes; a new prediction in the same folder removes it."""
+from DLCTPMLib.results.names import InputNames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +68,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMLib.dose.report import write_dose_report
     from DLCTPMLib.dose.result import dose_result
     from DLCTPMLib.function.definitions import parse_definition
+    from DLCTPMLib.results.prediction import DOSE_FILES
     from DLCTPMLib.results.result_json import json_ready, write_json
 
     wanted = parse_definition(options.function) if options.function else None

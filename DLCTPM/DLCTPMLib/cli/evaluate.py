@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 
-from DLCTPMLib.cli.arguments import add_ct_choice, add_function, add_lungs, add_model, add_spect_series
+from DLCTPMLib.cli.arguments import (
+    add_ct_choice,
+    add_function,
+    add_lungs,
+    add_model,
+    add_naming,
+    add_spect_series,
+)
 from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.input_names import add_naming
 from DLCTPMLib.cli.printed import agreement_table
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options

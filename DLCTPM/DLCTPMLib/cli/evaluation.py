@@ -10,8 +10,7 @@ import SimpleITK as sitk
 from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.scores import agreement_of, dice_curves
-from DLCTPMLib.cli.arguments import function_of, refuse_idle
-from DLCTPMLib.cli.input_names import InputNames
+from DLCTPMLib.cli.arguments import function_of, names_chosen, refuse_idle
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.options import given
 from DLCTPMLib.common.progress import Progress, within
@@ -43,7 +42,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         progress: told the stage and the fraction.
         folder: where the compared images and the report go; None writes nothing.
     """
-    names = InputNames.chosen(
+    names = names_chosen(
         {
             "map": options.prediction,
             "SPECT": options.spect,

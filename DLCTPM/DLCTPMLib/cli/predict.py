@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from DLCTPMLib.cli.arguments import (
     add_ct,
     add_function,
     add_lungs,
     add_model,
+    add_naming,
     add_spect_series,
     function_of,
+    names_chosen,
     refuse_idle,
 )
 from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.dose import DOSE_FILES
-from DLCTPMLib.cli.input_names import InputNames, add_naming
-from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options, given
-from DLCTPMLib.common.progress import Progress, within
+from DLCTPMLib.common.progress import Progress
 from DLCTPMLib.results.settings import PredictionSettings
-
-if TYPE_CHECKING:
-    from DLCTPMLib.lungs.masks import Lungs
 
 CHOSEN = ("registration", "hir_scope", "device", "precision")
 """Settings of a prediction that are options, beside its definition of function."""
@@ -59,41 +54,21 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     check_there(options.ct, options.spect, options.lungs)
     if options.spect is None:
         refuse_idle(options, OF_THE_SPECT, "goes with --spect; give both, or neither")
-    names = InputNames.chosen({"CT": options.ct, "SPECT": options.spect, "lungs": options.lungs}, options)
     from DLCTPMLib.common.atomic_output import OutputFolder
-    from DLCTPMLib.common.background import preload
-    from DLCTPMLib.common.stopwatch import Stopwatch
     from DLCTPMLib.networks.bundle import load_bundle
-    from DLCTPMLib.results.prediction import RESULT_FILES, PatientImages, predict_to_folder
-    from DLCTPMLib.volumes.reading import read_ct, read_spect
+    from DLCTPMLib.results.job import PatientPaths, PredictionJob
+    from DLCTPMLib.results.prediction import DOSE_FILES, RESULT_FILES
 
+    paths = PatientPaths(**{field.name: getattr(options, field.name) for field in fields(PatientPaths)})
+    names = names_chosen(paths.by_role(), options)
     settings = PredictionSettings(**function_of(options), **given(options, PredictionSettings, *CHOSEN))
-    stopwatch = Stopwatch()
     out = Path(options.out or default_folder(options.ct, options.pseudonym))
     with OutputFolder(out, (*RESULT_FILES, *DOSE_FILES)) as folder:
-        bundle = load_bundle(options.model)
-        preload("DLCTPMLib.networks.inference")  # PyTorch, while the CT is read
-        progress("Reading the CT", 0.0)
-        with stopwatch("reading"):
-            ct = read_ct(options.ct, options.series, acquisition=options.acquisition, orientation=options.orientation)
-            spect = None
-            if options.spect:
-                spect = read_spect(options.spect, options.spect_series, orientation=options.orientation)
-        with stopwatch("lungs"):
-            lungs = lungs_of(
-                ct, options.lungs, within(progress, 0.05, 0.2), options.lungs_values, options.orientation
-            )
-        compared = None if spect is None else names.scan(spect, "SPECT")
-        images = PatientImages(names.scan(ct, "CT"), _named_lungs(lungs, names), compared)
-        rest = within(progress, 0.2, 1.0)
-        result = predict_to_folder(images, bundle, settings, folder.work, stopwatch, rest, options.force)
+        result = PredictionJob(paths, names, settings, options.force).run(
+            load_bundle(options.model), folder.work, progress
+        )
     progress("Done", 1.0)
     say(options, summary(result, out))
-
-
-def _named_lungs(lungs: Lungs, names: InputNames) -> Lungs:
-    source = lungs.source if names.paths["lungs"] is None else names["lungs"]
-    return replace(lungs, source=source, warnings=names.told(lungs.warnings))
 
 
 def default_folder(ct: str, pseudonym: str | None = None) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from DLCTPMLib.cli.arguments import add_ct_choice, add_lungs, add_spect_series
 from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import naming
 from DLCTPMLib.common.progress import Progress, within
+from DLCTPMLib.lungs.given import lungs_of
 from DLCTPMLib.registration.settings import RIGID
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from DLCTPMLib.cli.arguments import add_ct
 from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.lungs_input import lungs_of
 from DLCTPMLib.cli.printed import check_lines
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.progress import Progress, within
+from DLCTPMLib.lungs.given import lungs_of
 
 if TYPE_CHECKING:
     import SimpleITK as sitk

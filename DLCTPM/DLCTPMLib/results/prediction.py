@@ -46,6 +46,9 @@ RESULT_FILES = (
 )
 """Every file that a prediction may write."""
 
+DOSE_FILES = ("dose.json", "dose.html")
+"""What ``dlctpm dose`` writes beside them; a new prediction in the same folder removes it."""
+
 
 @dataclass(frozen=True)
 class PatientImages:

@@ -330,7 +330,7 @@ def test_evaluate_without_the_ct_leaves_out_the_density_baselines(prediction, fi
 
 
 def test_a_defect_is_a_traceback_and_status_1(files, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("DLCTPMLib.results.prediction.predict_to_folder", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("DLCTPMLib.results.job.predict_to_folder", lambda *a, **k: 1 / 0)
     assert main(["predict", files["ct"], "--model", files["model"], "--out", str(tmp_path / "out")]) == DEFECT
     assert "ZeroDivisionError" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -341,7 +341,7 @@ def test_too_little_memory_is_advice_not_a_traceback(files, tmp_path, monkeypatc
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("DLCTPMLib.results.prediction.predict_to_folder", fail)
+    monkeypatch.setattr("DLCTPMLib.results.job.predict_to_folder", fail)
     assert main(["predict", files["ct"], "--model", files["model"], "--out", str(tmp_path / "out")]) == BAD_INPUT
     assert capsys.readouterr().err.startswith("error: there is not enough memory")
     assert list(tmp_path.iterdir()) == []
@@ -362,7 +362,7 @@ def test_a_signal_ends_with_128_and_its_number_and_the_callers_handlers_are_back
         return run
 
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr("DLCTPMLib.results.prediction.predict_to_folder", signalled())
+    monkeypatch.setattr("DLCTPMLib.results.job.predict_to_folder", signalled())
     monkeypatch.setattr("DLCTPMLib.common.atomic_output.shutil.rmtree", signalled(shutil.rmtree))
     options = ["--model", files["model"], "--lungs", files["lungs"], "--out", str(tmp_path / "out")]
     assert main(["predict", files["ct"], *options]) == 128 + number

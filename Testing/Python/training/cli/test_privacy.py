@@ -20,8 +20,8 @@ import SimpleITK as sitk
 from dicom_samples import compress, write_ct_series
 from small_chest import ORIGIN, SPACING, chest_ct, lung_labels, perfusion_spect, write_inputs
 
-from DLCTPMLib.cli.input_names import InputNames
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.results.names import InputNames
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.training.checkpoint import CHECKPOINT
 

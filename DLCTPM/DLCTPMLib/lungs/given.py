@@ -1,4 +1,4 @@
-"""The lungs of a command: from the mask that was given, else found in the CT."""
+"""The lungs of a CT from the mask that was given with it, else found in it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,28 +15,6 @@ if TYPE_CHECKING:
 
 LONGEST = 64
 """Characters of a pseudonym."""
-
-
-def add_naming(parser: argparse.ArgumentParser) -> None:
-    """``--pseudonym``, and what of a DICOM image's examination is told."""
-    add_pseudonym(parser)
-    parser.add_argument(
-        "--examination-date", action="store_true", help="write the examination's date into the results, too"
-    )
-
-
-def add_pseudonym(parser: argparse.ArgumentParser) -> None:
-    """``--pseudonym``, and the key of an examination's own pseudonym."""
-    parser.add_argument(
-        "--pseudonym",
-        metavar="NAME",
-        help="stands in the results instead of the names of files and folders, which may be the patient's",
-    )
-    parser.add_argument(
-        "--examination-salt",
-        metavar="SECRET",
-        help="key of the hashes that name a DICOM examination in the results (default: the same for everybody)",
-    )
 
 
 @dataclass(frozen=True)
@@ -55,11 +32,6 @@ class InputNames:
     pseudonym: str | None = None
     salt: str | None = None
     with_date: bool = False
-
-    @classmethod
-    def chosen(cls, paths: dict[str, str | None], options: argparse.Namespace) -> InputNames:
-        """The inputs, named as the options say."""
-        return cls(paths, options.pseudonym, options.examination_salt, options.examination_date)
 
     def __post_init__(self) -> None:
         name = self.pseudonym
