@@ -16,6 +16,7 @@ from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.labels.chest_regions import BOTH, SIDES
 from DLCTPMLib.lungs.upright import Box, UprightLungs
 from DLCTPMLib.mapping.fast.prefault import prefaulted_zeros, sparse_zeros
+from DLCTPMLib.mapping.left_right import balance_lungs, lung_level
 from DLCTPMLib.preprocessing.enhancement import network_inputs
 from DLCTPMLib.preprocessing.grid import LungGrid
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -24,6 +25,7 @@ from DLCTPMLib.volumes.patient_axes import file_image, patient_array, upright_gr
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from DLCTPMLib.networks.balance import LungBalance, LungLevel
     from DLCTPMLib.networks.bundle import ModelBundle
     from DLCTPMLib.networks.inference import Ensemble
 
@@ -111,6 +113,11 @@ class LungGrids:
         """Which lung is absent, if one is."""
         return [f"the mask has no {side}: it is not mapped" for side in SIDES if side not in self._sides]
 
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel of the grid that the lungs are cropped from."""
+        return float(np.prod(self.axes.spacing_mm)) / 1000
+
     def prefault(self) -> None:
         """Get the memory of the next map while something else is done: that takes as long as filling it."""
         if not self._tilted:
@@ -188,7 +195,7 @@ def map_perfusion(
     with stopwatch("downsample"):
         on_grid = LungGrids.of(ct, lungs, settings)
     spreads: dict[str, np.ndarray] = {}
-    cells = map_lungs(on_grid, settings, predictor, stopwatch, progress, spreads)
+    cells = map_lungs(on_grid, settings, predictor, stopwatch, progress, spreads, bundle.balance)
     progress("Bringing the map back to the CT", 0.9)
     with stopwatch("upsample"):
         perfusion = on_grid.to_ct(cells)
@@ -209,11 +216,15 @@ def map_lungs(
     stopwatch: Stopwatch,
     progress: Progress,
     spreads: dict[str, np.ndarray] | None = None,
+    balance: LungBalance | None = None,
+    levels: dict[str, LungLevel | None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Relative perfusion of each lung on the network's grid: down-sample, enhance, predict.
+    """Relative perfusion of each lung on the network's grid: down-sample, enhance, predict, balance right and left.
 
     Args:
         spreads: given those of an ``Ensemble``'s lungs, which then is the predictor.
+        balance: of the model, where it has one.
+        levels: given what a balance sees of each lung, before any.
     """
     lungs.prefault()
     progress("Preparing the lungs", 0.0)
@@ -235,6 +246,12 @@ def map_lungs(
             cells[side] = mean * np.float32(settings.top)
             if spread is not None:
                 spreads[side] = spread * np.float32(settings.top)
+    if balance is not None or levels is not None:
+        seen = {side: lung_level(lungs.grids[side], lungs.voxel_ml, prepared[side][0], cells[side]) for side in cells}
+        if levels is not None:
+            levels.update(seen)
+        if balance is not None:
+            balance_lungs(seen, balance, settings.top, cells, spreads or {})
     return cells
 
 

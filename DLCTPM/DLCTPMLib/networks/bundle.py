@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from DLCTPMLib.common.atomic_output import whole_folder
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.resources import resource_folder
+from DLCTPMLib.networks.balance import LungBalance
 from DLCTPMLib.networks.metadata import check_metadata
 from DLCTPMLib.networks.scale import LearnedScale
 from DLCTPMLib.networks.settings import network_settings
@@ -92,6 +93,12 @@ class ModelBundle:
         """How its maps lie beside the SPECTs of patients it was not trained on; None if that was never measured."""
         told = self.metadata.get("scale")
         return LearnedScale.from_dict(told) if told else None
+
+    @property
+    def balance(self) -> LungBalance | None:
+        """How its maps of right and left lung are brought to one level; None where they stay as they are."""
+        told = self.metadata.get("balance")
+        return LungBalance.from_dict(told) if told else None
 
     @property
     def parameters(self) -> int:

@@ -6,7 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.common.settings import of_type
+from DLCTPMLib.common.settings import StageSettings, of_type
+from DLCTPMLib.networks.balance import LungBalance
 from DLCTPMLib.networks.scale import LearnedScale
 from DLCTPMLib.networks.settings import check_inputs, network_settings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -22,7 +23,7 @@ RANGES = ("lung_volume_ml", "lung_mean_hu")
 def check_metadata(metadata: Any) -> None:
     """See that the engine can use every field of it that it reads.
 
-    ``members``, ``members_training``, ``training``, ``training_ranges``, ``scale``, ``simulated`` and
+    ``members``, ``members_training``, ``training``, ``training_ranges``, ``scale``, ``balance``, ``simulated`` and
     ``bf16_max_error`` may be missing; fields that the engine does not read may say anything.
 
     Raises:
@@ -44,8 +45,11 @@ def check_metadata(metadata: Any) -> None:
         check_inputs(network_settings(member), PreprocessingSettings.from_dict(metadata["preprocessing"]))
     _typed("bf16_max_error", metadata.get("bf16_max_error"), float | None)
     _typed("simulated", metadata.get("simulated", False), bool)
-    if metadata.get("scale") is not None:
-        _scale(metadata["scale"])
+    for name, kind in (("scale", LearnedScale), ("balance", LungBalance)):
+        if metadata.get(name) is not None:
+            _whole(name, metadata[name], kind)
+    if metadata.get("balance") is not None and PreprocessingSettings.from_dict(metadata["preprocessing"]).cell_mm:
+        raise InputError(f"'balance' is of lungs on a grid each, and this model has both on one, {AGAIN}")
     training, ranges = (_fields(name, metadata.get(name, {})) for name in ("training", "training_ranges"))
     of_members = metadata.get("members_training", [])
     if not isinstance(of_members, list):
@@ -88,11 +92,12 @@ def _training(what: str, told: dict) -> None:
             _typed(f"{what}.origin.{name}", count, int)
 
 
-def _scale(value: Any) -> None:
-    missing = [name for name in (each.name for each in fields(LearnedScale)) if name not in _fields("scale", value)]
+def _whole(what: str, value: Any, kind: type[StageSettings]) -> None:
+    """All fields of a stage's settings are there, and right."""
+    missing = [name for name in (each.name for each in fields(kind)) if name not in _fields(what, value)]
     if missing:
-        raise InputError(f"'scale' says nothing of {missing[0]!r}, {AGAIN}")
-    LearnedScale.from_dict(value)
+        raise InputError(f"{what!r} says nothing of {missing[0]!r}, {AGAIN}")
+    kind.from_dict(value)
 
 
 def _range(name: str, value: Any) -> None:

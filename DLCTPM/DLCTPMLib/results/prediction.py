@@ -181,7 +181,9 @@ def prediction_result(
     }
     result = {
         **header(images.ct.simulated),
-        "notes": notes_for(preprocessing.hir_percentile, preprocessing.clip_at, bundle.scale, map_p75),
+        "notes": notes_for(
+            preprocessing.hir_percentile, preprocessing.clip_at, bundle.scale, map_p75, bundle.balance
+        ),
         "model": bundle.identity(),
         "settings": used,
         "device": mapped.device,
@@ -189,6 +191,7 @@ def prediction_result(
         "regions": function.table(),
         "map_p75": map_p75,
         **({"scale": bundle.scale.to_dict()} if bundle.scale else {}),
+        **({"balance": bundle.balance.to_dict()} if bundle.balance else {}),
         **({"spread": _spread(mapped, images.lungs.upright)} if mapped.spread else {}),
         "quality": quality,
         "forced": [check["message"] for check in failures(quality)],

@@ -209,7 +209,7 @@ def _region_rows(regions: dict) -> list[dict]:
 
 def _region_notes(result: dict) -> list[str]:
     notes = [result["notes"]["shares"]]
-    if "density" not in result["settings"]["preprocessing"].get("inputs", ()):
+    if "balance" not in result and "density" not in result["settings"]["preprocessing"].get("inputs", ()):
         notes.append(
             "Density is equalised in each lung by itself (Eq. 1), so this model cannot see that one lung is denser "
             "than the other: shares of right and left largely follow the lungs' volumes and are no finding."

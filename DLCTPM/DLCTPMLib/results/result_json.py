@@ -13,6 +13,7 @@ import numpy as np
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 
 if TYPE_CHECKING:
+    from DLCTPMLib.networks.balance import LungBalance
     from DLCTPMLib.networks.scale import LearnedScale
 
 SCHEMA_VERSION = 2
@@ -24,7 +25,11 @@ _NOT_A_NUMBER = "not a number: nothing to compute it from"
 
 
 def notes_for(
-    hir_percentile: float, clip_at: float, known: LearnedScale | None = None, map_p75: float | None = None
+    hir_percentile: float,
+    clip_at: float,
+    known: LearnedScale | None = None,
+    map_p75: float | None = None,
+    balance: LungBalance | None = None,
 ) -> dict[str, str]:
     """What must be said beside the numbers of a model with these settings of Eq. 2.
 
@@ -32,6 +37,7 @@ def notes_for(
         hir_percentile, clip_at: of Eq. 2.
         known: the scale of the model's maps, where it is.
         map_p75: the map's own 75th percentile.
+        balance: of right and left lung, where the model has one.
     """
     own = "" if map_p75 is None else f" of this map it is {map_p75:.2f}"
     held_out = "" if known is None else f", of {known.patients} {known.whose} {_between(known.map_p75)}"
@@ -44,10 +50,20 @@ def notes_for(
             f"less of it comes near 1.{smoother} It is not blood flow in absolute units."
         ),
         "shares": (
-            "The map ends at 1, where the training SPECT was clipped, so shares of perfusion computed from it are "
-            "compressed towards shares of volume."
+            f"{_balanced(balance)}The map ends at 1, where the training SPECT was clipped, so shares of perfusion "
+            "computed from it are compressed towards shares of volume."
         ),
     }
+
+
+def _balanced(balance: LungBalance | None) -> str:
+    if balance is None:
+        return ""
+    return (
+        "How much more the right lung is perfused than the left is taken from the volumes and the aerated densities "
+        f"of both and from the network's map, as fitted on {balance.patients} {balance.whose}; a difference that no "
+        "CT shows is not in it. "
+    )
 
 
 def _between(limits: tuple[float, float]) -> str:

@@ -18,6 +18,7 @@ from DLCTPMLib.agreement.metrics import UndefinedMetricError, cohen_kappa, dice
 from DLCTPMLib.agreement.scores import agreement_of
 from DLCTPMLib.agreement.spect_grid import SpectGrid
 from DLCTPMLib.common.errors import naming
+from DLCTPMLib.common.progress import no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.labels.chest_regions import SIDES
 from DLCTPMLib.lungs.upright import RIGHT_SIDE, UprightLungs
@@ -123,7 +124,8 @@ class PatientCase:
         """Figures of one model's map."""
         settings = bundle.preprocessing
         on_grid = LungGrids.of(self.images.ct, self.lungs, settings)
-        perfusion = on_grid.to_ct(map_lungs(on_grid, settings, predictor, Stopwatch(), lambda stage, part: None))
+        cells = map_lungs(on_grid, settings, predictor, Stopwatch(), no_progress, balance=bundle.balance)
+        perfusion = on_grid.to_ct(cells)
         values = patient_array(perfusion)[self.lungs.box]
         inside = values[self.lungs.sides > 0]
         comparison = replace(

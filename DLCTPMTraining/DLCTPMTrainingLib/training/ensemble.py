@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,15 @@ import numpy as np
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.common.stopwatch import Stopwatch
+from DLCTPMLib.labels.chest_regions import SIDES
+from DLCTPMLib.mapping.left_right import balance_lungs
+from DLCTPMLib.networks.balance import LungBalance, LungLevel
 from DLCTPMLib.networks.bundle import load_bundle, save_bundle
 from DLCTPMLib.networks.inference import Ensemble, choose_device
 from DLCTPMLib.networks.parts import PerfusionNetwork
 from DLCTPMLib.networks.scale import LearnedScale
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMTrainingLib.samples.left_right import fit_balance
 from DLCTPMTrainingLib.samples.map_scale import NEVER_SEEN, pooled_scale, scale_of_patients
 from DLCTPMTrainingLib.training.model_card import model_card
 from DLCTPMTrainingLib.training.packaging import LICENSE
@@ -36,8 +42,9 @@ def combine(
         models: bundles, trained with the same preprocessing; those of the folds of one cohort, or of several cohorts.
         folder: the new bundle's.
         name, version: of the new model.
-        calibration: cohort of patients whom no member has seen, on whom the scale of the new model's own maps is
-            taken; None takes it from the members' validation patients, as their bundles have it.
+        calibration: cohort of patients whom no member has seen, on whom the balance of right and left lung and the
+            scale of the new model's own maps are taken; None has no balance, and takes the scale from the members'
+            validation patients, as their bundles have it.
         progress: told the patient.
 
     Returns:
@@ -62,9 +69,9 @@ def combine(
     errors = [one.get("bf16_max_error") for one in every]
     networks = [network for bundle in bundles for network in bundle.networks()]
     if calibration is None:
-        scale = pooled_scale([bundle.scale for bundle in bundles])
+        scale, balance = pooled_scale([bundle.scale for bundle in bundles]), None
     else:
-        scale = scale_of_cohort(calibration, networks, bundles[0].preprocessing, progress)
+        scale, balance = calibrate(calibration, networks, bundles[0].preprocessing, progress)
     validated = [one["validation"] for one in every if one.get("validation")]
     metadata = {
         **{key: value for key, value in first.items() if key not in ("members", "test")},
@@ -77,19 +84,38 @@ def combine(
         if validated
         else None,
         "scale": None if scale is None else scale.to_dict(),
+        "balance": None if balance is None else balance.to_dict(),
         "members_training": [told for one in every for told in one.get("members_training", [one["training"]])],
     }
     members = [member for bundle in bundles for member in bundle.members]
     return save_bundle(folder, networks, metadata, model_card(metadata | {"members": members}), LICENSE)
 
 
-def scale_of_cohort(
+@dataclass
+class _Calibrated:
+    """One patient of a calibration cohort.
+
+    Attributes:
+        levels: what a balance sees of right and left lung; None where one is missing or both lie on one grid.
+        log_ratio: logarithm of the ratio of the SPECT's mean counts, right over left.
+        maps: the map in the voxels of each lung, by its side.
+        relative: the SPECT in the lungs, divided by what the map's 1 stands for.
+    """
+
+    levels: tuple[LungLevel, LungLevel] | None
+    log_ratio: float
+    maps: dict[str, np.ndarray]
+    relative: np.ndarray
+
+
+def calibrate(
     cohort: Path,
     networks: Sequence[PerfusionNetwork],
     preprocessing: PreprocessingSettings,
     progress: Progress = no_progress,
-) -> LearnedScale:
-    """The scale of an ensemble's maps on the CT's grid, beside SPECTs on their own, both as a report has them.
+) -> tuple[LearnedScale, LungBalance | None]:
+    """The scale of an ensemble's maps on the CT's grid, beside SPECTs on their own, both as a report has them, and
+    the balance of right and left that the maps have before.
 
     Args:
         cohort: table of patients whom no network has learned from.
@@ -97,9 +123,26 @@ def scale_of_cohort(
         preprocessing: of their images.
         progress: told the patient.
 
+    Returns:
+        the scale, and the balance; None where both lungs lie on one grid, or the patients are too few for one.
+
     Raises:
         InputError: naming the patient whose images cannot be used.
     """
+    patients = _calibrated(cohort, networks, preprocessing, progress)
+    whole = [one for one in patients if one.levels is not None]
+    balance = fit_balance([one.levels for one in whole], [one.log_ratio for one in whole], NEVER_SEEN)
+    if balance is not None:
+        for one in whole:
+            balance_lungs(dict(zip(SIDES, one.levels, strict=True)), balance, preprocessing.top, one.maps)
+    pairs = [(np.concatenate(list(one.maps.values())), one.relative) for one in patients]
+    return scale_of_patients(pairs, NEVER_SEEN), balance
+
+
+def _calibrated(
+    cohort: Path, networks: Sequence[PerfusionNetwork], preprocessing: PreprocessingSettings, progress: Progress
+) -> list[_Calibrated]:
+    """Map every patient of a cohort."""
     from DLCTPMLib.agreement.spect_grid import SpectGrid  # images need more than training on samples
     from DLCTPMLib.lungs.masks import read_lungs
     from DLCTPMLib.lungs.segmentation import segment_lungs
@@ -110,7 +153,7 @@ def scale_of_cohort(
     from DLCTPMLib.volumes.reading import read_ct, read_spect
     from DLCTPMTrainingLib.cohorts.table import read_cohort
 
-    rows, pairs = read_cohort(cohort), []
+    rows, patients = read_cohort(cohort), []
     predictor = Ensemble(networks, choose_device())
     for number, row in enumerate(rows):
         progress(f"Calibrating on patient {row.patient_id}", number / len(rows))
@@ -121,8 +164,22 @@ def scale_of_cohort(
             )
             lungs = UprightLungs.of((found or segment_lungs(scan.image)).labels)
             on_grid = LungGrids.of(scan.image, lungs, preprocessing)
-            view = on_grid.to_view(map_lungs(on_grid, preprocessing, predictor, Stopwatch(), no_progress))
-            counts = patient_array(spect)[SpectGrid.of(lungs, spect).lung >= 0.5]
-            reference = high_intensity_reference(counts, preprocessing.hir_percentile) * preprocessing.clip_at
-        pairs.append((view[lungs.box][lungs.sides > 0], counts / reference))
-    return scale_of_patients(pairs, NEVER_SEEN)
+            seen: dict[str, LungLevel | None] = {}
+            cells = map_lungs(on_grid, preprocessing, predictor, Stopwatch(), no_progress, levels=seen)
+            view = on_grid.to_view(cells)[lungs.box]
+            grid, counts = SpectGrid.of(lungs, spect), patient_array(spect)
+            in_lungs = counts[grid.lung >= 0.5]
+            reference = high_intensity_reference(in_lungs, preprocessing.hir_percentile) * preprocessing.clip_at
+            parts = (grid.right, grid.left)
+            means = [float(np.average(counts, weights=part)) if part.any() else 0.0 for part in parts]
+        levels = tuple(seen.get(side) for side in SIDES)
+        whole = None not in levels and min(means) > 0
+        patients.append(
+            _Calibrated(
+                levels if whole else None,
+                log(means[0] / means[1]) if whole else 0.0,
+                {side: view[lungs.sides == value] for value, side in enumerate(SIDES, start=1)},
+                in_lungs / reference,
+            )
+        )
+    return patients

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from DLCTPMLib.common.resources import resource_path
 from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
+from DLCTPMLib.networks.balance import LungBalance
 from DLCTPMLib.networks.scale import LearnedScale
 from DLCTPMLib.networks.settings import network_words
 from DLCTPMTrainingLib.common.patient_origin import Origin
@@ -36,6 +37,7 @@ def model_card(metadata: dict, tested: TidyTable | None = None) -> str:
         title=_networks(members),
         training=_trainings(members, trainings, metadata),
         scale=_scale(metadata.get("scale")),
+        balance=_balance(metadata.get("balance")),
         validated=validated,
         test=test,
         volume_ml=metadata["training_ranges"]["lung_volume_ml"],
@@ -83,4 +85,19 @@ def _scale(told: dict | None) -> str:
         f"{scale.whose}. There, as much lung lies above {scale.map_value(FUNCTIONAL_THRESHOLD):.3f} of the map as "
         f"above {FUNCTIONAL_THRESHOLD:g} of the 75th percentile in the SPECTs, on the mean; definitions in terms of "
         "that percentile (`p75`) are cut there, `fixed` takes the map as it stands."
+    )
+
+
+def _balance(told: dict | None) -> str:
+    """How right and left come to one level."""
+    if told is None:
+        return "Right and left stay as the network has them."
+    balance = LungBalance.from_dict(told)
+    return (
+        "The ratio of the right lung's mean perfusion to the left's is not the network's: its logarithm is "
+        f"{balance.equal:.3f} {balance.per_log_volume:+.2f} × ln(volume right/left) {balance.per_hu:+.4f} × (aerated "
+        f"density right − left, HU) {balance.per_log_map:+.2f} × ln(network's mean right/left), fitted on "
+        f"{balance.patients} {balance.whose}. Differences beyond theirs (volume {balance.log_volume[0]:.2f} to "
+        f"{balance.log_volume[1]:.2f}, density {balance.density_hu[0]:.0f} to {balance.density_hu[1]:.0f} HU) count "
+        "as the largest of them."
     )
