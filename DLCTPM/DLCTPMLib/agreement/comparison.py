@@ -116,6 +116,7 @@ def on_spect_grid(
     ct: sitk.Image | None = None,
     bundle_preprocessing: PreprocessingSettings | None = None,
     scale: LearnedScale | None = None,
+    grid: SpectGrid | None = None,
 ) -> SpectComparison:
     """Bring map, baselines and lungs to the SPECT's grid.
 
@@ -128,6 +129,7 @@ def on_spect_grid(
         ct: HU, for the three baselines that look at it.
         bundle_preprocessing: the model's settings; they also make the baselines.
         scale: the model's, where it is known.
+        grid: the lungs on the SPECT's grid, where they were measured there already.
 
     Raises:
         InputError: the SPECT is not a volume of numbers, all zero or zero in the lungs, does not lie on the
@@ -136,7 +138,7 @@ def on_spect_grid(
     preprocessing = bundle_preprocessing or PreprocessingSettings()
     settings = settings or AgreementSettings.for_model(preprocessing)
     values, lungs = spect_values(spect), UprightLungs.of(lungs)
-    grid = SpectGrid.of(lungs, spect, transform)
+    grid = grid or SpectGrid.of(lungs, spect, transform)
     masks = {name: part >= 0.5 for name, part in zip(SCOPES, (grid.lung, grid.right, grid.left), strict=True)}
     if not masks["lungs"].any():
         raise InputError(

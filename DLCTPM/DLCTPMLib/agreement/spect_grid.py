@@ -136,6 +136,21 @@ class SpectGrid:
         mean.ravel()[self._voxels] = total / np.diff(self._starts, append=len(self._samples))
         return mean
 
+    def parts(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Part of every SPECT voxel that has each label.
+
+        Args:
+            labels: uint8 (z, y, x) in the box of the lungs that this was made of.
+
+        Returns:
+            flat indices of the SPECT voxels with some lung, (n,), and the parts, 0…1, (n, 1 + highest label).
+        """
+        kinds = int(labels.max(initial=0)) + 1
+        of_sample = np.pad(labels, 1).ravel()[self._samples]
+        voxel = np.repeat(np.arange(len(self._voxels)), np.diff(self._starts, append=len(self._samples)))
+        counts = np.bincount(voxel * kinds + of_sample, minlength=kinds * len(self._voxels))
+        return self._voxels, counts.reshape(-1, kinds) / SAMPLES
+
 
 def _index_map(
     spect: PatientAxes, ct: PatientAxes, transform: sitk.Transform | None

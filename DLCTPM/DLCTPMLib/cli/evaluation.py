@@ -9,7 +9,9 @@ import SimpleITK as sitk
 
 from DLCTPMLib.agreement.comparison import on_spect_grid
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
+from DLCTPMLib.agreement.regions import regional_agreement, spect_shares
 from DLCTPMLib.agreement.scores import agreement_of, dice_curves
+from DLCTPMLib.agreement.spect_grid import SpectGrid
 from DLCTPMLib.cli.arguments import function_of, names_chosen, refuse_idle
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.options import given
@@ -17,6 +19,7 @@ from DLCTPMLib.common.progress import Progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.curve import CURVE_THRESHOLDS, volume_curve
 from DLCTPMLib.function.regions import FunctionalLung
+from DLCTPMLib.function.zones import zone_scores
 from DLCTPMLib.lungs.masks import AUTO, read_lungs
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -91,6 +94,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     settings = settings.agreement(preprocessing)
     progress("Comparing with the SPECT", 0.2)
     with stopwatch("agreement"), naming(options.spect):
+        spect_grid = SpectGrid.of(lungs.upright, spect.image, transform)
         comparison = on_spect_grid(
             prediction,
             spect.image,
@@ -100,6 +104,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
             None if ct is None else grid,
             preprocessing,
             scale,
+            spect_grid,
         )
         agreement = agreement_of(comparison)
     described = {
@@ -130,7 +135,8 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
         function = FunctionalLung.of(prediction, lungs.upright, settings.definition.on_map(scale))
         curve = {"thresholds": list(CURVE_THRESHOLDS), "high_ml": volume_curve(prediction, lungs.upright)}
         curve |= dice_curves(comparison, CURVE_THRESHOLDS)
-    joined = json_ready(_joined(predicted, {**result, "function_curve": curve}, function))
+        shares = spect_shares(spect_grid, comparison.spect, lungs.upright)
+    joined = json_ready(_joined(predicted, {**result, "function_curve": curve}, function, shares))
     same = bundle if bundle is not None and bundle.identity() == predicted["model"] else None
     images = ReportImages(grid, lungs.labels, function, comparison)
     write_report(folder / "report.html", joined, images, same, progress=within(progress, 0.6, 0.99))
@@ -144,9 +150,9 @@ def _predicted(options: argparse.Namespace) -> dict:
     return read_result(options.result)
 
 
-def _joined(predicted: dict, evaluated: dict, function: FunctionalLung) -> dict:
+def _joined(predicted: dict, evaluated: dict, function: FunctionalLung, shares: dict[str, float | None]) -> dict:
     """A prediction's result with the comparison in it, as if the prediction had been given the SPECT."""
-    compared = evaluated["input"]
+    compared, regions = evaluated["input"], function.table()
     result = {key: value for key, value in predicted.items() if key != "registration"}
     return {
         **result,
@@ -157,7 +163,9 @@ def _joined(predicted: dict, evaluated: dict, function: FunctionalLung) -> dict:
             "registration": {"kind": GIVEN if compared["transform"] else "none"},
         },
         "input": {**predicted["input"], "spect": compared["spect"], "transform": compared["transform"]},
-        "regions": function.table(),
+        "regions": regions,
+        "zones": zone_scores(regions),
+        "regional_agreement": regional_agreement(regions, shares),
         "function_curve": evaluated["function_curve"],
         "agreement": evaluated["agreement"],
         "timings_s": {**predicted["timings_s"], **evaluated["timings_s"]},

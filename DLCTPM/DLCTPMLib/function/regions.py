@@ -11,18 +11,9 @@ import SimpleITK as sitk
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.function.definitions import DEFAULT, HIGH, LOW, Definition
 from DLCTPMLib.function.heterogeneity import heterogeneity
+from DLCTPMLib.function.partitions import partitions_of
 from DLCTPMLib.function.settings import FUNCTIONAL_THRESHOLD
-from DLCTPMLib.labels.chest_regions import (
-    BOTH,
-    LEFT,
-    LEFT_THIRDS,
-    LOBES,
-    LUNG,
-    RIGHT,
-    RIGHT_THIRDS,
-    SIDES,
-    display_name,
-)
+from DLCTPMLib.labels.chest_regions import BOTH
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.volumes.patient_axes import file_image, patient_array
 
@@ -134,13 +125,12 @@ class MeasuredRegions:
         self._voxel_ml = lungs.axes.voxel_ml
         inside = self._inside = lungs.sides > 0
         values = patient_array(perfusion)[lungs.box][inside]
-        self._regions = _Sums(lungs.regions()[inside], values)
-        self._by_third = _Sums(lungs.thirds()[inside], values)
+        self._parts = [(_Sums(part.labels[inside], values), part) for part in partitions_of(lungs)]
 
     def sort(self) -> MeasuredRegions:
         """Spend a while now so that every threshold is answered at once."""
-        self._regions.sort()
-        self._by_third.sort()
+        for sums, _ in self._parts:
+            sums.sort()
         return self
 
     def table(self, threshold: float = FUNCTIONAL_THRESHOLD) -> dict[str, dict]:
@@ -151,15 +141,16 @@ class MeasuredRegions:
 
         Returns:
             by region name ("lungs", "right lung", "left lung", the lobes that the mask has, the thirds of each
-            lung) a dict of ``volume_ml``, ``mean`` (None where the region is empty), ``perfusion_percent`` of the
-            total in both lungs (None where nothing is perfused), ``high_ml`` and ``low_ml``.
+            lung from above downwards and from front to back) a dict of ``volume_ml``, ``mean`` (None where the
+            region is empty), ``perfusion_percent`` of the total in both lungs (None where nothing is perfused),
+            ``high_ml`` and ``low_ml``.
 
         Raises:
             InputError: the threshold is not between 0 and 1.
         """
         _check_threshold(threshold)
-        high = [part.high(threshold) for part in (self._regions, self._by_third)]
-        low = [self._regions.count - high[0], self._by_third.count - high[1]]
+        high = [sums.high(threshold) for sums, _ in self._parts]
+        low = [sums.count - above for (sums, _), above in zip(self._parts, high, strict=True)]
         return self._table(high, low)
 
     def divided(self, classes: np.ndarray) -> dict[str, dict]:
@@ -168,15 +159,12 @@ class MeasuredRegions:
         Where there is lung between high and low, every region has ``middle_ml`` too.
         """
         of_voxels = classes[self._inside]
-        high, low = (
-            [part.count_of(of_voxels == kind) for part in (self._regions, self._by_third)] for kind in (HIGH, LOW)
-        )
+        high, low = ([sums.count_of(of_voxels == kind) for sums, _ in self._parts] for kind in (HIGH, LOW))
         return self._table(high, low)
 
     def heterogeneity(self) -> dict[str, dict]:
         """By region name the figures of ``function.heterogeneity``, before ``sort``."""
-        everything = dict(self._named())
-        own = {name: part.values_of(regions) for name, (part, regions) in everything.items()}
+        own = {name: sums.values_of(labels) for sums, part in self._parts for name, labels in part.there(sums.count)}
         mean = own[BOTH].mean(dtype=np.float64) if own[BOTH].size else 0.0
         return {name: heterogeneity(values, mean) for name, values in own.items()}
 
@@ -198,18 +186,9 @@ class MeasuredRegions:
         return table
 
     def _rows(self, high: list[np.ndarray], low: list[np.ndarray]) -> Iterator[tuple[str, tuple]]:
-        divided = dict(zip((self._regions, self._by_third), zip(high, low, strict=True), strict=True))
-        for name, (part, regions) in self._named():
-            yield name, part.of(regions, *divided[part])
-
-    def _named(self) -> Iterator[tuple[str, tuple[_Sums, Iterable[int]]]]:
-        """Every region's name, with the voxels that it is counted in and its CIP regions there."""
-        for name, regions in ((BOTH, LUNG), (SIDES[0], RIGHT), (SIDES[1], LEFT)):
-            yield name, (self._regions, regions)
-        for part, single in ((self._regions, sorted(LOBES)), (self._by_third, (*RIGHT_THIRDS, *LEFT_THIRDS))):
-            for region in single:
-                if part.count[int(region)]:
-                    yield display_name(region), (part, [region])
+        for (sums, part), above, below in zip(self._parts, high, low, strict=True):
+            for name, labels in part.there(sums.count):
+                yield name, sums.of(labels, above, below)
 
 
 class _Sums:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Box = tuple[slice, slice, slice]
 RIGHT_SIDE, LEFT_SIDE = 1, 2
 """Values of ``UprightLungs.sides``, in the order of ``SIDES``."""
+HEIGHT, DEPTH = 0, 1
+"""Axes of a (z, y, x) array that run to the patient's head and to the back."""
 
 _CIP_VALUES = np.arange(1 << 16, dtype=np.uint16)
 _LUNG_REGION = np.where(is_region(_CIP_VALUES, LUNG), _CIP_VALUES & 255, 0).astype(np.uint8)
@@ -102,7 +104,18 @@ class UprightLungs:
         table = np.zeros(3 * 3, np.uint8)
         table[3 * RIGHT_SIDE : 3 * RIGHT_SIDE + 3] = RIGHT_THIRDS
         table[3 * LEFT_SIDE : 3 * LEFT_SIDE + 3] = LEFT_THIRDS
-        return looked_up(table, np.uint8(3) * self.sides + _third_of(self))
+        return looked_up(table, np.uint8(3) * self.sides + (np.uint8(2) - _third_of(self, HEIGHT)))
+
+    def ventral_thirds(self) -> np.ndarray:
+        """Thirds from front to back of the box, uint8: 1, 2, 3 the right lung's ventral, intermediate and dorsal
+        third, 4, 5, 6 the left lung's; 0 no lung.
+
+        Made as ``thirds`` are, across the patient's anterior-posterior axis (LPS y): the two coronal planes that cut
+        both lungs together into three parts of equal volume.
+        """
+        table = np.zeros(3 * 3, np.uint8)
+        table[3 * RIGHT_SIDE :] = range(1, 7)
+        return looked_up(table, np.uint8(3) * self.sides + _third_of(self, DEPTH))
 
     def crops(self) -> dict[str, tuple[Box, np.ndarray]]:
         """Each lung that is there: its name, its own bounding box in the view, its boolean mask in that box."""
@@ -156,17 +169,19 @@ def _within(outer: Box, inner: Box) -> Box:
     return tuple(slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
 
 
-def _third_of(lungs: UprightLungs) -> np.ndarray:
-    """0, 1 or 2 (upper, middle, lower) by height in the patient, uint8 that broadcasts to the lungs' box."""
+def _third_of(lungs: UprightLungs, axis: int) -> np.ndarray:
+    """0, 1 or 2 along a (z, y, x) axis of the patient in LPS, uint8 that broadcasts to the lungs' box."""
     lung, axes = lungs.sides > 0, lungs.axes
     if axes.is_oblique:
-        steps = axes.directions[2] * np.array(axes.spacing_mm[::-1])  # height gained a voxel along x, y, z
+        steps = axes.directions[2 - axis] * np.array(axes.spacing_mm[::-1])  # mm gained a voxel along x, y, z
         z, y, x = (np.arange(part.start, part.stop, dtype=np.float32) for part in lungs.box)
-        height = z[:, None, None] * steps[2] + y[None, :, None] * steps[1] + x[None, None, :] * steps[0]
-        level = np.round((height - height.min(initial=np.inf)) / (abs(steps[2]) / 4)).astype(np.int32)
+        place = z[:, None, None] * steps[2] + y[None, :, None] * steps[1] + x[None, None, :] * steps[0]
+        level = np.round((place - place.min(initial=np.inf)) / (abs(steps[2 - axis]) / 4)).astype(np.int32)
         counts = np.bincount(level[lung])
     else:
-        counts = np.count_nonzero(lung, axis=(1, 2))
-    below = np.cumsum(counts) - counts / 2  # volume below the middle of a level decides its third
-    third = np.clip(2 - (3 * below / max(counts.sum(), 1)).astype(int), 0, 2).astype(np.uint8)
-    return third[np.minimum(level, max(len(third) - 1, 0))] if axes.is_oblique else third[:, None, None]
+        counts = np.count_nonzero(lung, axis=tuple(other for other in range(3) if other != axis))
+    before = np.cumsum(counts) - counts / 2  # volume before the middle of a level decides its third
+    third = np.clip((3 * before / max(counts.sum(), 1)).astype(int), 0, 2).astype(np.uint8)
+    if axes.is_oblique:
+        return third[np.minimum(level, max(len(third) - 1, 0))]
+    return third.reshape([-1 if other == axis else 1 for other in range(3)])

@@ -10,7 +10,9 @@ import SimpleITK as sitk
 
 from DLCTPMLib.agreement.comparison import SpectComparison, on_spect_grid
 from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
+from DLCTPMLib.agreement.regions import regional_agreement, spect_shares
 from DLCTPMLib.agreement.scores import agreement_of, dice_curves
+from DLCTPMLib.agreement.spect_grid import SpectGrid
 from DLCTPMLib.common.atomic_output import check_disk
 from DLCTPMLib.common.background import preload
 from DLCTPMLib.common.errors import naming
@@ -19,6 +21,7 @@ from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.curve import CURVE_THRESHOLDS, volume_curve
 from DLCTPMLib.function.regions import FunctionalLung, percentile_in_lungs
 from DLCTPMLib.function.segments import write_function_segments
+from DLCTPMLib.function.zones import zone_scores
 from DLCTPMLib.lungs.masks import Lungs
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.mapping.mapping import PerfusionMap, map_perfusion
@@ -114,7 +117,7 @@ def predict_to_folder(
         quality += map_scale_check(map_p75, bundle.scale)
         curve = {"thresholds": list(CURVE_THRESHOLDS), "high_ml": volume_curve(mapped.perfusion, lungs)}
 
-    comparison = registration = None
+    comparison = registration = shares = None
     how = RegistrationSettings()
     if images.spect is not None:
         with stopwatch("registration"), naming(images.spect.path):
@@ -127,7 +130,9 @@ def predict_to_folder(
         warnings += [*images.spect.warnings, *notes, *registration.warnings]
         progress("Comparing with the SPECT", 0.68)
         with stopwatch("agreement"), naming(images.spect.path):
-            comparison = _comparison(images, mapped, registration, bundle, settings)
+            grid = SpectGrid.of(lungs, images.spect.image, registration.transform)
+            comparison = _comparison(images, mapped, registration, bundle, settings, grid)
+            shares = spect_shares(grid, comparison.spect, lungs)
             curve |= dice_curves(comparison, CURVE_THRESHOLDS)
 
     progress("Writing images", 0.78)
@@ -135,6 +140,8 @@ def predict_to_folder(
         images, bundle, settings, mapped, function, map_p75, quality, registration, comparison, how
     )
     result["function_curve"] = curve
+    if shares is not None:
+        result["regional_agreement"] = regional_agreement(result["regions"], shares)
     with stopwatch("writing"):
         _write_images(folder, images.lungs, function, mapped.spread, result)
         if registration is not None:
@@ -188,7 +195,8 @@ def prediction_result(
         "settings": used,
         "device": mapped.device,
         "input": described,
-        "regions": function.table(),
+        "regions": (regions := function.table()),
+        "zones": zone_scores(regions),
         "map_p75": map_p75,
         **({"scale": bundle.scale.to_dict()} if bundle.scale else {}),
         **({"balance": bundle.balance.to_dict()} if bundle.balance else {}),
@@ -226,6 +234,7 @@ def _comparison(
     registration: Registration,
     bundle: ModelBundle,
     settings: PredictionSettings,
+    grid: SpectGrid,
 ) -> SpectComparison:
     return on_spect_grid(
         mapped.perfusion,
@@ -236,6 +245,7 @@ def _comparison(
         images.ct.image,
         bundle.preprocessing,
         bundle.scale,
+        grid,
     )
 
 

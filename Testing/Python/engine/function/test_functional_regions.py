@@ -7,6 +7,7 @@ from scipy import stats
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.function.heterogeneity import FIGURES
+from DLCTPMLib.function.partitions import LOBE_NAMES, THIRD_NAMES, VENTRAL_THIRD_NAMES
 from DLCTPMLib.function.regions import MeasuredRegions, functional_labels, region_table
 
 # A strip of 12 slices along z, each of 2 × 4 voxels of 1 × 2 × 5 mm; x runs to the patient's left.
@@ -84,19 +85,37 @@ def test_the_table_equals_hand_counts(perfusion, lungs):
     assert table["lungs"]["volume_ml"] == pytest.approx(72 * VOXEL_ML)
 
 
-def test_thirds_come_for_each_lung_from_above_downwards(perfusion, lungs):
-    table = region_table(perfusion, lungs)
+LEVELS = ("upper", "middle", "lower")
+DEPTHS = ("ventral", "intermediate", "dorsal")
+
+
+def test_thirds_come_for_each_lung_from_above_downwards_and_from_front_to_back():
+    """On six rows from front to back, that a plane can part in three."""
+    labels = np.zeros((12, 6, 4))
+    labels[..., :2], labels[..., 3] = 2, 3
+    values = np.zeros((12, 6, 4)) + np.array([0.9, 0.9, 0.5, 0.5, 0.1, 0.1])[:, None]
+    table = region_table(an_image(values, np.float32), an_image(labels, np.uint16))
     assert list(table) == [
         "lungs",
         "right lung",
         "left lung",
-        *(f"{side} {level} third" for side in ("right", "left") for level in ("upper", "middle", "lower")),
+        *(f"{side} {part} third" for side in ("right", "left") for part in LEVELS),
+        *(f"{side} {part} third" for side in ("right", "left") for part in DEPTHS),
     ]
-    assert [table[f"left {level} third"]["mean"] for level in ("upper", "middle", "lower")] == pytest.approx(
-        [0.8, 0.65, 0.5]
-    )
+    for side, width in (("right", 2), ("left", 1)):
+        for part, value in zip(DEPTHS, (0.9, 0.5, 0.1), strict=True):  # y runs to the patient's back
+            row = table[f"{side} {part} third"]
+            assert row["volume_ml"] == pytest.approx(12 * 2 * width * VOXEL_ML)
+            assert row["mean"] == pytest.approx(value)
+            assert row["perfusion_percent"] == pytest.approx(100 * value * width / (1.5 * 3))
+        assert table[f"{side} middle third"]["mean"] == pytest.approx(0.5)
+
+
+def test_thirds_are_those_of_the_lungs_own_figures(perfusion, lungs):
+    table = region_table(perfusion, lungs)
+    assert [table[f"left {level} third"]["mean"] for level in LEVELS] == pytest.approx([0.8, 0.65, 0.5])
     for side in ("right", "left"):
-        parts = [table[f"{side} {level} third"] for level in ("upper", "middle", "lower")]
+        parts = [table[f"{side} {level} third"] for level in LEVELS]
         for figure in ("volume_ml", "high_ml", "low_ml", "perfusion_percent"):
             assert sum(part[figure] for part in parts) == pytest.approx(table[f"{side} lung"][figure])
 
@@ -113,6 +132,41 @@ def test_lobes_come_where_the_mask_has_them(perfusion):
     assert len(lobes) == 5
     assert sum(table[name]["perfusion_percent"] for name in lobes) == pytest.approx(100)
     assert "left upper third" in table
+
+
+def test_every_division_adds_up_to_a_hundred_and_a_lobe_phantom_has_its_known_shares():
+    """Five lobes of 8, 4, 12, 10 and 14 slices' columns, each filled with a value of its own."""
+    sizes = {4: 8, 5: 4, 6: 12, 7: 10, 8: 14}
+    values = {4: 0.9, 5: 0.3, 6: 0.6, 7: 0.8, 8: 0.2}
+    column = np.concatenate([np.full(size, region) for region, size in sizes.items()])
+    labels = np.broadcast_to(column[:, None, None], (48, 3, 4))
+    image = np.vectorize(values.get)(labels)
+    table = region_table(an_image(image, np.float32), an_image(labels, np.uint16))
+    total = sum(sizes[region] * values[region] for region in sizes)
+    for name, region in zip(LOBE_NAMES, sizes, strict=True):
+        assert table[name]["perfusion_percent"] == pytest.approx(100 * sizes[region] * values[region] / total)
+    for names in (LOBE_NAMES, THIRD_NAMES, VENTRAL_THIRD_NAMES, ("right lung", "left lung")):
+        assert sum(table[name]["perfusion_percent"] for name in names if name in table) == pytest.approx(100)
+
+
+def test_front_and_back_are_the_patients_on_a_tilted_scan():
+    """Turned by 20° about the long axis, a map that grows to the back is lowest in the ventral thirds."""
+    turn = sitk.Euler3DTransform((0, 0, 0), 0, 0, np.radians(20))
+    labels = an_image(np.full((4, 30, 30), 2), np.uint16)
+    labels.SetSpacing((2.0, 2.0, 5.0))
+    labels.SetDirection(turn.GetMatrix())
+    k, j, i = np.indices((4, 30, 30))
+    matrix = np.array(turn.GetMatrix()).reshape(3, 3)
+    y = np.stack([2.0 * i, 2.0 * j, 5.0 * k], axis=-1) @ matrix[1]
+    image = an_image((y - y.min()) / np.ptp(y), np.float32)
+    image.CopyInformation(labels)
+    table = region_table(image, labels)
+    cuts = np.quantile(y, (1 / 3, 2 / 3))
+    parts = [y <= cuts[0], (y > cuts[0]) & (y <= cuts[1]), y > cuts[1]]
+    values = sitk.GetArrayFromImage(image)
+    for depth, voxels in zip(DEPTHS, parts, strict=True):
+        assert table[f"right {depth} third"]["volume_ml"] == pytest.approx(voxels.sum() * 0.02, rel=0.02)
+        assert table[f"right {depth} third"]["mean"] == pytest.approx(values[voxels].mean(), abs=0.01)
 
 
 def test_a_missing_lung_has_no_mean(perfusion):
