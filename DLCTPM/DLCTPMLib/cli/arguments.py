@@ -8,10 +8,14 @@ from collections.abc import Iterable
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.function.definitions import Definition
+from DLCTPMLib.parallel.settings import WorkerSettings
 from DLCTPMLib.results.names import InputNames
 from DLCTPMLib.results.settings import PredictionSettings
 
 MODEL_HELP = "name, folder or zip of a model (default: the shipped one)"
+
+
+WORKERS = ("jobs", "workers", "scheduler")
 
 
 def add_model(parser: argparse.ArgumentParser, text: str = MODEL_HELP) -> None:
@@ -117,3 +121,18 @@ def add_pseudonym(parser: argparse.ArgumentParser) -> None:
 def names_chosen(paths: dict[str, str | None], options: argparse.Namespace) -> InputNames:
     """The inputs of a command, named as the options of ``add_naming`` say."""
     return InputNames(paths, options.pseudonym, options.examination_salt, options.examination_date)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """``--jobs``, ``--workers`` and ``--scheduler``: who does tasks that do not need each other; one of them."""
+    add_options(parser.add_mutually_exclusive_group(), WorkerSettings(), *WORKERS)
+
+
+def workers_of(options: argparse.Namespace, jobs: int | None = None) -> WorkerSettings:
+    """The workers that were asked for; where nobody was, ``jobs`` processes of this machine.
+
+    Raises:
+        InputError: they cannot be had.
+    """
+    asked = given(options, WorkerSettings, *WORKERS)
+    return WorkerSettings(**(asked or {"jobs": jobs}))

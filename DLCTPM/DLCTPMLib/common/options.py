@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import types
+import typing
 from dataclasses import Field, fields
 from typing import Any
 
@@ -23,7 +25,7 @@ def add_options(
     """
     for name in names:
         field = _field(settings, name)
-        about, kind = field.metadata, type_of(type(settings), name)
+        about, kind = field.metadata, _of_values(type_of(type(settings), name))
         default = getattr(settings, name)
         words = about["text"]
         if default is not None:  # the text itself says what nothing stands for
@@ -78,6 +80,13 @@ def _parsed(field: Field, text: str) -> Any:
         return parse(text) if parse else text
     except ValueError as error:
         raise InputError(f"--{_flag(field)} {text}: give it as {field.metadata['metavar']}") from error
+
+
+def _of_values(kind: Any) -> Any:
+    """A type without its None: ``int | None`` is given as a whole number."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return next(part for part in typing.get_args(kind) if part is not type(None))
+    return kind
 
 
 def _field(settings: StageSettings | type[StageSettings], name: str) -> Field:

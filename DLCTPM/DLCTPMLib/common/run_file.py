@@ -12,7 +12,7 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import EventSink
 
 RUN_FILE = "run.json"
-_NOT_KEPT = ("command", "run", "progress", "out", "device", "cohort", "check")
+_NOT_KEPT = ("command", "run", "progress", "out", "device", "workers", "scheduler", "cohort", "check")
 _PATHS = ("test",)
 
 

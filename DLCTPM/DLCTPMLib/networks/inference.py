@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,24 +14,28 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.networks.fast.cpu_convolutions import rewritten
 from DLCTPMLib.networks.parts import ConvUnit, PerfusionNetwork
+from DLCTPMLib.parallel.process import NUMBER
 
 BF16_TOLERANCE = 1 / 256
 """bfloat16 is chosen by itself only for a model whose map moves by less than this."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device that ``auto``, ``cpu``, ``cuda`` or ``mps`` means on this machine.
+    """The device that ``auto``, ``cpu``, ``cuda`` or ``mps`` means on this machine; of several GPUs, in the local
+    processes of ``parallel``, that of the process's own number.
 
     Raises:
         InputError: if it is not there.
     """
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device(next(device for device in ("cuda", "mps", "cpu") if there[device]))
+        name = next(device for device in ("cuda", "mps", "cpu") if there[device])
     if name not in there:
         raise InputError(f"--device {name}: unknown, use auto, cpu, cuda or mps")
     if not there[name]:
         raise InputError(f"--device {name}: PyTorch sees none on this machine, use --device cpu")
+    if name == "cuda" and (number := os.environ.get(NUMBER)):
+        return torch.device("cuda", int(number) % torch.cuda.device_count())
     return torch.device(name)
 
 

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 
+from DLCTPMLib.cli.arguments import add_workers, workers_of
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
@@ -37,7 +38,7 @@ def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
         "(the CT is copied into DIR, without names), perfusion and SPECT are simulated",
     )
     parser.add_argument("--dicom", action="store_true", help="also write each CT and SPECT as DICOM")
-    parser.add_argument("--workers", type=int, metavar="N", help="patients made at once (default: the cores)")
+    add_workers(parser)
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +51,8 @@ def simulate(options: argparse.Namespace, progress: Progress) -> None:
     """Simulate the patients that are not there yet, then write the table."""
     from DLCTPMTrainingLib.cohorts.simulate import simulate_cohort
 
-    if options.workers is not None and options.workers < 1:
-        raise InputError(f"--workers {options.workers}: give 1 or more")
-    workers = min(options.workers or os.cpu_count() or 1, options.patients)
-    asked = (options.patients, options.seed, options.out, progress, workers)
+    at_once = workers_of(options, min(os.cpu_count() or 1, max(options.patients, 1)))
+    asked = (options.patients, options.seed, options.out, progress, at_once)
 
     def adjust(settings):
         return replace(settings, spect=options.spect)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from DLCTPMLib.cli.arguments import refuse_idle
+from DLCTPMLib.cli.arguments import add_workers, refuse_idle, workers_of
 from DLCTPMLib.cli.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options, given, several_given
@@ -67,8 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export-docs", metavar="FOLDER", help="also write report and headline tables in at most 5 MB"
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="fits at once, on a CPU (default 1)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of each; give cores / jobs (default: all cores)")
+    add_workers(parser)
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="of each process; give cores / processes (default: all cores)"
+    )
     add_options(parser, PredictionSettings(), "device")
 
 
@@ -151,7 +153,8 @@ def plan_of(options: argparse.Namespace):
         learning_curve=options.learning_curve,
         ceiling=options.ceiling or 0,
         alternatives=words(options.alternatives) if options.alternatives else (),
-        **_given(register=options.register, device=options.device, jobs=options.jobs, threads=options.threads),
+        **_given(register=options.register, device=options.device, threads=options.threads),
+        at_once=workers_of(options),
     )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress, within
-from DLCTPMTrainingLib.cohorts.simulate import check_place, kept_note, make_cohort, use_threads
+from DLCTPMLib.parallel.settings import ALONE, WorkerSettings
+from DLCTPMTrainingLib.cohorts.simulate import check_place, each_done, kept_note, make_cohort
 from DLCTPMTrainingLib.cohorts.table import largest_remainder
 from DLCTPMTrainingLib.patients.real_cts.folder import RealCt, find_real_cts
 from DLCTPMTrainingLib.patients.real_cts.patient import (
@@ -35,7 +34,7 @@ def simulate_on_real_cts(
     seed: int,
     out: Path | str,
     progress: Progress = no_progress,
-    workers: int = 1,
+    at_once: WorkerSettings = ALONE,
     adjust: Callable | None = None,
 ) -> Path:
     """Make a cohort on real CTs: as ``simulate.simulate_cohort``, the CT and lungs of each patient being real.
@@ -50,7 +49,7 @@ def simulate_on_real_cts(
         seed: of the cohort.
         out: folder, made if needed.
         progress: told after each patient.
-        workers: processes.
+        at_once: who makes them.
         adjust: called with each patient's settings, returns those to use.
 
     Returns:
@@ -65,11 +64,11 @@ def simulate_on_real_cts(
     if out.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{out} lies in {folder}, where its CTs would be taken for further ones; give another place")
     told = within(progress, 0, HASHED)
-    plan = plan_on_real_cts(find_real_cts(folder), patients, seed, str(folder), told)
+    plan = plan_on_real_cts(find_real_cts(folder.absolute()), patients, seed, str(folder), told)
     _refuse_other_cts(plan, out)
     plan = [adjust(settings) for settings in plan] if adjust else plan
-    _check(plan, out, str(folder), workers, within(progress, HASHED, CHECKED))
-    return make_cohort(plan, out, within(progress, CHECKED, 1), workers)
+    _check(plan, out, str(folder), at_once, within(progress, HASHED, CHECKED))
+    return make_cohort(plan, out, within(progress, CHECKED, 1), at_once)
 
 
 def plan_on_real_cts(
@@ -124,14 +123,21 @@ def _refuse_other_cts(plan: list[RealCtPatientSettings], out: Path) -> None:
             )
 
 
-def _check(plan: list[RealCtPatientSettings], out: Path, folder: str, workers: int, progress: Progress) -> None:
+def _check(
+    plan: list[RealCtPatientSettings], out: Path, folder: str, at_once: WorkerSettings, progress: Progress
+) -> None:
     """Read every CT of the plan whose patient is not there yet; refuse faults, and the same CT under two names."""
     notes = {s.ct.name: kept_note(out / s.patient_id, s) for s in plan}
     voxels = {name: note["anatomy"]["ct_voxels_sha256"] for name, note in notes.items() if note}
     new = [s.ct for s in plan if s.ct.name not in voxels]
+    examined: dict[int, tuple[str, str]] = {}
+    place = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
+    for number, answer in each_done(examine, [(ct,) for ct in new], place, at_once):
+        examined[number] = answer
+        progress(f"reading CT {len(examined)} of {len(new)}", len(examined) / len(new))
     faults = []
-    for done, (ct, (found, fault)) in enumerate(zip(new, _examined(new, workers), strict=True), 1):
-        progress(f"reading CT {done} of {len(new)}", done / len(new))
+    for number, ct in enumerate(new):
+        found, fault = examined[number]
         if fault:
             faults.append(fault)
         else:
@@ -149,20 +155,9 @@ def _check(plan: list[RealCtPatientSettings], out: Path, folder: str, workers: i
         )
 
 
-def _examined(cts: list[RealCt], workers: int) -> Iterator[tuple[str, str]]:
-    """``examine`` of each CT in turn; with several workers never here, as what runs here must not have threads yet
-    when the patients' processes are forked.
-    """
-    if workers <= 1:
-        yield from map(examine, cts)
-        return
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    with ProcessPoolExecutor(workers, initializer=use_threads, initargs=(threads,)) as pool:
-        yield from pool.map(examine, cts)
-
-
-def examine(ct: RealCt) -> tuple[str, str]:
+def examine(ct: RealCt, report: Progress) -> tuple[str, str]:
     """The hash of a CT's voxels if CT and lungs can be used, and what is wrong if not (empty: nothing)."""
+    report(f"reading {ct.name}", 0.0)
     try:
         read, _, _ = read_chest(ct)
     except InputError as error:

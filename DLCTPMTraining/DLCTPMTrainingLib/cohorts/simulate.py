@@ -6,15 +6,18 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress
+from DLCTPMLib.parallel.executors import open_executor
+from DLCTPMLib.parallel.settings import ALONE, WorkerSettings
+from DLCTPMLib.parallel.tasks import Task, run_tasks
 from DLCTPMTrainingLib.cohorts.dicom import DICOM
 from DLCTPMTrainingLib.cohorts.table import COLUMNS, TABLE_1, WOMEN_OF_73, largest_remainder
 
@@ -68,7 +71,7 @@ def simulate_cohort(
     seed: int,
     out: Path | str,
     progress: Progress = no_progress,
-    workers: int = 1,
+    at_once: WorkerSettings = ALONE,
     adjust: Callable | None = None,
     dicom: bool = False,
 ) -> Path:
@@ -83,7 +86,7 @@ def simulate_cohort(
         seed: of the cohort.
         out: folder, made if needed.
         progress: told after each patient.
-        workers: processes.
+        at_once: who makes them.
         adjust: called with each patient's settings, returns those to use (another spacing, say).
         dicom: whether to write CT and SPECT as DICOM too.
 
@@ -91,11 +94,15 @@ def simulate_cohort(
         The path of ``cohort.csv``.
     """
     plan = plan_cohort(patients, seed)  # refuses nonsense before anything is written
-    return make_cohort([adjust(settings) for settings in plan] if adjust else plan, out, progress, workers, dicom)
+    return make_cohort([adjust(settings) for settings in plan] if adjust else plan, out, progress, at_once, dicom)
 
 
 def make_cohort(
-    plan: list, out: Path | str, progress: Progress = no_progress, workers: int = 1, dicom: bool = False
+    plan: list,
+    out: Path | str,
+    progress: Progress = no_progress,
+    at_once: WorkerSettings = ALONE,
+    dicom: bool = False,
 ) -> Path:
     """Make the planned patients that are not there yet, then the table; see ``simulate_cohort``.
 
@@ -103,7 +110,7 @@ def make_cohort(
         plan: the settings of each patient (``VirtualPatientSettings`` or alike).
         out: folder, made if needed.
         progress: told after each patient.
-        workers: processes.
+        at_once: who makes them.
         dicom: whether to write CT and SPECT as DICOM too.
 
     Returns:
@@ -113,15 +120,10 @@ def make_cohort(
     check_place(out)
     out.mkdir(parents=True, exist_ok=True)
     progress("virtual patients", 0.0)
-    if workers <= 1:
-        for done, settings in enumerate(plan, 1):
-            write_patient(settings, out, dicom)
-            progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
-    else:
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        with ProcessPoolExecutor(workers, initializer=use_threads, initargs=(threads,)) as pool:
-            for done, _ in enumerate(pool.map(write_patient, plan, [out] * len(plan), [dicom] * len(plan)), 1):
-                progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
+    for done, _ in enumerate(
+        each_done(_write_in_worker, [(s, out.absolute(), dicom) for s in plan], out, at_once), 1
+    ):
+        progress(f"virtual patient {done} of {len(plan)}", done / len(plan))
     if dicom:
         write_cohort_table(plan, out, dicom)
     return write_cohort_table(plan, out)
@@ -133,13 +135,33 @@ def check_place(out: Path) -> None:
         raise InputError(f"{out} is a file, not a folder; give another place for the cohort")
 
 
-def use_threads(number: int) -> None:
-    """Share the cores between the processes: each using them all would be slower."""
-    import SimpleITK as sitk
-    import torch
+def each_done(
+    do: Callable[..., Any], every: Sequence[tuple], place: Path, at_once: WorkerSettings
+) -> Iterator[tuple[int, Any]]:
+    """Do the same with each of several arguments, at once where that was asked for.
 
-    torch.set_num_threads(number)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(number)
+    Args:
+        do: called with one's arguments, and ``report``.
+        every: the arguments of each.
+        place: an existing folder that every worker sees.
+        at_once: who does it; each process of this machine gets its share of the cores.
+
+    Yields:
+        the number of each and what came of it, as they end.
+    """
+    if not at_once.several:
+        for number, arguments in enumerate(every):
+            yield number, do(*arguments, report=no_progress)
+        return
+    threads = max(1, (os.cpu_count() or 1) // (at_once.jobs or at_once.workers)) if at_once.scheduler is None else 1
+    with open_executor(at_once) as executor:
+        for number, done in run_tasks(executor, [Task(do, arguments) for arguments in every], place, threads):
+            yield number, done.result()
+
+
+def _write_in_worker(settings, out: Path, dicom: bool, report: Progress) -> None:
+    report(f"virtual patient {settings.patient_id}", 0.0)
+    write_patient(settings, out, dicom)
 
 
 def write_patient(settings, out: Path, dicom: bool = False) -> Path:

@@ -1,23 +1,23 @@
 """Stages of a study in several processes at once: small networks use one core each better than many together.
 
-A stage is a method of ``Workbench`` with its arguments; both travel to a worker by pickle. It leaves files; the
-study then runs it again by itself and finds them, so what a worker could not do (divergence, too little memory) is
-met there, with its message, and the numbers are the same whatever the number of workers.
+A stage is a method of ``Workbench`` with its arguments. It leaves files; the study then runs it again by itself and
+finds them, so what a worker could not do (divergence, too little memory) is met there, with its message, and the
+numbers are the same whatever the number of workers.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
+from functools import lru_cache
 
 import torch
 
 from DLCTPMLib.common.progress import EventSink, Progress
+from DLCTPMLib.parallel.settings import WorkerSettings
+from DLCTPMLib.parallel.tasks import Report, Task, run_tasks
 from DLCTPMTrainingLib.study.plan import StudyPlan
 from DLCTPMTrainingLib.study.workbench import Meter, Workbench
 
@@ -48,79 +48,33 @@ def threads_of(plan: StudyPlan) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_stages(plan: StudyPlan, stages: Sequence[Stage], progress: Progress, emit: EventSink) -> None:
-    """Run independent stages, ``plan.jobs`` at a time, in processes of their own, in their order.
+def run_stages(
+    executor: Executor, plan: StudyPlan, stages: Sequence[Stage], progress: Progress, emit: EventSink
+) -> None:
+    """Run independent stages in their order, as many at once as the executor can.
 
     Args:
+        executor: whose workers see the study's folder.
         plan: the study, prepared.
         stages: each leaves its files.
         progress: told the mean of their fractions by work.
         emit: given the workers' events.
     """
-    waiting = list(stages)
-    total = sum(stage.work for stage in stages) or 1.0
-    context = multiprocessing.get_context("spawn")
-    workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
-    running: dict[Connection, tuple[Stage, float]] = {}
-    finished = 0.0
-    try:
-        for _ in range(min(plan.jobs, len(waiting))):
-            here, there = context.Pipe()
-            process = context.Process(target=_work, args=(there, plan), daemon=True)
-            process.start()
-            there.close()
-            workers[here] = process
-            running[here] = (waiting.pop(0), 0.0)
-            here.send(running[here][0])
-        while running:
-            for worker in wait(list(running)):
-                try:
-                    kind, value = worker.recv()
-                except (EOFError, ConnectionResetError):  # it died; the study does this stage itself
-                    finished += running.pop(worker)[0].work
-                    continue
-                stage = running[worker][0]
-                if kind == "event":
-                    emit(**value)
-                elif kind == "progress":
-                    words, fraction = value
-                    running[worker] = (stage, fraction)
-                    now = finished + sum(each.work * part for each, part in running.values())
-                    progress(words, min(now / total, 1.0))
-                else:
-                    finished += stage.work
-                    del running[worker]
-                    if waiting:
-                        running[worker] = (waiting.pop(0), 0.0)
-                        worker.send(running[worker][0])
-    finally:
-        for connection, process in workers.items():
-            connection.close()
-            process.terminate()
-            process.join()
+    # a worker may lie in another folder, and starts no workers itself
+    alone = replace(plan, cohort=plan.cohort.absolute(), out=plan.out.absolute(), at_once=WorkerSettings())
+    tasks = [Task(do_stage, (alone, stage), stage.work) for stage in stages]
+    for _ in run_tasks(executor, tasks, plan.out, plan.threads, progress, emit):
+        pass  # what failed there is met again, by itself
 
 
-def _work(parent: Connection, plan: StudyPlan) -> None:
-    """A worker: one stage after the other until the study has no more, or has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches everybody; the study ends its workers itself
+def do_stage(plan: StudyPlan, stage: Stage, report: Report) -> None:
+    """In a worker: one stage."""
+    bench = _bench(plan, report.run)
+    bench.emit, bench.meter = report.emit, Meter(report, stage.work)
+    stage.do(bench, *stage.arguments)
 
-    def say(kind: str, value: object) -> None:
-        try:
-            parent.send((kind, value))
-        except OSError:  # the study was killed: a worker must not write on beside its continuation
-            os._exit(1)
 
-    with threads_of(plan):
-        bench = Workbench(replace(plan, jobs=1), emit=lambda **values: say("event", values))
-        while True:
-            try:
-                stage = parent.recv()
-            except (EOFError, OSError):
-                return
-            bench.meter = Meter(lambda words, fraction: say("progress", (words, fraction)), stage.work)
-            try:
-                stage.do(bench, *stage.arguments)
-            except Exception as error:
-                say("failed", str(error))
-            else:
-                say("done", None)
+@lru_cache(maxsize=1)
+def _bench(plan: StudyPlan, run: str) -> Workbench:
+    """A worker's workbench, kept with its samples from stage to stage of one run."""
+    return Workbench(plan)

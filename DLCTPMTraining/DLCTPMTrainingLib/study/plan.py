@@ -17,6 +17,7 @@ from DLCTPMLib.networks.settings import (
     network_dict,
     network_settings,
 )
+from DLCTPMLib.parallel.settings import WorkerSettings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.results.settings import PredictionSettings
 from DLCTPMTrainingLib.ceiling.settings import FEWEST_DRAWS
@@ -106,8 +107,9 @@ class StudyPlan(StageSettings):
         alternatives: other architectures that get the same split, folds and budget, with the settings that the search
             chose on the main network. They may be added to a finished study, and stay in it once they are tested.
         device: auto, cpu, cuda or mps.
-        jobs: stages that run at once, in processes of their own; on a CPU only.
-        threads: of each process; 0 is torch's own choice. It changes the rounding of the results, ``jobs`` does not.
+        at_once: who does stages that do not need each other; processes of this machine on a CPU only.
+        threads: of each process; 0 is torch's own choice. It changes the rounding of the results, ``at_once`` does
+            not.
     """
 
     WHAT = "study"
@@ -130,7 +132,7 @@ class StudyPlan(StageSettings):
     ceiling: int = 0
     alternatives: tuple[str, ...] = ()
     device: str = PredictionSettings.device
-    jobs: int = 1
+    at_once: WorkerSettings = field(default_factory=WorkerSettings)
     threads: int = 0
 
     def __post_init__(self):
@@ -139,9 +141,10 @@ class StudyPlan(StageSettings):
             {
                 f"alternatives are chosen from {', '.join(others)}, each once": set(self.alternatives) <= set(others)
                 and len(set(self.alternatives)) == len(self.alternatives),
-                "jobs must be at least 1, threads at least 0": self.jobs >= 1 and self.threads >= 0,
-                "with --jobs give --threads too, the cores divided by the jobs; it changes the rounding of the "
-                "results, so it is not guessed": self.jobs == 1 or self.threads >= 1,
+                "threads must be at least 0": self.threads >= 0,
+                "with --jobs, --workers and --scheduler give --threads too, the cores divided by the processes; it "
+                "changes the rounding of the results, so it is not guessed": not self.at_once.several
+                or self.threads >= 1,
                 "registration must be none, rigid or affine": self.register in ("none", "rigid", "affine"),
                 f"a ceiling needs at least {FEWEST_DRAWS} draws": self.ceiling == 0 or self.ceiling >= FEWEST_DRAWS,
                 "the curves need at least 2 points": self.curve_points >= 2,

@@ -6,6 +6,7 @@ Without workers nothing happens here: the study comes to every stage by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import NamedTuple
 
 from DLCTPMLib.networks.bundle import METADATA
@@ -36,6 +37,9 @@ class FitAndTest(NamedTuple):
 
 class StagedWorkbench(Workbench):
     """A workbench whose independent stages can be done by several processes at once."""
+
+    executor: Executor | None = None
+    """Who does them; None: nobody but this process."""
 
     def prepare_in_workers(self) -> None:
         """Everybody's images, some patients a worker."""
@@ -83,7 +87,7 @@ class StagedWorkbench(Workbench):
 
     def run_in_workers(self, stages: Sequence[Stage], preprocessing: Sequence[PreprocessingSettings]) -> None:
         """Run stages beside each other, once the training set's samples under each preprocessing are there."""
-        if self.plan.jobs < 2 or self.device.type != "cpu" or not stages:
+        if self.executor is None or not stages:
             return
         parts = [
             part
@@ -93,7 +97,7 @@ class StagedWorkbench(Workbench):
         for each in (parts, stages):
             if each:
                 work = sum(stage.work for stage in each)
-                run_stages(self.plan, each, self.meter.part(work, counted=False), self.emit)
+                run_stages(self.executor, self.plan, each, self.meter.part(work, counted=False), self.emit)
 
     def _missing(self, fits: Sequence[FitAndTest]) -> list[Stage]:
         """The fits whose figures are not all there."""
@@ -110,7 +114,5 @@ class StagedWorkbench(Workbench):
     def _in_parts(
         self, do: Callable[..., object], patients: Sequence[str], work: float, *more: object
     ) -> list[Stage]:
-        """One stage a worker for work that patients do not share."""
-        jobs = self.plan.jobs
-        parts = [list(patients[number::jobs]) for number in range(jobs)]
-        return [Stage(do, (part, *more), work * len(part)) for part in parts if part]
+        """A stage for each patient, for work that patients do not share."""
+        return [Stage(do, ([patient], *more), work) for patient in patients]

@@ -24,12 +24,15 @@ results/              tables, figures, report.html
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from DLCTPMLib import __version__
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import EventSink, Progress, no_events, no_progress
+from DLCTPMLib.parallel.executors import open_executor
 from DLCTPMTrainingLib.cohorts.check import CohortCheck, check_cohort
 from DLCTPMTrainingLib.common.drawing import styled, write_figure
 from DLCTPMTrainingLib.common.files import read_json, write_json
@@ -61,8 +64,8 @@ def run_study(plan: StudyPlan, progress: Progress = no_progress, emit: EventSink
         InputError: the cohort has faults (each with its line), the folder holds another study, or ``torchrun``
             started several processes.
     """
-    with threads_of(plan):
-        return _Study(plan, progress, emit).run()
+    with threads_of(plan), _study(plan, progress, emit) as study:
+        return study.run()
 
 
 def prepare_study(plan: StudyPlan, progress: Progress = no_progress) -> tuple[CohortCheck, Path]:
@@ -71,8 +74,19 @@ def prepare_study(plan: StudyPlan, progress: Progress = no_progress) -> tuple[Co
     Returns:
         what was noticed, and the contact sheet to look at before training.
     """
-    with threads_of(plan):
-        return _Study(plan, progress).prepare(), plan.out / CONTACT_SHEET
+    with threads_of(plan), _study(plan, progress) as study:
+        return study.prepare(), plan.out / CONTACT_SHEET
+
+
+@contextmanager
+def _study(plan: StudyPlan, progress: Progress, emit: EventSink = no_events) -> Iterator[_Study]:
+    """A study with its executor, where several processes are to help it."""
+    study = _Study(plan, progress, emit)
+    if not plan.at_once.several or (plan.at_once.scheduler is None and study.device.type != "cpu"):
+        yield study
+        return
+    with open_executor(plan.at_once) as study.executor:
+        yield study
 
 
 class _Study(StagedWorkbench):

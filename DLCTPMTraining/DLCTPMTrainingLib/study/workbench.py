@@ -1,6 +1,6 @@
 """What every fit of a study needs at hand: the split, the images made ready, samples, and how far it all is.
 
-The stages that can run beside each other (``jobs``) are methods here: each leaves files and finds those of
+The stages that can run beside each other (``study.jobs``) are methods here: each leaves files and finds those of
 an earlier run, so it does not matter which process ran it.
 """
 

@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from DLCTPMLib.common.errors import InputError
+from DLCTPMLib.parallel.settings import WorkerSettings
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.cohorts import simulate as cohort_simulation
 from DLCTPMTrainingLib.cohorts.simulate import plan_cohort, simulate_cohort
@@ -120,7 +121,7 @@ def test_another_configuration_is_not_taken_for_the_same(folder, tmp_path):
 
 @pytest.mark.long
 def test_workers_make_the_same_patients(folder, tmp_path):
-    simulate_cohort(2, 3, tmp_path, workers=2, adjust=coarse)
+    simulate_cohort(2, 3, tmp_path, at_once=WorkerSettings(jobs=2), adjust=coarse)
     for name in ("ct", "spect", "lungs", "perfusion"):
         path = f"SYNTH-0002/{name}.nrrd"
         assert (tmp_path / path).read_bytes() == (folder / path).read_bytes()

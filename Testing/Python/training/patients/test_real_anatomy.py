@@ -18,6 +18,7 @@ from DLCTPMLib.cli.main import DONE
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.labels.chest_regions import LEFT, RIGHT, is_region
 from DLCTPMLib.lungs.segmentation import segment_lungs
+from DLCTPMLib.parallel.settings import WorkerSettings
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMLib.volumes.reading import read_ct
 from DLCTPMTrainingLib.cohorts.on_real_cts import plan_on_real_cts, simulate_on_real_cts
@@ -278,7 +279,7 @@ def test_real_cts_of_several_kinds_make_a_cohort(real_data, tmp_path):
             (folder / one.name).symlink_to(one)
     found = find_real_cts(folder)
     assert len(found) >= 4
-    simulate_on_real_cts(folder, len(found), 7, out, workers=2, adjust=quick)
+    simulate_on_real_cts(folder, len(found), 7, out, at_once=WorkerSettings(jobs=2), adjust=quick)
     for row in read_cohort(out / "cohort.csv"):
         flow = sitk.GetArrayFromImage(sitk.ReadImage(str(row.perfusion)))
         assert flow.max() > 0
@@ -286,6 +287,6 @@ def test_real_cts_of_several_kinds_make_a_cohort(real_data, tmp_path):
 
 
 def test_the_command_makes_the_cohort(cts, tmp_path, capsys):
-    assert ask(cts, tmp_path / "out", 1, "--workers", "1") == DONE
+    assert ask(cts, tmp_path / "out", 1, "--jobs", "1") == DONE
     assert "1 patients with real CTs and simulated perfusion and SPECT" in capsys.readouterr().out
     assert [row.patient_id for row in read_cohort(tmp_path / "out" / "cohort.csv")] == ["SYNTH-CT-0001"]

@@ -32,7 +32,7 @@ def test_a_ct_that_cannot_be_used_is_named_before_anything_is_written(cts, chest
     (folder / "broken.nii").write_bytes(b"no image")
     sitk.WriteImage(chest.ct * 0 - 1000, str(folder / "nothing.nrrd"))
     sitk.WriteImage(chest.lungs, str(folder / "other.nrrd"))
-    assert ask(folder, out, 4, "--workers", "1") == BAD_INPUT
+    assert ask(folder, out, 4, "--jobs", "1") == BAD_INPUT
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "3 of the 4 CTs" in said
@@ -45,7 +45,7 @@ def test_a_ct_that_cannot_be_used_is_named_before_anything_is_written(cts, chest
 def test_one_ct_in_two_files_is_one_patient(cts, chest, tmp_path, capsys):
     write_ct_series(tmp_path / "cts" / "z", np.maximum(sitk.GetArrayFromImage(chest.ct), -1024), (SPACING_MM,) * 3)
     sitk.WriteImage(sitk.Clamp(chest.ct, lowerBound=-1024), str(tmp_path / "cts" / "a.nrrd"))
-    assert ask(tmp_path / "cts", tmp_path / "out", 2, "--workers", "1") == BAD_INPUT
+    assert ask(tmp_path / "cts", tmp_path / "out", 2, "--jobs", "1") == BAD_INPUT
     assert "z is the same CT as a.nrrd" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

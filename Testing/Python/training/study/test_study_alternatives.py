@@ -4,6 +4,7 @@ import csv
 import json
 import pickle
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 import small_study
 import torch
+from dask_by_hand import dask_by_hand
 from PIL import Image
 from small_chest import chest_ct, lung_labels, perfusion_spect
 from small_study import NETWORK, rows_of_table
@@ -25,6 +27,7 @@ from DLCTPMLib.networks.arnn import Arnn
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.networks.inference import Ensemble
 from DLCTPMLib.networks.settings import ArnnSettings, ContextSettings
+from DLCTPMLib.parallel.settings import WorkerSettings
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMTrainingLib.cli.main import main
 from DLCTPMTrainingLib.statistics.numbers import values_of
@@ -84,8 +87,15 @@ def rows(numbers) -> dict:
     return numbers["side_by_side"]["rows"]
 
 
-def test_two_jobs_give_the_numbers_of_one(cohort, results, tmp_path):
-    both = run_study(a_plan(cohort, tmp_path, alternatives=("context",), jobs=2))
+@pytest.mark.parametrize("kind", ["two processes", "a Dask cluster"])
+def test_several_workers_give_the_numbers_of_one_process(cohort, results, tmp_path, kind):
+    with ExitStack() as stack:
+        at_once = WorkerSettings(jobs=2)
+        if kind == "a Dask cluster":
+            pytest.importorskip("distributed")
+            address, _ = stack.enter_context(dask_by_hand(tmp_path, workers=2))
+            at_once = WorkerSettings(scheduler=address)
+        both = run_study(a_plan(cohort, tmp_path / "study", alternatives=("context",), at_once=at_once))
     for name in ("trials", "split", "validation", "validation_curves", "test", "test_curve", "ensemble"):
         assert getattr(both, name) == getattr(results, name), name
     assert both.alternatives["context"].test == results.alternatives["context"].test
@@ -245,7 +255,7 @@ def test_unknown_and_repeated_alternatives_are_refused(cohort, tmp_path):
 
 def test_jobs_without_threads_are_refused(cohort, tmp_path):
     with pytest.raises(InputError, match="give --threads too"):
-        a_plan(cohort, tmp_path, jobs=2, threads=0)
+        a_plan(cohort, tmp_path, at_once=WorkerSettings(jobs=2), threads=0)
 
 
 def test_a_candidate_keeps_its_settings_in_another_architecture():
