@@ -22,10 +22,14 @@ from DLCTPMLib.cli.printed import summary
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress
+from DLCTPMLib.function.resection import Resection
 from DLCTPMLib.results.settings import PredictionSettings
 
 CHOSEN = ("registration", "hir_scope", "device", "precision")
 """Settings of a prediction that are options, beside its definition of function."""
+
+OF_THE_OPERATION = ("fev1", "predicted_fev1", "removed")
+"""Options that a predicted postoperative FEV1 is made of."""
 
 OF_THE_SPECT = ("spect_series", "register", "hir_scope")
 """Options that say something of a SPECT."""
@@ -40,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_spect_series(parser)
     add_function(parser)
     add_options(parser, PredictionSettings(), *CHOSEN)
+    add_options(parser, Resection(), *OF_THE_OPERATION)
     parser.add_argument(
         "--force",
         action="store_true",
@@ -62,9 +67,10 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     paths = PatientPaths(**{field.name: getattr(options, field.name) for field in fields(PatientPaths)})
     names = names_chosen(paths.by_role(), options)
     settings = PredictionSettings(**function_of(options), **given(options, PredictionSettings, *CHOSEN))
+    resection = Resection(**given(options, Resection, *OF_THE_OPERATION))
     out = Path(options.out or default_folder(options.ct, options.pseudonym))
     with OutputFolder(out, (*RESULT_FILES, *DOSE_FILES)) as folder:
-        result = PredictionJob(paths, names, settings, options.force).run(
+        result = PredictionJob(paths, names, settings, options.force, resection).run(
             load_bundle(options.model), folder.work, progress
         )
     progress("Done", 1.0)
@@ -89,5 +95,6 @@ COMMAND = Command(
     (
         "dlctpm predict ct.nrrd --out result",
         "dlctpm predict DICOM_FOLDER --lungs lungs.seg.nrrd --spect spect.dcm --out result",
+        "dlctpm predict ct.nrrd --lungs lobes.seg.nrrd --fev1 2.1 --predicted-fev1 3.0 --removed RUL --out result",
     ),
 )

@@ -53,15 +53,26 @@ class Partition:
                 yield name, labels
 
 
+def lung_and_lobe_names(lungs: UprightLungs) -> set[str]:
+    """The lungs and lobes that these have, by name."""
+    part = _lungs_and_lobes(lungs)
+    counts = np.bincount(part.labels.ravel(), minlength=256)
+    return {name for name, labels in part.names.items() if counts[list(labels)].any()}
+
+
 def partitions_of(lungs: UprightLungs) -> tuple[Partition, ...]:
     """Lungs and lobes, thirds from above downwards, thirds from front to back; every one covers all of the lungs
     (lobes where the mask has them).
     """
-    whole = {BOTH: LUNG, SIDES[0]: RIGHT, SIDES[1]: LEFT}
-    whole |= {display_name(region): (region,) for region in sorted(LOBES)}
     thirds = (*RIGHT_THIRDS, *LEFT_THIRDS)
     return (
-        Partition(lungs.regions(), {name: tuple(map(int, labels)) for name, labels in whole.items()}),
+        _lungs_and_lobes(lungs),
         Partition(lungs.thirds(), {name: (int(label),) for name, label in zip(THIRD_NAMES, thirds, strict=True)}),
         Partition(lungs.ventral_thirds(), {name: (label,) for label, name in enumerate(VENTRAL_THIRD_NAMES, 1)}),
     )
+
+
+def _lungs_and_lobes(lungs: UprightLungs) -> Partition:
+    names = {BOTH: LUNG, SIDES[0]: RIGHT, SIDES[1]: LEFT}
+    names |= {display_name(region): (region,) for region in sorted(LOBES)}
+    return Partition(lungs.regions(), {name: tuple(map(int, labels)) for name, labels in names.items()})

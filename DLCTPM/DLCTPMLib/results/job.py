@@ -8,6 +8,7 @@ from pathlib import Path
 from DLCTPMLib.common.background import preload
 from DLCTPMLib.common.progress import Progress, no_progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
+from DLCTPMLib.function.resection import NO_RESECTION, Resection
 from DLCTPMLib.lungs.given import lungs_of
 from DLCTPMLib.networks.bundle import ModelBundle
 from DLCTPMLib.results.names import InputNames
@@ -69,12 +70,14 @@ class PredictionJob:
         names: what results call them.
         settings: what was chosen.
         force: map also where a check of the input FAILs.
+        resection: an operation that is thought of.
     """
 
     paths: PatientPaths
     names: InputNames
     settings: PredictionSettings
     force: bool = False
+    resection: Resection = NO_RESECTION
 
     def run(
         self,
@@ -113,6 +116,7 @@ class PredictionJob:
             names.scan(scans.ct, "CT"),
             replace(lungs, source=source, warnings=names.told(lungs.warnings)),
             None if scans.spect is None else names.scan(scans.spect, "SPECT"),
+            self.resection,
         )
         rest = within(progress, 0.2, 1.0)
         return predict_to_folder(images, bundle, self.settings, folder, stopwatch, rest, self.force)

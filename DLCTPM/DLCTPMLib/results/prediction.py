@@ -19,7 +19,9 @@ from DLCTPMLib.common.errors import naming
 from DLCTPMLib.common.progress import Progress, no_progress, within
 from DLCTPMLib.common.stopwatch import Stopwatch
 from DLCTPMLib.function.curve import CURVE_THRESHOLDS, volume_curve
+from DLCTPMLib.function.partitions import lung_and_lobe_names
 from DLCTPMLib.function.regions import FunctionalLung, percentile_in_lungs
+from DLCTPMLib.function.resection import NO_RESECTION, Resection
 from DLCTPMLib.function.segments import write_function_segments
 from DLCTPMLib.function.zones import zone_scores
 from DLCTPMLib.lungs.masks import Lungs
@@ -61,11 +63,13 @@ class PatientImages:
         ct: the CT and where it came from.
         lungs: on the CT's grid.
         spect: None where there is none.
+        resection: an operation that is thought of, and the spirometry before it.
     """
 
     ct: Scan
     lungs: Lungs
     spect: Scan | None = None
+    resection: Resection = NO_RESECTION
 
 
 def predict_to_folder(
@@ -92,9 +96,11 @@ def predict_to_folder(
         the content of ``result.json``.
 
     Raises:
+        InputError: the lungs lack what a resection would remove.
         FailedChecksError: a check of the input FAILs, and nobody forces the map.
     """
     ct, lungs = images.ct.image, images.lungs.upright
+    images.resection.check_there(lung_and_lobe_names(lungs))
     warnings = [*images.ct.warnings, *images.lungs.warnings]
     with stopwatch("quality"):
         quality = passed_checks(images.ct, lungs, bundle.metadata, force=force, task="map it")
@@ -140,6 +146,8 @@ def predict_to_folder(
         images, bundle, settings, mapped, function, map_p75, quality, registration, comparison, how
     )
     result["function_curve"] = curve
+    if ppo := images.resection.of(result["regions"]):
+        result["ppo_fev1"] = ppo
     if shares is not None:
         result["regional_agreement"] = regional_agreement(result["regions"], shares)
     with stopwatch("writing"):

@@ -49,9 +49,10 @@ def written(tmp_path_factory) -> dict[str, dict]:
     predict = ["predict", files["ct"], "--model", files["model"], "--lungs", files["lungs"], "--device", "cpu"]
     evaluate = ["evaluate", "--prediction", str(folder / "alone" / "perfusion.nrrd"), "--lungs", files["lungs"]]
     evaluate += ["--spect", files["spect"]]
+    operation = ["--fev1", "2", "--removed", "left"]
     commands = {
         "alone": predict,
-        "with SPECT": [*predict, "--spect", files["spect"], "--hir-scope", "lung"],
+        "with SPECT": [*predict, "--spect", files["spect"], "--hir-scope", "lung", *operation],
         "evaluation": evaluate,
         "evaluation with CT": [*evaluate, "--ct", files["ct"], "--model", files["model"]],
         "evaluation with result": [*evaluate, "--ct", files["ct"], "--result", str(folder / "alone/result.json")],
