@@ -32,7 +32,7 @@ import sys, time
 def run(options, progress):
     progress("Silent work", 0.5)
     time.sleep(600)
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.shared.command import Command
 from DLCTPMLib.cli.main import main
 sys.exit(main(["wait", "--progress", "json"], [Command("wait", "", lambda parser: None, run)]))
 """

@@ -4,7 +4,7 @@ from DLCTPMLib.common.lazy import lazily
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
-    command="Command",
+    shared__command="Command",
     main="run_program",
     parent_process="exit_with_parent",
 )

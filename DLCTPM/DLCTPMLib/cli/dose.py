@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import add_pseudonym, refuse_idle
-from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.printed import dose_table
+from DLCTPMLib.cli.shared.arguments import add_pseudonym, refuse_idle
+from DLCTPMLib.cli.shared.command import Command, check_there
+from DLCTPMLib.cli.shared.printed import dose_table
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.progress import Progress, within
 from DLCTPMLib.results.names import InputNames

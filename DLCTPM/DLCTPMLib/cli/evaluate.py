@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 
-from DLCTPMLib.cli.arguments import (
+from DLCTPMLib.cli.shared.arguments import (
     add_ct_choice,
     add_function,
     add_lungs,
@@ -13,8 +13,8 @@ from DLCTPMLib.cli.arguments import (
     add_naming,
     add_spect_series,
 )
-from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.printed import agreement_table
+from DLCTPMLib.cli.shared.command import Command, check_there
+from DLCTPMLib.cli.shared.printed import agreement_table
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options
 from DLCTPMLib.common.progress import Progress

@@ -12,7 +12,7 @@ from DLCTPMLib.agreement.files import COMPARISON_FILES, write_comparison
 from DLCTPMLib.agreement.regions import regional_agreement, spect_shares
 from DLCTPMLib.agreement.scores import agreement_of, dice_curves
 from DLCTPMLib.agreement.spect_grid import SpectGrid
-from DLCTPMLib.cli.arguments import function_of, names_chosen, refuse_idle
+from DLCTPMLib.cli.shared.arguments import function_of, names_chosen, refuse_idle
 from DLCTPMLib.common.errors import InputError, naming
 from DLCTPMLib.common.options import given
 from DLCTPMLib.common.progress import Progress, within

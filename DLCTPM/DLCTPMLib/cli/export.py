@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import add_function, function_of, refuse_idle
-from DLCTPMLib.cli.command import Command, check_there
+from DLCTPMLib.cli.shared.arguments import add_function, function_of, refuse_idle
+from DLCTPMLib.cli.shared.command import Command, check_there
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.progress import Progress, within
 

@@ -8,7 +8,7 @@ import platform
 from importlib import metadata, util
 
 from DLCTPMLib import __version__
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.shared.command import Command
 from DLCTPMLib.common.console import print_out
 from DLCTPMLib.common.progress import Progress
 

@@ -13,8 +13,8 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from DLCTPMLib.cli import dose, evaluate, export, info, predict, register, segment
-from DLCTPMLib.cli.command import Command, build_parser, installed_commands
 from DLCTPMLib.cli.parent_process import exit_with_parent
+from DLCTPMLib.cli.shared.command import Command, build_parser, installed_commands
 from DLCTPMLib.common.atomic_output import NO_ROOM
 from DLCTPMLib.common.console import plain_line
 from DLCTPMLib.common.ending import interruption

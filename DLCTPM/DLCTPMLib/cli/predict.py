@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import (
+from DLCTPMLib.cli.shared.arguments import (
     add_ct,
     add_function,
     add_lungs,
@@ -17,8 +17,8 @@ from DLCTPMLib.cli.arguments import (
     names_chosen,
     refuse_idle,
 )
-from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.printed import summary
+from DLCTPMLib.cli.shared.command import Command, check_there
+from DLCTPMLib.cli.shared.printed import summary
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import add_ct_choice, add_lungs, add_spect_series
-from DLCTPMLib.cli.command import Command, check_there
+from DLCTPMLib.cli.shared.arguments import add_ct_choice, add_lungs, add_spect_series
+from DLCTPMLib.cli.shared.command import Command, check_there
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import naming
 from DLCTPMLib.common.progress import Progress, within

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from DLCTPMLib.cli.arguments import add_ct
-from DLCTPMLib.cli.command import Command, check_there
-from DLCTPMLib.cli.printed import check_lines
+from DLCTPMLib.cli.shared.arguments import add_ct
+from DLCTPMLib.cli.shared.command import Command, check_there
+from DLCTPMLib.cli.shared.printed import check_lines
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.progress import Progress, within
 from DLCTPMLib.lungs.given import lungs_of

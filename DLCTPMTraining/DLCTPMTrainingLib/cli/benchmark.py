@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import refuse_idle
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.shared.arguments import refuse_idle
+from DLCTPMLib.cli.shared.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress

@@ -12,8 +12,8 @@ import re
 from collections import Counter
 from dataclasses import replace
 
-from DLCTPMLib.cli.arguments import add_workers, workers_of
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.shared.arguments import add_workers, workers_of
+from DLCTPMLib.cli.shared.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, event_sink

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from DLCTPMLib.cli.arguments import add_model
-from DLCTPMLib.cli.command import Command
-from DLCTPMLib.cli.printed import summary
+from DLCTPMLib.cli.shared.arguments import add_model
+from DLCTPMLib.cli.shared.command import Command
+from DLCTPMLib.cli.shared.printed import summary
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress, within

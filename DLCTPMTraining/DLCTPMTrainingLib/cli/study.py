@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from DLCTPMLib.cli.arguments import add_workers, refuse_idle, workers_of
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.shared.arguments import add_workers, refuse_idle, workers_of
+from DLCTPMLib.cli.shared.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options, given, several_given
 from DLCTPMLib.common.parsing import words

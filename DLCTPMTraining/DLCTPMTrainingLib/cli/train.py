@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from DLCTPMLib.cli.arguments import refuse_idle
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.shared.arguments import refuse_idle
+from DLCTPMLib.cli.shared.command import Command
 from DLCTPMLib.common.console import say
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.options import add_options, given

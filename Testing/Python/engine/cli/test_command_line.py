@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
-from DLCTPMLib.cli.command import Command, build_parser, distinct
 from DLCTPMLib.cli.main import COMMANDS, main
+from DLCTPMLib.cli.shared.command import Command, build_parser, distinct
 from DLCTPMLib.common.errors import InputError
 from DLCTPMTrainingLib.cli.main import COMMANDS as TRAINING_COMMANDS
 from DLCTPMTrainingLib.cli.main import build_parser as training_parser
@@ -83,7 +83,7 @@ def test_an_installed_package_brings_commands_and_none_is_offered_twice(installe
 
 def test_a_broken_package_of_somebody_else_loses_its_own_command_only(installed, tmp_path):
     (tmp_path / "theirs.py").write_text(
-        "from DLCTPMLib.cli.command import Command\n"
+        "from DLCTPMLib.cli.shared.command import Command\n"
         "def fails(parser):\n    raise KeyError('arguments')\n"
         "HALF = Command('half', '', fails, print)\nWHOLE = Command('whole', '', lambda parser: None, print)\n"
     )

@@ -24,7 +24,7 @@ from DLCTPMLib.common.ending import interruption
 from DLCTPMLib.common.ending.temporary_files import private_folder
 interruption.own_process()
 interruption.GRACE_S = {grace}
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.shared.command import Command
 from DLCTPMLib.cli.main import main, run_program
 def run(options, progress):
     progress("at work", 0.1)
@@ -128,7 +128,7 @@ def test_an_error_while_a_module_is_imported_in_the_background_brings_the_prompt
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.shared.command import Command
 from DLCTPMLib.cli.main import main, run_program
 from DLCTPMLib.common.background import preload
 from DLCTPMLib.common.errors import InputError

@@ -50,7 +50,7 @@ import time
 def run(options, progress):
     print("begun", flush=True)
     {work}
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.shared.command import Command
 from DLCTPMLib.cli.main import main
 raise SystemExit(main(["work", "--progress", "json"], [Command("work", "", lambda parser: None, run)]))
 """
@@ -60,7 +60,7 @@ def run(options, progress):
     for step in itertools.count():
         progress(f"Step {step}", 0.5)
         time.sleep(0.01)
-from DLCTPMLib.cli.command import Command
+from DLCTPMLib.cli.shared.command import Command
 from DLCTPMLib.cli.main import main
 raise SystemExit(main(["work", "--progress", "json"], [Command("work", "", lambda parser: None, run)]))
 """

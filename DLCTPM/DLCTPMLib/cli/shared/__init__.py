@@ -1,0 +1,1 @@
+"""What several commands share: how a command is made, arguments that are called alike, what is printed."""
