@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from DLCTPMLib.cli import dose, evaluate, export, info, predict, register, segment
+from DLCTPMLib.cli import cohort_predict, dose, evaluate, export, info, predict, register, segment
 from DLCTPMLib.cli.parent_process import exit_with_parent
 from DLCTPMLib.cli.shared.command import Command, build_parser, installed_commands
 from DLCTPMLib.common.atomic_output import NO_ROOM
@@ -27,6 +27,7 @@ DONE, DEFECT, BAD_INPUT = 0, 1, 2
 
 COMMANDS = (
     predict.COMMAND,
+    cohort_predict.COMMAND,
     segment.COMMAND,
     register.COMMAND,
     evaluate.COMMAND,

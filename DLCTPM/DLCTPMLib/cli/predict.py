@@ -64,7 +64,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     from DLCTPMLib.results.job import PatientPaths, PredictionJob
     from DLCTPMLib.results.prediction import DOSE_FILES, RESULT_FILES
 
-    paths = PatientPaths(**{field.name: getattr(options, field.name) for field in fields(PatientPaths)})
+    named = {field.name for field in fields(PatientPaths)} & set(vars(options))
+    paths = PatientPaths(**{name: getattr(options, name) for name in named})
     names = names_chosen(paths.by_role(), options)
     settings = PredictionSettings(**function_of(options), **given(options, PredictionSettings, *CHOSEN))
     resection = Resection(**given(options, Resection, *OF_THE_OPERATION))

@@ -1,7 +1,8 @@
-"""Whether an error says that memory ran out."""
+"""How much memory the machine has, and whether an error says that it ran out."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 _WORDS = (
@@ -22,3 +23,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     if torch is not None and isinstance(error, torch.cuda.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _WORDS)
+
+
+def physical_bytes() -> int | None:
+    """Memory of this machine; None where the system does not say it simply (Windows)."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None

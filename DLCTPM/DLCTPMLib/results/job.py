@@ -27,6 +27,7 @@ class PatientPaths:
         orientation: where the axes run to, for image files that do not say.
         spect_series: which of several SPECTs.
         lungs_values: what the values of a label map mean.
+        files: those of the CT's series, where they are known.
     """
 
     ct: str
@@ -37,6 +38,7 @@ class PatientPaths:
     orientation: str | None = None
     spect_series: str | None = None
     lungs_values: str | None = None
+    files: tuple[str, ...] = ()
 
     def by_role(self) -> dict[str, str | None]:
         """The paths by what results call them (``results.names``)."""
@@ -48,7 +50,9 @@ class PatientPaths:
         Raises:
             InputError: as ``read_ct`` and ``read_spect``.
         """
-        ct = read_ct(self.ct, self.series, acquisition=self.acquisition, orientation=self.orientation)
+        ct = read_ct(
+            self.ct, self.series, acquisition=self.acquisition, orientation=self.orientation, files=self.files
+        )
         spect = read_spect(self.spect, self.spect_series, orientation=self.orientation) if self.spect else None
         return PatientScans(ct, spect)
 

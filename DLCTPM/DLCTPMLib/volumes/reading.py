@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -78,7 +78,8 @@ class Scan:
 class _Wanted:
     """What is looked for: the kind of image, and what the user said where a source leaves a choice.
 
-    ``choices`` are the options, with their values, that choose among several volumes.
+    ``choices`` are the options, with their values, that choose among several volumes; ``files`` those of the series
+    where they are known.
     """
 
     what: str
@@ -87,6 +88,7 @@ class _Wanted:
     series: str | None
     orientation: str | None
     choices: dict[str, str | None]
+    files: tuple[str, ...] = ()
 
 
 def read_ct(
@@ -95,6 +97,7 @@ def read_ct(
     *,
     acquisition: str | None = None,
     orientation: str | None = None,
+    files: Sequence[str] = (),
 ) -> Scan:
     """Read a chest CT: any file that SimpleITK reads, a DICOM folder (searched to the bottom) or a zip of one.
 
@@ -103,6 +106,7 @@ def read_ct(
         series: series number or Series Instance UID, where a folder holds several CT series.
         acquisition: which acquisition of the series, where it holds several within each other.
         orientation: where the array's axes run to (LPS, RAS, …), for an image file that does not say.
+        files: those of the series, where they are known: others of a DICOM folder are not looked at.
 
     Raises:
         InputError: missing, unreadable, not one volume of CT numbers, uneven, sheared or incomplete; a series or
@@ -117,7 +121,7 @@ def read_ct(
         return read_enhanced(one, name)
 
     choices = {"--series": series, "--acquisition": acquisition}
-    scan = _read(Path(path), _Wanted("CT", _is_ct, read_series, series, orientation, choices))
+    scan = _read(Path(path), _Wanted("CT", _is_ct, read_series, series, orientation, choices, tuple(files)))
     lowest, highest = _lowest_and_highest(scan.image, str(path))
     if fault := hounsfield_fault(sitk.GetArrayViewFromImage(scan.image)):
         raise InputError(f"{path}: {fault}")
@@ -272,7 +276,7 @@ def _read(path: Path, wanted: _Wanted) -> Scan:
 
 def _read_series(folder: Path, path: Path, wanted: _Wanted) -> Scan:
     with values_understood(path):
-        found = find_series(folder)
+        found = find_series(folder, map(Path, wanted.files))
         planar = [one for one in found if _is_nuclear(one) and not wanted.suits(one)]
         if wanted.what == "SPECT" and planar and not any(map(wanted.suits, found)):
             raise InputError(f"{path}: {why_not(planar[0])}")

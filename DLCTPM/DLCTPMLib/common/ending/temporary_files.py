@@ -48,7 +48,7 @@ def make_private_folder(place: Path, prefix: str) -> Path:
     Raises:
         OSError: it cannot be made there.
     """
-    _remove_left_behind(place, prefix)
+    remove_left_behind(place, f"{prefix}*")
     folder = place / f"{prefix}{os.urandom(6).hex()}"
     keep_in_mind(folder)  # before it is there: an interruption may come in between
     folder.mkdir(mode=0o700)
@@ -105,13 +105,20 @@ def _lock(folder: Path) -> int | None:
     return descriptor
 
 
-def _remove_left_behind(place: Path, prefix: str) -> None:
-    for folder in place.glob(f"{prefix}*"):
+def remove_left_behind(place: Path, pattern: str, just_made_s: float = JUST_MADE_S) -> None:
+    """Remove folders of processes that have ended without removing them.
+
+    Args:
+        place: the folder that holds them.
+        pattern: of their names.
+        just_made_s: younger ones stay, as they may not be locked yet.
+    """
+    for folder in place.glob(pattern):
         try:
             age = time.time() - folder.stat().st_mtime
         except OSError:
             continue
-        if folder in _kept or age < JUST_MADE_S:
+        if folder in _kept or age < just_made_s:
             continue
         lock = _lock(folder)
         if lock is not None or (age > FORGOTTEN_S and os.access(folder, os.W_OK)):

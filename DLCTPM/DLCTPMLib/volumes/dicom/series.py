@@ -19,7 +19,8 @@ _NO_AGENT = {"NONE", "NO", "N", "NIL", "N/A", "0", "WITHOUT", "NO CONTRAST", "NO
 _BOWEL = {"ORAL", "PO", "P.O.", "PER OS", "ORAL CONTRAST", "RECTAL", "ORAL AND RECTAL"}
 """What people write into Contrast/Bolus Agent and Route where the blood carries none."""
 
-_PROJECTIONS = {"LOCALIZER", "MIP", "MINIP", "MAX_IP", "MIN_IP", "MAXIP", "PROJECTION IMAGE"}
+PROJECTIONS = {"LOCALIZER", "MIP", "MINIP", "MAX_IP", "MIN_IP", "MAXIP", "PROJECTION IMAGE"}
+"""Values of Image Type of what is no stack of slices."""
 
 
 @dataclass
@@ -117,10 +118,10 @@ def _plain(value):
     return float(value) if isinstance(value, (int, float)) else str(value)
 
 
-def find_series(folder: Path) -> list[DicomSeries]:
-    """All image series below a folder, by series number; files that are not DICOM images are passed over."""
+def find_series(folder: Path, files: Iterable[Path] = ()) -> list[DicomSeries]:
+    """All image series below a folder, or of those files, by series number; what is no DICOM image is passed over."""
     series: dict[str, DicomSeries] = {}
-    for path in _files(folder):
+    for path in list(files) or _files(folder):
         header = read_header(path)
         if header is not None:
             uid = str(header.get("SeriesInstanceUID", "") or "")
@@ -166,7 +167,7 @@ def choose_series(
             listing = "; ".join(f"{one.title}: {option} {one.uid}" for one in matching)
             raise InputError(f"{name}: {len(matching)} series have the number {wanted}; choose by UID: {listing}")
         raise InputError(f"{name}: has no {what} series {wanted}; it has {_listing(suitable)}")
-    volumes = [one for one in suitable if one.frames >= MIN_SLICES and not one.image_type & _PROJECTIONS]
+    volumes = [one for one in suitable if one.frames >= MIN_SLICES and not one.image_type & PROJECTIONS]
     best = min((_rank(one) for one in volumes), default=0)
     chosen = [one for one in volumes if _rank(one) == best] or suitable
     if len(chosen) > 1:
