@@ -42,7 +42,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,slicer,cluster]"
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,slicer,cluster,node]"
 	@touch $@
 
 clean:

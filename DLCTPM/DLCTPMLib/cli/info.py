@@ -24,7 +24,11 @@ PACKAGES = (
     "matplotlib",
     "jinja2",
 )
-OPTIONAL = {"TensorBoard, for logs of a training": "tensorboard", "Slicer around this Python": "slicer"}
+OPTIONAL = {
+    "TensorBoard, for logs of a training": "tensorboard",
+    "pynetdicom, for listen": "pynetdicom",
+    "Slicer around this Python": "slicer",
+}
 """What may be there beside the required packages: in words, and the module that shows it."""
 
 

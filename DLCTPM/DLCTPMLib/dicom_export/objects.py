@@ -65,14 +65,24 @@ def parse_objects(text: str | None, folder: Path) -> tuple[str, ...]:
     has_pdf = (folder / REPORT_PDF).is_file()
     if text is None:
         return tuple(name for name in FILES if name != "series" and (name != "pdf" or has_pdf))
+    objects = named_objects(text)
+    if "pdf" in objects and not has_pdf:
+        raise InputError(f"{folder / REPORT_PDF}: there is no such report; predict with --pdf, or leave pdf out")
+    return objects
+
+
+def named_objects(text: str) -> tuple[str, ...]:
+    """The objects that ``--objects`` names, whatever the prediction has.
+
+    Raises:
+        InputError: a name that is none, measurements without the segmentation.
+    """
     objects = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     for name in objects:
         if name not in FILES:
             raise InputError(f"--objects {text}: there is no object {name!r}; give some of {', '.join(FILES)}")
     if "sr" in objects and "seg" not in objects:
         raise InputError(f"--objects {text}: measurements (sr) refer to the segmentation; export seg with them")
-    if "pdf" in objects and not has_pdf:
-        raise InputError(f"{folder / REPORT_PDF}: there is no such report; predict with --pdf, or leave pdf out")
     return objects
 
 
