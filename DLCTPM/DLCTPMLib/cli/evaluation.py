@@ -24,15 +24,15 @@ from DLCTPMLib.lungs.masks import AUTO, read_lungs
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
 from DLCTPMLib.registration.search import read_transform
-from DLCTPMLib.results.finished import read_result, scale_of
+from DLCTPMLib.results.finished import REPORT_PDF, read_result, scale_of
 from DLCTPMLib.results.report import ReportImages, write_report
 from DLCTPMLib.results.result_json import header, json_ready, notes_for
-from DLCTPMLib.results.settings import PredictionSettings
+from DLCTPMLib.results.settings import PredictionSettings, check_pdf
 from DLCTPMLib.volumes.patient_axes import same_grid
 from DLCTPMLib.volumes.reading import Scan, content_sha256, describe, read_ct, read_map, read_spect
 
-EVALUATION_FILES = ("result.json", "report.html", *COMPARISON_FILES)
-"""What an evaluation may write; ``report.html`` only with the prediction's own result."""
+EVALUATION_FILES = ("result.json", "report.html", REPORT_PDF, *COMPARISON_FILES)
+"""What an evaluation may write; the report only with the prediction's own result."""
 GIVEN = "given"
 """Kind of registration of a SPECT that came with its transform."""
 
@@ -57,6 +57,10 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     )
     if options.ct is None:
         refuse_idle(options, ("series", "acquisition"), "goes with --ct; give both, or neither")
+    if options.result is None:
+        refuse_idle(options, ("pdf",), "is of the report; give --result, or leave it out")
+    elif options.pdf:
+        check_pdf()
     predicted = _predicted(options) if options.result else None
     stopwatch, warnings = Stopwatch(), []
     progress("Reading the images", 0.0)
@@ -139,7 +143,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     joined = json_ready(_joined(predicted, {**result, "function_curve": curve}, function, shares))
     same = bundle if bundle is not None and bundle.identity() == predicted["model"] else None
     images = ReportImages(grid, lungs.labels, function, comparison)
-    write_report(folder / "report.html", joined, images, same, progress=within(progress, 0.6, 0.99))
+    write_report(folder / "report.html", joined, images, same, progress=within(progress, 0.6, 0.99), pdf=options.pdf)
     return joined
 
 

@@ -23,7 +23,7 @@ from DLCTPMLib.common.console import say
 from DLCTPMLib.common.options import add_options, given
 from DLCTPMLib.common.progress import Progress
 from DLCTPMLib.function.resection import Resection
-from DLCTPMLib.results.settings import PredictionSettings
+from DLCTPMLib.results.settings import PredictionSettings, check_pdf
 
 CHOSEN = ("registration", "hir_scope", "device", "precision")
 """Settings of a prediction that are options, beside its definition of function."""
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="map also where a check of the input FAILs; every picture and file then says so",
     )
+    parser.add_argument("--pdf", action="store_true", help="write the report as report.pdf too (needs ReportLab)")
     add_naming(parser)
     parser.add_argument("--out", metavar="DIR", help="results (default: ./NAME-perfusion, after the CT's name)")
 
@@ -59,6 +60,8 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     check_there(options.ct, options.spect, options.lungs)
     if options.spect is None:
         refuse_idle(options, OF_THE_SPECT, "goes with --spect; give both, or neither")
+    if options.pdf:
+        check_pdf()
     from DLCTPMLib.common.atomic_output import OutputFolder
     from DLCTPMLib.networks.bundle import load_bundle
     from DLCTPMLib.results.job import PatientPaths, PredictionJob
@@ -71,7 +74,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     resection = Resection(**given(options, Resection, *OF_THE_OPERATION))
     out = Path(options.out or default_folder(options.ct, options.pseudonym))
     with OutputFolder(out, (*RESULT_FILES, *DOSE_FILES)) as folder:
-        result = PredictionJob(paths, names, settings, options.force, resection).run(
+        result = PredictionJob(paths, names, settings, options.force, resection, options.pdf).run(
             load_bundle(options.model), folder.work, progress
         )
     progress("Done", 1.0)

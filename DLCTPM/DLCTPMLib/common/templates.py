@@ -64,6 +64,18 @@ def name_text(name: str) -> str:
     return re.sub(r"\b(hir|hu)\b", lambda short: short[0].upper(), name.replace("_", " "))
 
 
+_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+def shown_text(text: str) -> str:
+    """A text from outside without characters that no document can show, or that turn the order of a line round."""
+    return _UNSHOWN.sub("\ufffd", text)
+
+
+def _shown(value: object) -> object:
+    return shown_text(value) if type(value) is str else value
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -71,6 +83,7 @@ def _environment() -> jinja2.Environment:
         autoescape=True,
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
     environment.filters["figure"] = figure_text
     return environment

@@ -13,7 +13,7 @@ from pydicom.errors import InvalidDicomError
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress, no_progress
 from DLCTPMLib.dicom_export.facts import MODEL_NAME, Facts
-from DLCTPMLib.dicom_export.pdf import REPORT_PDF, encapsulated_pdf
+from DLCTPMLib.dicom_export.pdf import encapsulated_pdf
 from DLCTPMLib.dicom_export.perfusion_map import map_on_own_grid, parametric_map
 from DLCTPMLib.dicom_export.rtstruct import structure_set
 from DLCTPMLib.dicom_export.seg import segmentation
@@ -23,7 +23,7 @@ from DLCTPMLib.dicom_export.sr import measurement_report
 from DLCTPMLib.dicom_export.structures import structures_of
 from DLCTPMLib.function.definitions import Definition
 from DLCTPMLib.function.regions import FunctionalLung
-from DLCTPMLib.results.finished import FinishedResult
+from DLCTPMLib.results.finished import REPORT_PDF, FinishedResult
 
 FILES = {
     "map": "perfusion_map.dcm",

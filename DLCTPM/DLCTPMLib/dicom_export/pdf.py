@@ -9,9 +9,6 @@ from pydicom.dataset import Dataset
 from DLCTPMLib.dicom_export.facts import Facts, coded, finish, new_object
 from DLCTPMLib.labels.chest_regions import Code
 
-REPORT_PDF = "report.pdf"
-"""Its name in a prediction's folder."""
-
 _ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 

@@ -12,7 +12,8 @@ from DLCTPMLib.dose.analysis import REGIONS, DoseImages
 from DLCTPMLib.dose.figures import BANDS_GY, MUCH_GY, PLANES, DosePictures, histogram_figure
 from DLCTPMLib.function.definitions import Definition
 from DLCTPMLib.results.figures import FORCED_NOTE, NOTE
-from DLCTPMLib.results.report import data_uri, grid_rows
+from DLCTPMLib.results.report import data_uri
+from DLCTPMLib.results.report_tables import grid_rows
 
 DEFINITION_LEVELS = ("5", "10", "20", "30", "40", "60")
 """Doses whose fV stand in the table of definitions; ``dose.json`` has all."""

@@ -7,7 +7,7 @@ head are at the top, and in sagittal slices anterior is on the left. Pixels have
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,9 @@ NOTE = "research use only"
 
 FORCED_NOTE = "FORCED: an input check FAILED, this map cannot be right"
 """What stands before it in every picture of a map that a check of the input speaks against."""
+
+SCALE_BAR_MM = 50
+"""Length of the bar in the first row's last slice."""
 
 _SOFT = "#666666"
 _MARGIN_MM = 20.0
@@ -115,9 +118,10 @@ class ChestPictures:
         self._colours = colormaps[colour_map]
         self._note, self._scale = note, scale
 
-    def strip(self, plane: Plane) -> bytes:
-        """Slices of one plane: the CT, the map laid over it inside the lungs, and the map alone."""
+    def strip(self, plane: Plane, shown: Sequence[str] = ("CT", "map on CT", "perfusion map")) -> bytes:
+        """Slices of one plane: the CT, the map laid over it inside the lungs, and the map alone, or some of these."""
         rows = {"CT": self._ct_rgb, "map on CT": self._overlay_rgb, "perfusion map": self._map_rgb}
+        rows = {name: rows[name] for name in shown}
         scale = ScalarMappable(Normalize(0, 1), self._colours)
         return self._strip(plane, rows, scale, self._scale)
 
@@ -308,6 +312,8 @@ def slice_strip(
             extent = (left, left + cell_width, bottom, bottom + cell_height)
             canvas.imshow(picture(name, c), extent=extent, aspect="auto")
             _put_letters(canvas, plane, extent)
+            if r == 0 and c == len(captions) - 1:
+                _scale_bar(canvas, extent, cell_width / (width * column_mm))
             if r == 0:
                 middle = left + cell_width / 2
                 canvas.text(middle, total - 0.04, caption, ha="center", va="top", fontsize=7, color="#444")
@@ -316,6 +322,18 @@ def slice_strip(
         _colour_bar(figure, scale, text, (left, 0.36 / total, 3.9 / _WIDTH_INCH, 0.12 / total))
     canvas.text(_WIDTH_INCH - 0.03, 0.03, note, ha="right", va="bottom", fontsize=6, color=_SOFT)
     return png_of(figure)
+
+
+def _scale_bar(canvas: Axes, extent: tuple[float, float, float, float], inch_per_mm: float) -> None:
+    """A line of ``SCALE_BAR_MM`` in the lower right corner of a slice."""
+    right, bottom = extent[1] - 0.1, extent[2] + 0.1
+    outline = [withStroke(linewidth=1.4, foreground="black")]
+    (line,) = canvas.plot([right - SCALE_BAR_MM * inch_per_mm, right], [bottom, bottom], color="white", linewidth=1.2)
+    text = canvas.text(
+        right, bottom + 0.05, f"{SCALE_BAR_MM // 10} cm", color="white", fontsize=7, ha="right", va="bottom"
+    )
+    for part in (line, text):
+        part.set_path_effects(outline)
 
 
 def _put_letters(canvas: Axes, plane: Plane, extent: tuple[float, float, float, float]) -> None:

@@ -19,6 +19,8 @@ from DLCTPMLib.results.result_schema import fault_in
 from DLCTPMLib.volumes.patient_axes import PatientAxes, file_image, patient_array, same_grid
 from DLCTPMLib.volumes.reading import content_sha256, read_image, read_map, voxels_sha256
 
+REPORT_PDF = "report.pdf"
+"""The report as a PDF in a prediction's folder, where it was asked for."""
 SAME_PLACE_MM = 0.05
 """Formats round directions and places: NIfTI keeps them in single precision, DICOM in 16 characters."""
 

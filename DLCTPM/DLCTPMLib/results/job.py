@@ -75,6 +75,7 @@ class PredictionJob:
         settings: what was chosen.
         force: map also where a check of the input FAILs.
         resection: an operation that is thought of.
+        pdf: write the report as PDF too.
     """
 
     paths: PatientPaths
@@ -82,6 +83,7 @@ class PredictionJob:
     settings: PredictionSettings
     force: bool = False
     resection: Resection = NO_RESECTION
+    pdf: bool = False
 
     def run(
         self,
@@ -123,4 +125,4 @@ class PredictionJob:
             self.resection,
         )
         rest = within(progress, 0.2, 1.0)
-        return predict_to_folder(images, bundle, self.settings, folder, stopwatch, rest, self.force)
+        return predict_to_folder(images, bundle, self.settings, folder, stopwatch, rest, self.force, self.pdf)

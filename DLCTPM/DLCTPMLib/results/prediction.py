@@ -33,6 +33,7 @@ from DLCTPMLib.quality.map_scale import map_scale_check
 from DLCTPMLib.registration.for_position import settings_for_position
 from DLCTPMLib.registration.search import Registration, register, write_transform
 from DLCTPMLib.registration.settings import RegistrationSettings
+from DLCTPMLib.results.finished import REPORT_PDF
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
 from DLCTPMLib.results.settings import PredictionSettings
 from DLCTPMLib.volumes.patient_axes import patient_array
@@ -47,6 +48,7 @@ RESULT_FILES = (
     "spect_to_ct.tfm",
     *COMPARISON_FILES,
     "report.html",
+    REPORT_PDF,
     "result.json",
 )
 """Every file that a prediction may write."""
@@ -80,6 +82,7 @@ def predict_to_folder(
     stopwatch: Stopwatch,
     progress: Progress = no_progress,
     force: bool = False,
+    pdf: bool = False,
 ) -> dict:
     """Map a patient's perfusion and write every result into ``folder`` (an ``OutputFolder``'s ``work``).
 
@@ -91,12 +94,13 @@ def predict_to_folder(
         stopwatch: keeps the seconds of earlier stages too.
         progress: told the stage and the fraction of this job.
         force: map also where a check of the input FAILs; every picture and file then says so.
+        pdf: write the report as PDF too.
 
     Returns:
         the content of ``result.json``.
 
     Raises:
-        InputError: the lungs lack what a resection would remove.
+        InputError: a PDF is wanted, and ReportLab is not installed; the lungs lack what a resection would remove.
         FailedChecksError: a check of the input FAILs, and nobody forces the map.
     """
     ct, lungs = images.ct.image, images.lungs.upright
@@ -162,7 +166,7 @@ def predict_to_folder(
         from DLCTPMLib.results.report import ReportImages, write_report  # matplotlib, imported while the network ran
 
         shown = ReportImages(ct, images.lungs.labels, function, comparison)
-        write_report(folder / "report.html", result, shown, bundle, progress=within(progress, 0.85, 0.99))
+        write_report(folder / "report.html", result, shown, bundle, progress=within(progress, 0.85, 0.99), pdf=pdf)
     result["timings_s"] = json_ready({name: round(seconds, 4) for name, seconds in stopwatch.seconds.items()})
     write_json(folder / "result.json", result)
     check_disk(folder / "result.json")

@@ -1,19 +1,19 @@
-"""The report of one prediction: a single HTML file that needs no network, for the screen and for paper."""
+"""The report of one prediction: a page to file, the methods, then the rest; as HTML in one file, and as PDF."""
 
 from __future__ import annotations
 
 import base64
 import datetime
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from DLCTPMLib.agreement.comparison import SpectComparison
-from DLCTPMLib.agreement.scores import BASELINE_NAMES
 from DLCTPMLib.common.progress import Progress, no_progress
-from DLCTPMLib.common.templates import figure_text, name_text, render_html, value_text
+from DLCTPMLib.common.templates import figure_text, render_html
 from DLCTPMLib.function.regions import FunctionalLung
 from DLCTPMLib.networks.bundle import ModelBundle
 from DLCTPMLib.results.curve_figure import curve_rows, threshold_curves
@@ -23,13 +23,31 @@ from DLCTPMLib.results.figures import (
     CORONAL,
     FORCED_NOTE,
     NOTE,
-    PLANES,
+    SAGITTAL,
     WINDOW_HU,
     ChestPictures,
     joint_histogram,
     spect_strip,
 )
+from DLCTPMLib.results.finished import REPORT_PDF
 from DLCTPMLib.results.methods import BOTH_OR_EACH, member_words, methods_paragraph
+from DLCTPMLib.results.region_figure import share_differences
+from DLCTPMLib.results.report_tables import (
+    Rows,
+    agreement_tables,
+    examined_rows,
+    flag_rows,
+    identity_rows,
+    input_rows,
+    limit_sentences,
+    ppo_rows,
+    region_rows,
+    setting_rows,
+    zone_note,
+    zone_rows,
+)
+from DLCTPMLib.results.report_words import NO_ADVICE, compares_sides, conclusion
+from DLCTPMLib.results.settings import check_pdf
 
 CITATION = (
     "Ren G, Zhang J, Li T, Xiao H, Cheung ALY, Ho WY, Qin J, Cai J. Deep Learning-Based Computed Tomography "
@@ -56,6 +74,67 @@ class ReportImages:
     comparison: SpectComparison | None = None
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a report: a PNG, what it shows, and whether it is a plot rather than a strip of slices."""
+
+    caption: str
+    png: bytes
+    narrow: bool = False
+
+    @property
+    def source(self) -> str:
+        """The picture as a page holds it in itself."""
+        return data_uri(self.png)
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """All that a report shows, in the order in which it does, whatever the document is written as.
+
+    Attributes:
+        result: the content of ``result.json``.
+        made: the day.
+        examined, conclusion, overview, flags, zones, zone_note, ppo: the first page.
+        methods, citation, definitions, identity, settings: the second.
+        maps, spread, regions, region_notes, curve: of the map.
+        spect_pictures, agreement, agreement_notes, limits: of the comparison; empty without a SPECT.
+        members, card, inputs: of model and images.
+    """
+
+    result: dict
+    made: str
+    examined: Rows
+    conclusion: str
+    overview: Picture
+    flags: list[dict]
+    zones: list[dict]
+    zone_note: str
+    ppo: Rows
+    methods: str
+    citation: str
+    definitions: list[str]
+    identity: Rows
+    settings: list[tuple[str, Rows]]
+    maps: list[Picture]
+    spread: str
+    regions: list[dict]
+    region_notes: list[str]
+    curve: list[dict]
+    spect_pictures: list[Picture]
+    agreement: list[dict]
+    agreement_notes: list[str]
+    limits: list[str]
+    members: list[str]
+    card: str
+    inputs: Rows
+
+    @property
+    def title(self) -> str:
+        """What the report is of."""
+        return self.result["input"]["name"]
+
+
 def write_report(
     path: str | os.PathLike,
     result: dict,
@@ -63,6 +142,7 @@ def write_report(
     bundle: ModelBundle | None = None,
     colour_map: str = COLOUR_MAP,
     progress: Progress = no_progress,
+    pdf: bool = False,
 ) -> None:
     """Write the report of one prediction.
 
@@ -73,58 +153,111 @@ def write_report(
         bundle: the model, where it is at hand: its card is quoted, and the methods tell what it learned from.
         colour_map: Matplotlib's name of the map's colours.
         progress: told after every picture.
+        pdf: write the same as ``report.pdf`` beside it.
+
+    Raises:
+        InputError: a PDF is wanted, and ReportLab is not installed.
     """
-    function = images.function
+    if pdf:
+        check_pdf()
+    content = report_content(result, images, bundle, colour_map, progress)
+    html = render_html("report.html.j2", report=content, result=result, no_advice=NO_ADVICE)
+    Path(path).write_text(html, encoding="utf-8", errors="replace")  # a file's name may hold half characters
+    if pdf:
+        from DLCTPMLib.results.report_pdf import write_pdf  # ReportLab is an extra
+
+        write_pdf(Path(path).with_name(REPORT_PDF), content)
+
+
+def report_content(
+    result: dict,
+    images: ReportImages,
+    bundle: ModelBundle | None,
+    colour_map: str,
+    progress: Progress,
+) -> ReportContent:
+    """Draw and word everything; arguments as of ``write_report``."""
+    function, comparison = images.function, images.comparison
     said = [FORCED_NOTE] * bool(result.get("forced")) + ["simulated"] * result["simulated"]
-    note = " · ".join([*said, NOTE])
-    scale = _scale(result["settings"]["preprocessing"])
-    chest = ChestPictures(images.ct, images.lungs, function.perfusion, colour_map, note, scale)
-    comparison = images.comparison
-    drawings = [(_plane_caption(plane.name), lambda plane=plane: chest.strip(plane)) for plane in PLANES]
-    drawings.append((f"High-functional lung: {function.definition.words}.", lambda: chest.functional(function)))
-    if curve := result.get("function_curve"):
-        words = "High-functional volume" + (", and DSC with the SPECT," if comparison is not None else "")
-        drawings.append((f"{words} by the threshold.", lambda: threshold_curves(curve, function.high_above, note)))
-    of_map = len(drawings)
-    if comparison is not None:
-        drawings += [
-            (
-                f"{plane.name.capitalize()} slices on the SPECT's own grid.",
-                lambda p=plane: spect_strip(comparison, p, colour_map, note),
-            )
-            for plane in (CORONAL, AXIAL)
-        ]
-        drawings.append(("Joint histogram of SPECT and map in the lungs.", lambda: joint_histogram(comparison, note)))
-    figures = []
-    for number, (caption, draw) in enumerate(drawings):
-        narrow = number >= len(PLANES) + 1 and "slices" not in caption  # a plot, no strip of slices
-        figures.append({"caption": caption, "source": data_uri(draw()), "narrow": narrow})
-        progress("Drawing the report", (number + 1) / len(drawings))
-    html = render_html(
-        "report.html.j2",
+    drawings = _Drawings(result, images, colour_map, " · ".join([*said, NOTE]))
+    pictures = drawings.draw(progress)
+    of_map = 1 + drawings.of_map
+    made = datetime.date.today().isoformat()
+    tables = agreement_tables(result.get("agreement"))
+    return ReportContent(
         result=result,
-        title=result["input"]["name"],
-        made=datetime.date.today().isoformat(),
-        cards=_cards(result, function),
-        map_figures=figures[:of_map],
-        spread=_spread_note(result),
-        spect_figures=figures[of_map:],
-        attention=[check for check in result["quality"] if check["status"] != "PASS"],
-        regions=_region_rows(result["regions"]),
-        region_notes=_region_notes(result),
-        curve=curve_rows(result["function_curve"]) if "function_curve" in result else [],
-        definitions=_definitions(function),
-        agreement=_agreement_tables(result.get("agreement")),
-        agreement_notes=_agreement_notes(result),
-        card_excerpt="\n".join(bundle.card.splitlines()[:CARD_LINES]) if bundle else "",
-        members=[member_words(member) for member in result["model"].get("members", ())],
+        made=made,
+        examined=examined_rows(result, made),
+        conclusion=conclusion(result),
+        overview=pictures[0],
+        flags=flag_rows(result["quality"]),
+        zones=zone_rows(result.get("zones", {})),
+        zone_note=zone_note(),
+        ppo=ppo_rows(result.get("ppo_fev1")),
         methods=methods_paragraph(result, bundle),
         citation=CITATION,
-        settings=[(name_text(group), _rows(values)) for group, values in result["settings"].items()],
-        timings=list(result["timings_s"].items()),
-        inputs=_input_rows(result["input"]),
+        definitions=_definitions(function),
+        identity=identity_rows(result),
+        settings=setting_rows(result["settings"]),
+        maps=pictures[1:of_map],
+        spread=_spread_note(result),
+        regions=region_rows(result["regions"]),
+        region_notes=_region_notes(result),
+        curve=curve_rows(result["function_curve"]) if "function_curve" in result else [],
+        spect_pictures=pictures[of_map:],
+        agreement=tables if comparison is not None else [],
+        agreement_notes=_agreement_notes(result),
+        limits=limit_sentences(result.get("regional_agreement")),
+        members=[member_words(member) for member in result["model"].get("members", ())],
+        card="\n".join(bundle.card.split("\n")[:CARD_LINES]) if bundle else "",
+        inputs=input_rows(result["input"]),
     )
-    Path(path).write_text(html, encoding="utf-8", errors="replace")  # a file's name may hold half characters
+
+
+class _Drawings:
+    """The pictures of a report, not yet drawn: the overview first, then those of the map, then of the comparison."""
+
+    def __init__(self, result: dict, images: ReportImages, colour_map: str, note: str):
+        function, comparison = images.function, images.comparison
+        scale = _scale(result["settings"]["preprocessing"])
+        chest = ChestPictures(images.ct, images.lungs, function.perfusion, colour_map, note, scale)
+        self._all: list[tuple[str, Callable[[], bytes], bool]] = []
+        self._add(_plane_caption(CORONAL.name), lambda: chest.strip(CORONAL, ("CT", "map on CT")))
+        for plane in (AXIAL, SAGITTAL):
+            self._add(_plane_caption(plane.name), lambda plane=plane: chest.strip(plane))
+        self._add(f"High-functional lung: {function.definition.words}.", lambda: chest.functional(function))
+        if curve := result.get("function_curve"):
+            words = "High-functional volume" + (", and DSC with the SPECT," if comparison is not None else "")
+            draw = lambda: threshold_curves(curve, function.high_above, note)  # noqa: E731
+            self._add(f"{words} by the threshold.", draw, narrow=True)
+        self.of_map = len(self._all) - 1
+        if comparison is None:
+            return
+        for plane in (CORONAL, AXIAL):
+            self._add(
+                f"{plane.name.capitalize()} slices on the SPECT's own grid.",
+                lambda plane=plane: spect_strip(comparison, plane, colour_map, note),
+            )
+        self._add(
+            "Joint histogram of SPECT and map in the lungs.", lambda: joint_histogram(comparison, note), narrow=True
+        )
+        if regional := result.get("regional_agreement"):
+            self._add(
+                "Shares of perfusion by region, map less SPECT (Bland and Altman).",
+                lambda: share_differences(regional, note),
+                narrow=True,
+            )
+
+    def _add(self, caption: str, draw: Callable[[], bytes], narrow: bool = False) -> None:
+        self._all.append((caption, draw, narrow))
+
+    def draw(self, progress: Progress) -> list[Picture]:
+        """Draw one after the other."""
+        pictures = []
+        for number, (caption, draw, narrow) in enumerate(self._all, start=1):
+            pictures.append(Picture(caption, draw(), narrow))
+            progress("Drawing the report", number / len(self._all))
+        return pictures
 
 
 def data_uri(png: bytes) -> str:
@@ -148,40 +281,6 @@ def _scale(preprocessing: dict) -> str:
     return f"expected relative perfusion (the model learned 1 = {percentile})"
 
 
-def _cards(result: dict, function: FunctionalLung) -> list[dict]:
-    """The first figures: what was found, then what the map says of it. The right lung's share is none of them,
-    since lungs that are equalised one by one (Eq. 1) cannot be compared by density.
-    """
-    regions = result["regions"]
-    whole = regions["lungs"]
-    found = [side for side in ("right", "left") if regions.get(f"{side} lung", {}).get("volume_ml")]
-    lungs = {2: "Both lungs", 1: f"{found[0].capitalize()} lung only" if found else "", 0: "No lung"}[len(found)]
-    high = None if not whole["volume_ml"] else 100 * whole["high_ml"] / whole["volume_ml"]
-    cards = [
-        (lungs, "found in this CT"),
-        (f"{figure_text(whole['volume_ml'] / 1000, 2)} l", "lung volume in this CT"),
-        (
-            f"{figure_text(whole['high_ml'], 0)} ml",
-            f"high-functional, {figure_text(high, 0)} % of the lungs: above {function.high_above:.4g} of the map's "
-            f"own scale, {_set_by(function)}",
-        ),
-    ]
-    if result.get("agreement"):
-        lungs = result["agreement"]["lungs"]
-        cards += [
-            (figure_text(lungs["r_spearman"], 2), "R (Spearman) with the SPECT"),
-            (f"{figure_text(lungs['dsc_high'], 2)} / {figure_text(lungs['dsc_low'], 2)}", "DSC, high / low function"),
-        ]
-    return [{"value": value, "label": label} for value, label in cards]
-
-
-def _set_by(function: FunctionalLung) -> str:
-    """Where the line between high and low comes from."""
-    if function.definition.map_value is not None:
-        return "where volumes are those of a SPECT on the mean over other patients; none of this one has set it"
-    return "which no measurement of this patient has set"
-
-
 def _spread_note(result: dict) -> str:
     """How far an ensemble's members lie apart; "" of one network."""
     found = result.get("spread")
@@ -194,22 +293,9 @@ def _spread_note(result: dict) -> str:
     )
 
 
-def _region_rows(regions: dict) -> list[dict]:
-    whole = regions["lungs"]["volume_ml"]
-    return [
-        {
-            **values,
-            "name": name,
-            "whole": name in ("lungs", "right lung", "left lung"),
-            "volume_percent": 100 * values["volume_ml"] / whole if whole else None,
-        }
-        for name, values in regions.items()
-    ]
-
-
 def _region_notes(result: dict) -> list[str]:
     notes = [result["notes"]["shares"]]
-    if "balance" not in result and "density" not in result["settings"]["preprocessing"].get("inputs", ()):
+    if not compares_sides(result):
         notes.append(
             "Density is equalised in each lung by itself (Eq. 1), so this model cannot see that one lung is denser "
             "than the other: shares of right and left largely follow the lungs' volumes and are no finding."
@@ -222,30 +308,22 @@ def _definitions(function: FunctionalLung) -> list[str]:
         "Share of perfusion: the region's sum of the map divided by the sum over both lungs.",
         f"High-functional lung: map above {function.high_above:.4g} ({function.definition.name}: "
         f"{function.definition.words}); low-functional lung: at or below "
-        f"{'it' if function.low_up_to == function.high_above else format(function.low_up_to, '.4g')}.",
-        "Right and left are the patient's, from the image's direction matrix. Thirds (upper, middle, lower) cut "
+        f"{'it' if function.low_up_to == function.high_above else format(function.low_up_to, '.4g')}. "
+        f"{_set_by(function)}",
+        "Right and left are the patient's, from the image's direction matrix. Upper, middle and lower thirds cut "
         "both lungs by the same two planes across the long axis into three parts of equal volume, as the Chest "
-        "Imaging Platform does; lobes are given where the lung mask holds them.",
+        "Imaging Platform does; those of each lung are the six zones. Ventral, intermediate and dorsal thirds are "
+        "the same from front to back. Lobes are given where the lung mask holds them.",
+        "CV: standard deviation over mean. IQR/mean: interquartile range over mean. Defects: voxels below 60 % of "
+        "the mean over both lungs (after Thomen et al., Radiology 2015;274:250–259).",
     ]
 
 
-def _agreement_tables(agreement: dict | None) -> list[dict]:
-    if not agreement:
-        return []
-    tables = []
-    for part, suffix in (
-        (None, "whole lung mask"),
-        ("core", "core: each lung eroded, where edge blur no longer helps"),
-    ):
-        for scope in agreement:
-            figures = agreement[scope] if part is None else agreement[scope][part]
-            rows = [{**figures, "name": "perfusion map"}]
-            rows += [
-                {**values, "name": BASELINE_NAMES.get(name, name)} for name, values in figures["baselines"].items()
-            ]
-            voxels = figure_text(figures["voxels"], 0)
-            tables.append({"title": f"{scope.capitalize()} – {suffix} ({voxels} SPECT voxels)", "rows": rows})
-    return tables
+def _set_by(function: FunctionalLung) -> str:
+    """Where the line between high and low comes from."""
+    if function.definition.map_value is not None:
+        return "There volumes are those of a SPECT on the mean over other patients; none of this one has set it."
+    return "No measurement of this patient has set that line."
 
 
 def _agreement_notes(result: dict) -> list[str]:
@@ -270,32 +348,3 @@ def _agreement_notes(result: dict) -> list[str]:
             f"{'' if registration['improved'] else '; it did not improve, so the start was kept'}."
         )
     return notes
-
-
-def _rows(values: dict) -> list[tuple[str, str]]:
-    return [(name_text(name), value_text(name, value)) for name, value in values.items()]
-
-
-def _input_rows(described: dict) -> list[tuple[str, str]]:
-    rows = [("CT", described["name"]), *grid_rows(described), ("orientation", described["orientation"])]
-    rows += [("lungs", described["lungs"]["source"])]
-    rows += _rows(described.get("dicom", {}))
-    rows += _examination_rows(described, "examination")
-    if "spect" in described:
-        spect = described["spect"]
-        rows += [("SPECT", spect["name"]), *((f"SPECT {name}", text) for name, text in grid_rows(spect))]
-        rows += _examination_rows(spect, "SPECT examination")
-    return rows
-
-
-def _examination_rows(described: dict, title: str) -> list[tuple[str, str]]:
-    """The pseudonym of a DICOM image's examination, if there is one, and what it is."""
-    named = described.get("examination", {})
-    shown = [f"{name} {named[name]}" for name in ("study", "series", "date") if name in named]
-    return [(title, f"{', '.join(shown)}. {named.get('meaning', '')}".strip())] if shown else []
-
-
-def grid_rows(described: dict) -> list[tuple[str, str]]:
-    """Size and spacing of an image that ``volumes.reading.describe`` described, as rows of a table."""
-    spacing = " × ".join(f"{mm:g}" for mm in described["spacing"])
-    return [("size", value_text("size", described["size"])), ("spacing (mm)", spacing)]

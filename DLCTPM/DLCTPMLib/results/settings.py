@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from DLCTPMLib.agreement.settings import AgreementSettings
+from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.settings import StageSettings, setting
 from DLCTPMLib.function.definitions import DEFAULT, Definition, parse_definition
 from DLCTPMLib.registration.settings import RIGID
@@ -61,3 +63,15 @@ class PredictionSettings(StageSettings):
         """How the SPECT is standardised and compared, after the model's own settings."""
         settings = replace(AgreementSettings.for_model(preprocessing), function=self.function)
         return settings if self.hir_scope is None else replace(settings, hir_scope=self.hir_scope)
+
+
+def check_pdf() -> None:
+    """Refuse a PDF where the library that draws it is not installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    if find_spec("reportlab") is None:
+        raise InputError(
+            "--pdf: needs ReportLab, which is not there; pip install 'dlctpm[pdf]' (or reportlab), or leave --pdf out"
+        )

@@ -229,7 +229,8 @@ def test_a_chest_with_one_lung_is_mapped_and_the_absence_is_said(files, tmp_path
     assert result["agreement"]["left lung"]["r_spearman"] is None
     assert result["agreement"]["left lung"]["undefined"]["r_spearman"]
     report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "<b>Right lung only</b>" in report
+    assert "right lung only, " in report
+    assert "Only the right lung was found" in report
 
 
 def test_results_go_beside_the_work_when_no_folder_was_named(files, tmp_path, monkeypatch):

@@ -13,13 +13,17 @@ from html_tags import Tags
 from markupsafe import escape
 from matplotlib import colormaps
 from matplotlib import image as matplotlib_image
+from pypdf import PdfReader
 from small_chest import chest_ct, lung_labels, on_grid, perfusion_spect, points_mm
 
 from DLCTPMLib import RESEARCH_USE_ONLY
 from DLCTPMLib.agreement.comparison import on_spect_grid
+from DLCTPMLib.agreement.regions import regional_agreement
 from DLCTPMLib.agreement.scores import agreement_of, dice_curves
 from DLCTPMLib.function.curve import CURVE_THRESHOLDS, volume_curve
 from DLCTPMLib.function.regions import FunctionalLung, region_table
+from DLCTPMLib.function.resection import Resection
+from DLCTPMLib.function.zones import zone_scores
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
@@ -64,14 +68,19 @@ def result(perfusion, comparison):
                 "spect": describe(perfusion_spect(), "spect.nrrd", "NRRD"),
             },
             "registration": {"kind": "rigid", "metric_before": 0.25, "metric_after": 0.5, "improved": True},
-            "regions": region_table(perfusion, lung_labels()),
+            "regions": (regions := region_table(perfusion, lung_labels())),
+            "zones": zone_scores(regions),
+            "ppo_fev1": Resection(2.1, 3.0, "left").of(regions),
+            "regional_agreement": regional_agreement(regions, dict.fromkeys(regions, 20.0)),
             "agreement": agreement_of(comparison),
             "function_curve": {
                 "thresholds": list(CURVE_THRESHOLDS),
                 "high_ml": volume_curve(perfusion, UprightLungs.of(lung_labels())),
                 **dice_curves(comparison, CURVE_THRESHOLDS),
             },
-            "quality": [{"check": "contrast", "status": "WARN", "value": 1, "message": "contrast was seen"}],
+            "quality": [
+                {"check": "intravenous contrast", "status": "WARN", "value": 1, "message": "contrast was seen"}
+            ],
             "warnings": ["a warning & more"],
             "timings_s": {"network": 1.25},
         }
@@ -129,9 +138,7 @@ def test_the_page_fetches_nothing(page):
 
 def test_every_picture_is_a_whole_png(page):
     sources = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    assert (
-        len(sources) == 8
-    )  # three planes, functional lung, volume by threshold, SPECT in two planes, joint histogram
+    assert len(sources) == 9  # three planes, function, volume by threshold, SPECT in two planes, two plots of both
     for source in sources:
         assert pixels(base64.b64decode(source)).shape[1] > 500
 
@@ -154,6 +161,8 @@ def test_the_page_says_what_must_be_said(page):
         "dlctpm-demo-unet, version",
         "mutual information 0.250 at the start, 0.500 at the end",
         "With that of each lung by itself instead",
+        "neither guideline knows this method, and nothing here is advice",
+        "Mostly: a contrast-enhanced scan",
     ):
         assert sentence in page
     assert "<b>ct</b>" not in page
@@ -169,25 +178,37 @@ def hostile(value, harm):
     return value + harm if isinstance(value, str) else value
 
 
-@pytest.mark.parametrize("harm", ["<script>alert(1)</script>", "\"onload='alert(1)'", "{{ 7 * 7 }}"])
+HARM = ["<script>alert(1)</script>", "\"onload='alert(1)'", "{{ 7 * 7 }}", "\x00\x1b[31m\x85\u202egnorw", "W" * 3000]
+
+
+@pytest.mark.parametrize("harm", HARM, ids=["script", "attribute", "template", "controls", "long word"])
 def test_texts_from_files_are_shown_and_never_run(tmp_path, result, perfusion, harm):
     """File name, series description, warnings, checks, model's texts: what looks like HTML stays text."""
     evil = hostile({**result, "input": {**result["input"], "dicom": {"SeriesDescription": "chest"}}}, harm)
-    evil.pop("agreement")
+    for compared in ("agreement", "regional_agreement"):
+        evil.pop(compared)
     card = replace(load_bundle(), card=f"# Card {harm}")
     write_report(
         tmp_path / "r.html",
         evil,
         ReportImages(chest_ct(), lung_labels(), FunctionalLung.of(perfusion, lung_labels())),
         card,
+        pdf=True,
     )
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert f"chest{escape(harm)}" in page
-    assert f"a warning &amp; more{escape(harm)}" in page
-    assert f"contrast was seen{escape(harm)}" in page
-    assert f"# Card {escape(harm)}" in page
-    assert harm not in page or harm == "{{ 7 * 7 }}"
+    shown = escape(re.sub("[\x00\x1b\x85\u202e]", "\ufffd", harm))
+    assert f"chest{shown}" in page
+    assert f"a warning &amp; more{shown}" in page
+    assert f"contrast was seen{shown}" in page
+    assert f"# Card {shown}" in page
+    assert harm not in page or harm in ("{{ 7 * 7 }}", "W" * 3000)
+    assert not re.search("[\x00\x1b\x85\u202e]", page)
     assert not Tags(page).runs_something()
+    document = PdfReader(tmp_path / "report.pdf")
+    assert not {"/OpenAction", "/AA", "/Names"} & set(document.trailer["/Root"])
+    assert not any("/Annots" in page for page in document.pages)
+    words = "".join(page.extract_text() for page in document.pages)
+    assert words.replace("\n", "").count(re.sub("[\x00\x1b\x85\u202e]", "\ufffd", harm[:8])) > 10
 
 
 def test_lists_of_things_have_commas_and_sizes_have_crosses(tmp_path, result, perfusion):
@@ -199,27 +220,43 @@ def test_lists_of_things_have_commas_and_sizes_have_crosses(tmp_path, result, pe
         ReportImages(chest_ct(), lung_labels(), FunctionalLung.of(perfusion, lung_labels())),
     )
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "<td>ImageType</td><td>ORIGINAL, PRIMARY, AXIAL</td>" in page
-    assert "<td>contrast agent stated</td><td>no</td>" in page
+    assert "<td>image type</td><td>ORIGINAL, PRIMARY, AXIAL</td>" in page
+    assert "<td>contrast agent stated in the header</td><td>no</td>" in page
     assert "<td>grid shape</td><td>128 × 64 × 64</td>" in page
     assert "<td>HU low</td><td>−1000</td>" in page
     assert f"<td>size</td><td>{' × '.join(map(str, chest_ct().GetSize()))}</td>" in page
 
 
-def test_the_right_lungs_share_is_no_headline(page, result):
+def test_the_right_lungs_share_is_no_conclusion(page, result):
     """Lungs equalised one by one cannot be compared: the share stands in the table, with what it is worth."""
-    cards = re.search(r'<div class="cards">(.*?)</div>\s*<h2', page, re.DOTALL).group(1)
+    said = re.search(r'<p class="conclusion">(.*?)</p>', page, re.DOTALL).group(1)
     share = result["regions"]["right lung"]["perfusion_percent"]
-    assert f"{share:.0f} %" not in cards
-    found, volume = re.findall("<b>(.*?)</b>", cards)[:2]
-    assert found == "Both lungs"
-    ellipsoids = 2 * 4 / 3 * np.pi * 0.48 * 0.70 * 1.05  # litres
-    assert float(volume.removesuffix(" l")) == pytest.approx(ellipsoids, rel=0.01)
+    assert f"{share:.0f} %" not in said
+    assert "this model cannot tell whether one lung is better perfused than the other" in said
+    assert "not a measurement of blood flow" in said
     assert "cannot see that one lung is denser than the other" in page
 
 
+def test_the_first_page_says_what_was_examined(page):
+    table = re.search(r"<tbody>(.*?)</tbody>", page, re.DOTALL).group(1)
+    rows = dict(re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td></tr>", table))
+    assert list(rows) == ["Examined", "Compared with", "Lungs", "Reported", "Model", "Calibration"]
+    ellipsoids = 2 * 4 / 3 * np.pi * 0.48 * 0.70 * 1.05  # litres
+    found, volume = re.fullmatch(r"(both lungs), (\S+) l; mask: the test", rows["Lungs"]).groups()
+    assert found
+    assert float(volume) == pytest.approx(ellipsoids, rel=0.01)
+    assert "never measured" in rows["Calibration"]
+
+
+def test_one_agreement_table_is_open_and_the_others_are_folded(page):
+    folded = re.search(r"<details><summary[^>]*>The same in each lung.*?</details>", page, re.DOTALL).group(0)
+    assert folded.count("<caption>") == 5
+    assert page.count("SPECT voxels)</caption>") == 6
+
+
 def test_real_patients_are_not_called_simulated(tmp_path, result, perfusion):
-    plain = {key: value for key, value in result.items() if key != "agreement"} | {"simulated": False}
+    compared = ("agreement", "regional_agreement")
+    plain = {key: value for key, value in result.items() if key not in compared} | {"simulated": False}
     write_report(
         tmp_path / "r.html",
         plain,
@@ -235,8 +272,8 @@ def test_the_region_table_holds_every_region_with_its_figures(page, result):
         cells = re.search(rf"<td>{name}</td>(.*?)</tr>", page, re.DOTALL).group(1)
         values = re.findall(r"<td>([^<]*)</td>", cells)
         assert values[0].replace("\u202f", "") == f"{row['volume_ml']:.0f}"
-        assert values[1] == f"{row['mean']:.3f}"
-        assert values[2] == f"{row['perfusion_percent']:.1f}"
+        assert values[2] == f"{row['mean']:.3f}"
+        assert values[3] == f"{row['perfusion_percent']:.1f}"
 
 
 def test_a_table_holds_volume_and_dsc_by_the_threshold(page, perfusion):
