@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from DLCTPMLib.cli import cohort_predict, dose, evaluate, export, info, listen, predict, register, segment
+from DLCTPMLib.cli import changes, cohort_predict, dose, evaluate, export, info, listen, predict, register, segment
 from DLCTPMLib.cli.parent_process import exit_with_parent
 from DLCTPMLib.cli.shared.command import Command, build_parser, installed_commands
 from DLCTPMLib.common.atomic_output import NO_ROOM
@@ -32,6 +32,7 @@ COMMANDS = (
     register.COMMAND,
     evaluate.COMMAND,
     dose.COMMAND,
+    changes.COMMAND,
     export.COMMAND,
     listen.COMMAND,
     info.COMMAND,

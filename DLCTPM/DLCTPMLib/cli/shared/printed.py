@@ -63,3 +63,23 @@ def dose_table(result: dict, out: Path) -> str:
     lines.append(f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}")
     lines.append(f"Results in {out}, open {out / 'dose.html'}")
     return "\n".join(lines)
+
+
+def changes_table(result: dict, out: Path) -> str:
+    """Both lungs and each of them before and after, and where the rest lies."""
+    lines = [f"{'':12}{'volume ml':>20}{'mean':>18}{'share %':>18}{'high ml':>20}"]
+    for name in ("lungs", "right lung", "left lung"):
+        row = result["regions"][name]
+        columns = (("volume_ml", 0, 20), ("mean", 3, 18), ("perfusion_percent", 1, 18), ("high_ml", 0, 20))
+        texts = [
+            " -> ".join("–" if value is None else f"{value:.{digits}f}" for value in list(row[key].values())[:2])
+            for key, digits, _ in columns
+        ]
+        lines.append(f"{name:12}" + "".join(f"{t:>{w}}" for t, (_, _, w) in zip(texts, columns, strict=True)))
+    lines += [result["notes"]["claim"], result["notes"]["patient"]]
+    if result["forced"]:
+        lines.append(f"FORCED: a map cannot be right ({'; '.join(result['forced'])})")
+    lines += [f"warning: {warning}" for warning in result["warnings"]]
+    lines.append(f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}")
+    lines.append(f"Results in {out}, open {out / 'changes.html'}")
+    return "\n".join(lines)

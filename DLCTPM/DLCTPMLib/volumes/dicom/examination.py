@@ -15,8 +15,8 @@ DIGITS = 16
 """Hexadecimal digits of a pseudonym: two of a million examinations share one with a probability of 3 in 10⁸."""
 
 MEANING = (
-    "Keyed hashes (HMAC-SHA-256) of the UIDs of study and series: pseudonymous, not anonymous, as whoever has the "
-    "UIDs and the salt finds them again."
+    "Keyed hashes (HMAC-SHA-256) of the UIDs of study and series, and of the Patient ID where a secret was given: "
+    "pseudonymous, not anonymous, as whoever has these and the salt finds them again."
 )
 
 
@@ -27,28 +27,33 @@ class Examination:
     Attributes:
         study_uid, series_uid: empty where the header has none.
         date: StudyDate as ISO 8601, empty where the header has none that is a date.
+        patient_id: PatientID, empty where the header has none.
     """
 
     study_uid: str
     series_uid: str
     date: str
+    patient_id: str = ""
 
     @classmethod
     def of(cls, header: pydicom.Dataset) -> Examination:
         """The examination of an image by its header."""
-        study, series, date = (
+        study, series, date, patient = (
             str(header.get(keyword, "") or "").strip()
-            for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "StudyDate")
+            for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "StudyDate", "PatientID")
         )
         try:
             day = datetime.datetime.strptime(date.replace(".", ""), "%Y%m%d").date().isoformat()
         except ValueError:
             day = ""
-        return cls(study, series, day)
+        return cls(study, series, day, patient)
 
     def pseudonym(self, salt: str | None, with_date: bool) -> dict[str, str]:
-        """Hashes of the UIDs, what they are, and the date if it is asked for and known; empty without UIDs."""
-        uids = {"study": self.study_uid, "series": self.series_uid}
+        """Hashes of the UIDs, what they are, and the date if it is asked for and known; empty without UIDs.
+
+        The patient's ID is hashed under a secret only: IDs are short, and whoever knows the key tries them all.
+        """
+        uids = {"study": self.study_uid, "series": self.series_uid, "patient": self.patient_id if salt else ""}
         named = {name: hashed(uid, salt) for name, uid in uids.items() if uid}
         if named:
             named["meaning"] = MEANING

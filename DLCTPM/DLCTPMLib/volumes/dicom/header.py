@@ -43,6 +43,7 @@ _READ_TAGS = (
     "SOPClassUID",
     "SOPInstanceUID",
     "SyntheticData",
+    "PatientID",
     "StudyInstanceUID",
     "StudyDate",
     "SeriesInstanceUID",

@@ -20,7 +20,7 @@ from DLCTPMTrainingLib.cli.main import build_parser as training_parser
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 HEAVY = ("torch", "SimpleITK", "numpy", "scipy", "skimage", "matplotlib", "pydicom", "jinja2", "safetensors")
-ENGINES = {"predict", "cohort", "segment", "register", "dose", "evaluate", "export", "info", "listen"}
+ENGINES = {"predict", "cohort", "segment", "register", "dose", "changes", "evaluate", "export", "info", "listen"}
 TRAININGS = {"demo", "cohort", "train", "study", "robustness", "benchmark"}
 
 

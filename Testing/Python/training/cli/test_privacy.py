@@ -226,6 +226,7 @@ def test_an_examination_is_named_by_keyed_hashes_and_its_date_by_option(
     named = json.loads((out / "result.json").read_text())["input"]["examination"]
     assert named["study"] == hmac_of(key, HEADER["StudyInstanceUID"])
     assert named["series"] == hmac_of(key, HEADER["SeriesInstanceUID"])
+    assert named.get("patient") == (hmac_of(key, HEADER["PatientID"]) if "a secret" in options else None)
     assert "not anonymous" in named["meaning"]
     assert named.get("date") == date
     report = (out / "report.html").read_text()
