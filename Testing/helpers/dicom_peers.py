@@ -47,7 +47,7 @@ def association(port: int, title="SENDER", called="DLCTPM"):
     entity = AE(title)
     for sop_class in (CTImageStorage, EnhancedCTImageStorage, Verification):
         entity.add_requested_context(sop_class)
-    entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = 10
+    entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = 60
     opened = entity.associate(HERE, port, ae_title=called)
     try:
         yield opened
@@ -132,43 +132,75 @@ class QuickMapping:
         (folder / "objects.new").rename(folder / "objects")
 
 
-QUICK = {"port": 0, "quiet_s": 0.3, "interrupted_s": 1.5, "free_gb": 0.0}
+SETTINGS = {"port": 0, "quiet_s": 10, "interrupted_s": 100, "free_gb": 0.0}
+
+
+@dataclass
+class RunningNode:
+    """A node of this process, for which no time passes unless a test says so.
+
+    Attributes:
+        queue: its folder.
+        mapping: what it maps by.
+        port: on which it listens.
+        log: its lines.
+        now: what its clock shows.
+    """
+
+    queue: Path
+    mapping: QuickMapping
+    port: int = 0
+    log: list[str] = field(default_factory=list)
+    now: float = 0.0
+
+    def quiet(self, seconds: float = 50) -> None:
+        """Let time pass: by default more than a series is quiet, less than an interrupted one waits."""
+        self.now += seconds
+
+    def said(self, words: str, times: int = 1) -> bool:
+        """Whether the log gets so many lines with these words."""
+        return until(lambda: sum(words in line for line in self.log) >= times)
+
+    def left(self, *stages: str) -> list[str]:
+        """Names of the series in some stages, by default those of which something is still to be done."""
+        return [
+            p.name for stage in stages or ("incoming", "complete", "outgoing") for p in (self.queue / stage).iterdir()
+        ]
 
 
 @contextlib.contextmanager
 def a_node(queue: Path, archive_port: int, mapping=None, callers=(), **settings):
-    """A node that runs in this process. Gives its port; its log lies in ``log`` of the mapping."""
-    mapping = mapping or QuickMapping()
-    mapping.log, ready, stop = [], threading.Event(), threading.Event()
+    """A node that runs in this process."""
+    running, ready, stop = RunningNode(queue, mapping or QuickMapping()), threading.Event(), threading.Event()
     node = Node(
-        NodeSettings(**{**QUICK, **settings}),
+        NodeSettings(**{**SETTINGS, **settings}),
         callers,
         Destination("ARCHIVE", HERE, archive_port),
         queue,
-        lambda scratch: mapping,
-        mapping.log.append,
+        lambda scratch: running.mapping,
+        running.log.append,
         mapping_pause_s=0.05,
         sending_pause_s=0.05,
         turn_s=0.02,
+        clock=lambda: running.now,
     )
-    ports = []
 
     def listening(port):
-        ports.append(port)
+        running.port = port
         ready.set()
 
     thread = threading.Thread(target=node.run, args=(listening, stop), daemon=True)
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     try:
-        yield ports[0]
+        yield running
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
 
 
-def until(holds, seconds: float = 30.0) -> bool:
+def until(holds, seconds: float = 120.0) -> bool:
     """Wait for something, for no longer than a busy machine may need."""
     end = time.monotonic() + seconds
     while not holds():
@@ -176,11 +208,6 @@ def until(holds, seconds: float = 30.0) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-def left_in(queue: Path, *stages: str) -> list[str]:
-    """Names of the series in some stages of a queue."""
-    return sorted(path.name for stage in stages for path in (queue / stage).iterdir())
 
 
 def enhanced(size_mb: float) -> Dataset:
@@ -208,7 +235,7 @@ if __name__ == "__main__":
     from DLCTPMLib.common.ending.interruption import own_process
 
     own_process()
-    quick = NodeSettings(**QUICK)
+    quick = NodeSettings(**{**SETTINGS, "quiet_s": 2.0})
     child = Node(
         quick,
         (),

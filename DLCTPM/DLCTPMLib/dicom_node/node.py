@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Node:
         log: told what happens.
         mapping_pause_s, sending_pause_s: from a failure to the next attempt.
         turn_s: how often each part looks for work.
+        clock: by which a series is quiet: seconds that only grow.
     """
 
     settings: NodeSettings
@@ -44,6 +46,7 @@ class Node:
     mapping_pause_s: float = PAUSE_S
     sending_pause_s: float = FIRST_PAUSE_S
     turn_s: float = 0.5
+    clock: Callable[[], float] = time.monotonic
 
     def run(self, ready: Callable[[int], None] = lambda port: None, stop: threading.Event | None = None) -> None:
         """Serve until a signal interrupts; what was answered is on disk and goes on at the next start.
@@ -60,7 +63,7 @@ class Node:
         warnings.simplefilter("ignore")  # pydicom's quote values of headers
         stop = stop or threading.Event()
         with contextlib.closing(Spool(self.folder)) as spool:
-            queue = SeriesQueue(spool, self.settings, self.log)
+            queue = SeriesQueue(spool, self.settings, self.log, self.clock)
             mapper = Mapper(queue, self.mapping(spool.scratch), self.log, stop, self.mapping_pause_s)
             courier = Courier(queue, self.destination, self.settings.ae_title, self.log, stop, self.sending_pause_s)
             workers = [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from weakref import WeakKeyDictionary
 
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -77,8 +78,7 @@ class StoreServer:
 
     def __init__(self, settings: NodeSettings, callers: tuple[Caller, ...], queue: SeriesQueue, log: Log):
         self._settings, self._callers, self._queue, self._log = settings, callers, queue, log
-        self._counts: dict[Association, Counter] = {}
-        self._lock = threading.Lock()
+        self._counts: MutableMapping[Association, Counter] = WeakKeyDictionary()
         self._entity = AE(settings.ae_title)
         self._entity.maximum_associations = settings.associations
         self._entity.maximum_pdu_size = _ASKED_PDU
@@ -92,8 +92,7 @@ class StoreServer:
             (evt.EVT_REJECTED, self._rejected),
             (evt.EVT_C_STORE, self._stored),
             (evt.EVT_RELEASED, self._ended, [True]),
-            (evt.EVT_ABORTED, self._ended, [False]),
-            (evt.EVT_CONN_CLOSE, self._ended, [False]),
+            (evt.EVT_ABORTED, self._ended, [False]),  # also where the connection broke
         ]
         try:
             self._server = self._entity.make_server(
@@ -142,9 +141,7 @@ class StoreServer:
         """Watch over what comes on a connection: no unit and no object beyond all measure is kept in memory."""
         connection = event.assoc.dul.socket
         receive, most = connection.recv, int(2 * self._settings.object_mb * MB) + LARGEST_PDU
-        counts = Counter()
-        with self._lock:
-            self._counts[event.assoc] = counts
+        counts = self._counts[event.assoc] = Counter()
 
         def recv(size: int) -> bytearray:
             counts["bytes"] += size
@@ -175,9 +172,7 @@ class StoreServer:
         return 0x0000
 
     def _ended(self, event: evt.Event, whole: bool) -> None:
-        """An association is over; a release is followed by the end of the connection, which then says nothing."""
-        with self._lock:
-            counts = self._counts.pop(event.assoc, Counter())
+        counts = self._counts[event.assoc]
         names = self._queue.ended(event.assoc, whole)
         if counts["taken"] or counts["refused"]:
             how = "" if whole else ", cut off"
