@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from DLCTPMLib.agreement.comparison import MODEL, SpectComparison
@@ -326,14 +327,11 @@ def slice_strip(
 
 def _scale_bar(canvas: Axes, extent: tuple[float, float, float, float], inch_per_mm: float) -> None:
     """A line of ``SCALE_BAR_MM`` in the lower right corner of a slice."""
-    right, bottom = extent[1] - 0.1, extent[2] + 0.1
-    outline = [withStroke(linewidth=1.4, foreground="black")]
-    (line,) = canvas.plot([right - SCALE_BAR_MM * inch_per_mm, right], [bottom, bottom], color="white", linewidth=1.2)
-    text = canvas.text(
-        right, bottom + 0.05, f"{SCALE_BAR_MM // 10} cm", color="white", fontsize=7, ha="right", va="bottom"
-    )
-    for part in (line, text):
-        part.set_path_effects(outline)
+    right, bottom, length = extent[1] - 0.12, extent[2] + 0.12, SCALE_BAR_MM * inch_per_mm
+    canvas.add_patch(Rectangle((right - length - 0.06, bottom - 0.06), length + 0.12, 0.3, color="black", alpha=0.6))
+    canvas.plot([right - length, right], [bottom, bottom], color="white", linewidth=1.6)
+    text = f"{SCALE_BAR_MM // 10} cm"
+    canvas.text(right - length / 2, bottom + 0.05, text, color="white", fontsize=8, ha="center", va="bottom")
 
 
 def _put_letters(canvas: Axes, plane: Plane, extent: tuple[float, float, float, float]) -> None:

@@ -19,6 +19,7 @@ from reportlab.pdfbase.pdfmetrics import registerFont, registerFontFamily
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import (
     BaseDocTemplate,
+    CondPageBreak,
     Flowable,
     Frame,
     Image,
@@ -125,15 +126,12 @@ def _soft(text: object) -> Paragraph:
 
 
 def _heading(text: str, size: float = 10.5) -> Paragraph:
-    return _text(
-        text,
-        size,
-        fontName=_BOLD,
-        spaceBefore=2.6 * mm,
-        spaceAfter=1.2 * mm,
-        keepWithNext=1,
-        **({"borderColor": _ACCENT, "underlineColor": _ACCENT} if size > 10 else {}),
-    )
+    return _text(text, size, fontName=_BOLD, spaceBefore=2.6 * mm, spaceAfter=1.2 * mm)
+
+
+def _section(text: str, size: float = 10.5) -> list[Flowable]:
+    """A heading that some of what follows stays with; a long table goes on over pages."""
+    return [CondPageBreak(45 * mm), _heading(text, size)]
 
 
 def _banner(kind: str, markup: str) -> Table:
@@ -240,9 +238,9 @@ def _first_page(content: ReportContent) -> list[Flowable]:
         )
     story += _pairs(content.examined, first=0.14)
     story.append(_banner("conclusion", f"<b>Conclusion.</b> {_safe(content.conclusion)}"))
-    story += _picture(content.overview, tallest=60 * mm)
     first = [row for row in content.regions if row["first"]]
     lobes = any(not row["whole"] for row in first)
+    story += _picture(content.overview, tallest=(60 if lobes or content.ppo else 76) * mm)
     story += [_heading("Lungs and lobes" if lobes else "Lungs"), _regions(first, whole=False)]
     width = _column_width(2)
     zones = [["Zone", "right", "left"], *([row["name"], row["right"], row["left"]] for row in content.zones)]
@@ -293,9 +291,9 @@ def _rest(content: ReportContent) -> list[Flowable]:
     if content.spread:
         story.append(_text(content.spread, 8, spaceAfter=1 * mm))
     story += [KeepTogether(_picture(picture)) for picture in content.maps if not picture.narrow]
-    story += [_heading("Regions"), _regions(content.regions, whole=True), *map(_soft, content.region_notes)]
+    story += [*_section("Regions"), _regions(content.regions, whole=True), *map(_soft, content.region_notes)]
     if content.ppo:
-        story.append(_heading("What guidelines say of ppo-FEV1", 9))
+        story += _section("What guidelines say of ppo-FEV1", 9)
         story += [_soft(f"{one['source']}: {one['text']}") for one in result["ppo_fev1"]["guidelines"]]
         story.append(_soft(NO_ADVICE))
     width = _column_width(2)
@@ -346,8 +344,8 @@ def _curve(curve: list[dict], width: float) -> Table:
 
 def _agreement(content: ReportContent) -> list[Flowable]:
     metrics = {
-        "r_spearman": "R, Spearman",
-        "r_pearson": "R, Pearson",
+        "r_spearman": "Spearman R",
+        "r_pearson": "Pearson R",
         "ssim": "SSIM",
         "dsc_high": "DSC high",
         "dsc_low": "DSC low",
@@ -373,7 +371,7 @@ def _agreement(content: ReportContent) -> list[Flowable]:
         keys = ("map_percent", "spect_percent", "difference")
         cells = [["Share of perfusion (%)", "map", "SPECT", "map − SPECT"]]
         cells += [[name, *(figure_text(row[key], 1) for key in keys)] for name, row in regional["regions"].items()]
-        story += [_heading("The SPECT's own regions", 9), _table(cells, [0.4 * _WIDTH, *[0.2 * _WIDTH] * 3])]
+        story += [*_section("The SPECT's own regions", 9), _table(cells, [0.4 * _WIDTH, *[0.2 * _WIDTH] * 3])]
         story += map(_soft, content.limits)
     return story
 
@@ -383,7 +381,7 @@ def _checks(content: ReportContent) -> list[Flowable]:
     rows: list[list[object]] = [["Check", "Result", "What was seen"]]
     for check in result["quality"]:
         rows.append([check["check"], Paragraph(_status(check), _style(7.5)), check["message"]])
-    story: list[Flowable] = [_heading("Checks and warnings")]
+    story = _section("Checks and warnings")
     if result["quality"]:
         story.append(_table(rows, [0.24 * _WIDTH, 0.09 * _WIDTH, 0.67 * _WIDTH], texts=3))
     story += [_text(f"• {warning}", 7.5) for warning in result["warnings"]] or [_soft("No other warnings.")]
@@ -396,7 +394,7 @@ def _images(content: ReportContent) -> list[Flowable]:
     rows += [(f"Network {number}", member) for number, member in enumerate(content.members, start=1)]
     seconds = [(name, figure_text(value, 2)) for name, value in content.result["timings_s"].items()]
     return [
-        _heading("Model"),
+        *_section("Model"),
         *_pairs(rows),
         *_side_by_side(
             [_heading("Input"), *_pairs(content.inputs, width, 0.4)],

@@ -138,7 +138,7 @@ def agreement_tables(agreement: dict | None) -> list[dict]:
 def limit_sentences(regional: dict | None) -> list[str]:
     """Bland and Altman's limits of agreement in words."""
     return [
-        f"Limits of agreement over the {found['regions']} {division}: {figure_text(found['lower'], 1)} to "
+        f"Limits of agreement over {found['regions']} regions ({division}): {figure_text(found['lower'], 1)} to "
         f"{figure_text(found['upper'], 1)} percentage points (mean ± 1.96 SD; the mean is 0 by construction)."
         for division, found in (regional or {}).get("limits", {}).items()
     ]

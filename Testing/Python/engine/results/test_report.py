@@ -27,7 +27,16 @@ from DLCTPMLib.function.zones import zone_scores
 from DLCTPMLib.lungs.upright import UprightLungs
 from DLCTPMLib.networks.bundle import load_bundle
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
-from DLCTPMLib.results.figures import AXIAL, CORONAL, PLANES, SAGITTAL, ChestPictures, joint_histogram, spect_strip
+from DLCTPMLib.results.figures import (
+    AXIAL,
+    CORONAL,
+    PLANES,
+    SAGITTAL,
+    SCALE_BAR_MM,
+    ChestPictures,
+    joint_histogram,
+    spect_strip,
+)
 from DLCTPMLib.results.report import CITATION, ReportImages, write_report
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
 from DLCTPMLib.volumes.reading import describe
@@ -331,7 +340,7 @@ def test_front_and_head_are_at_the_top_and_front_is_left_in_sagittal_slices(plan
 def test_the_map_is_laid_over_the_lungs_only(perfusion):
     """Outside the lungs, and a voxel's width away from them, the overlay is the CT itself."""
     picture = pixels(ChestPictures(chest_ct(), lung_labels(), perfusion).strip(CORONAL))
-    for ct, over, alone in zip(*panels(picture), strict=True):
+    for ct, over, alone in list(zip(*panels(picture), strict=True))[:-1]:  # the last CT has the scale bar
         shown = [part(picture, place) for place in (ct, over, alone)]
         height = min(len(one) for one in shown)
         plain, overlay, lung_map = (one[:height] for one in shown)
@@ -349,6 +358,19 @@ def test_pixels_have_the_proportions_they_have_in_the_patient(perfusion):
     outlines = [is_colour(part(picture, place), colormaps["inferno"](1.0)) for place in panels(picture)[2]]
     rows, columns = np.nonzero(max(outlines, key=np.sum))
     assert np.ptp(rows) / np.ptp(columns) == pytest.approx(210 / 96, rel=0.08)
+
+
+def test_the_scale_bar_is_as_long_as_it_says(perfusion):
+    """White pixels of the bar in the last CT, against the lungs' known height of 210 mm in the same picture."""
+    picture = pixels(ChestPictures(chest_ct(), lung_labels(), perfusion).strip(CORONAL))
+    rows = panels(picture)
+    corner = part(picture, rows[0][-1])[-40:]
+    longest = max(
+        (len(run) for line in (corner > 250).all(axis=-1) for run in "".join(".#"[int(w)] for w in line).split(".")),
+    )
+    outlines = [is_colour(part(picture, place), colormaps["inferno"](1.0)) for place in rows[2]]
+    tall = np.ptp(np.nonzero(max(outlines, key=np.sum))[0])
+    assert longest == pytest.approx(tall * SCALE_BAR_MM / 210, rel=0.1, abs=3)
 
 
 @pytest.mark.parametrize("order", [(2, 0, 1)])
