@@ -148,12 +148,13 @@ def test_the_next_ct_is_read_while_this_one_is_mapped(files, tmp_path, monkeypat
         def read(self):
             if self.name == "second":
                 second_is_read.set()
+            return self
 
         def by_role(self):
             return {}
 
     def predict(patient, *more):
-        assert second_is_read.wait(30), "the second CT was not read beside the first one's map"
+        assert second_is_read.wait(20), "the second CT was not read beside the first one's map"
 
     monkeypatch.setattr(work.How, "kept_row", lambda self, patient: None)
     monkeypatch.setattr(work, "_predict", predict)
