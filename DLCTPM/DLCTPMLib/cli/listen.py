@@ -63,10 +63,15 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     function = function_of(options)
     prediction = PredictionSettings(**function, **given(options, PredictionSettings, "device", "precision"))
     parse_structures(options.structures, parse_definition(prediction.function))
-    if options.objects is not None:
-        named_objects(options.objects)
+    pdf = options.objects is None or "pdf" in named_objects(options.objects)
+    if pdf and util.find_spec("reportlab") is None:
+        raise InputError(
+            "listen: the report as PDF needs ReportLab; install it with: pip install 'dlctpm[node]', or name "
+            "--objects without pdf"
+        )
     load_bundle(options.model)
     predict = _given(options, OF_PREDICT) + [part for value in function.values() for part in ("--function", value)]
+    predict += ["--pdf"] * pdf
 
     def mapping(scratch: Path) -> CommandMapping:
         return CommandMapping(scratch, tuple(predict), tuple(_given(options, OF_EXPORT)), {ENDS_WITH_INPUT: "1"})

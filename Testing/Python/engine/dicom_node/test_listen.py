@@ -1,6 +1,7 @@
 """``dlctpm listen`` as a command: what it refuses before it listens, and how it runs the others."""
 
 import threading
+from importlib import util
 
 import pydicom
 import pytest
@@ -43,6 +44,16 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(names, tmp_path,
     assert not queue.exists()
 
 
+def test_a_pdf_needs_its_library(tmp_path, capsys, monkeypatch):
+    there = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name == "reportlab" else there(name))
+    arguments = ["listen", "--queue", str(tmp_path / "queue"), "--send-to", f"PACS@{HERE}:104"]
+    assert main(arguments) == BAD_INPUT
+    assert "name --objects without pdf" in capsys.readouterr().err
+    assert main([*arguments, "--objects", "seg", "--model", "nowhere"]) == BAD_INPUT
+    assert "nowhere" in capsys.readouterr().err
+
+
 def test_a_port_that_is_taken_is_named(tmp_path, capsys):
     with an_archive() as archive:
         arguments = ["listen", "--queue", str(tmp_path / "queue"), "--send-to", f"PACS@{HERE}:104"]
@@ -54,8 +65,8 @@ def test_a_port_that_is_taken_is_named(tmp_path, capsys):
 def mapping(tmp_path_factory):
     """The commands, with a model that takes no time."""
     scratch = tmp_path_factory.mktemp("scratch")
-    predict = ("--model", str(untrained_model(scratch / "model")), "--device", "cpu")
-    return CommandMapping(scratch, predict, ("--objects", "seg,rtstruct"), {ENDS_WITH_INPUT: "1"})
+    predict = ("--model", str(untrained_model(scratch / "model")), "--device", "cpu", "--pdf")
+    return CommandMapping(scratch, predict, (), {ENDS_WITH_INPUT: "1"})
 
 
 def series_of(folder, share=1):
@@ -69,7 +80,7 @@ def test_a_chest_comes_to_its_objects(mapping, tmp_path):
     mapping(series_of(tmp_path), "0123", threading.Event())
     objects = [pydicom.dcmread(path) for path in (tmp_path / "objects").iterdir()]
     image = pydicom.dcmread(next((tmp_path / "images").iterdir()))
-    assert {one.Modality for one in objects} == {"SEG", "RTSTRUCT"}
+    assert {one.Modality for one in objects} == {"OT", "SEG", "RTSTRUCT", "SR", "DOC"}
     assert {one.StudyInstanceUID for one in objects} == {image.StudyInstanceUID}
     assert list(mapping.scratch.iterdir()) == [mapping.scratch / "model"]
 
