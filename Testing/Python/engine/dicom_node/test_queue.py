@@ -96,6 +96,8 @@ def test_a_kill_at_any_step_loses_no_series_and_doubles_none(tmp_path, monkeypat
             whole_way(queue, clock, sent)
         assert set(sent["objects"]) == {"3 images"}, step
         assert sent["mapped"] == 1, step
+        (done,) = (folder / "done").iterdir()
+        assert len(done.read_text().split()) == 3, step  # by which the same three are known if they come again
         assert not [path for stage in ("incoming", "complete", "outgoing") for path in (folder / stage).iterdir()]
         step += 1
     assert step > 20
