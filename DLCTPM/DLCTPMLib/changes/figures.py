@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 import SimpleITK as sitk
 from matplotlib import colormaps
@@ -36,7 +34,7 @@ class PairPictures:
     """
 
     def __init__(self, pair: Pair, note: str):
-        boxes = [_box_mm(one) for one in (pair.before, pair.after)]
+        boxes = [one.lungs.limits_mm() for one in (pair.before, pair.after)]
         size_mm = np.max([high - low for low, high in boxes], axis=0) + 2 * _MARGIN_MM
         middles = [(low + high) / 2 for low, high in boxes]
         pairs = zip(("before", "after"), (pair.before, pair.after), middles, strict=True)
@@ -57,13 +55,6 @@ class PairPictures:
         captions = [f"{100 * share:.0f} % of the lungs {where}" for share in shares]
         scale = (ScalarMappable(Normalize(0, 1), colours), "relative perfusion, before and after on one scale")
         return slice_strip(plane, (_SPACING_MM,) * 3, list(self._shown), captions, picture, [scale], self._note)
-
-
-def _box_mm(one: FinishedResult) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest LPS point of the box that holds the lungs."""
-    corners = product(*((part.start - 0.5, part.stop - 0.5) for part in one.lungs.box))
-    points = one.lungs.axes.points_mm(np.array(list(corners)))
-    return points.min(axis=0), points.max(axis=0)
 
 
 def _on_box(one: FinishedResult, middle: np.ndarray, size_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -38,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="result.json of the prediction: its report is written with the SPECT (needs --ct)",
     )
+    parser.add_argument(
+        "--interactive", action="store_true", help="put CT, map and SPECT with one cursor into that report, too"
+    )
     parser.add_argument("--pdf", action="store_true", help="write that report as report.pdf too (needs ReportLab)")
     add_naming(parser)
     parser.add_argument(

@@ -28,6 +28,8 @@ from DLCTPMLib.results.finished import REPORT_PDF, read_result, scale_of
 from DLCTPMLib.results.report import ReportImages, write_report
 from DLCTPMLib.results.result_json import header, json_ready, notes_for
 from DLCTPMLib.results.settings import PredictionSettings, check_pdf
+from DLCTPMLib.viewer.page import Viewer
+from DLCTPMLib.viewer.panes import ViewedImages
 from DLCTPMLib.volumes.patient_axes import same_grid
 from DLCTPMLib.volumes.reading import Scan, content_sha256, describe, read_ct, read_map, read_spect
 
@@ -58,7 +60,7 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     if options.ct is None:
         refuse_idle(options, ("series", "acquisition"), "goes with --ct; give both, or neither")
     if options.result is None:
-        refuse_idle(options, ("pdf",), "is of the report; give --result, or leave it out")
+        refuse_idle(options, ("pdf", "interactive"), "is of the report; give --result, or leave it out")
     elif options.pdf:
         check_pdf()
     predicted = _predicted(options) if options.result else None
@@ -143,7 +145,10 @@ def evaluate(options: argparse.Namespace, progress: Progress, folder: Path | Non
     joined = json_ready(_joined(predicted, {**result, "function_curve": curve}, function, shares))
     same = bundle if bundle is not None and bundle.identity() == predicted["model"] else None
     images = ReportImages(grid, lungs.labels, function, comparison)
-    write_report(folder / "report.html", joined, images, same, progress=within(progress, 0.6, 0.99), pdf=options.pdf)
+    viewed = (grid, prediction, lungs.upright, None, comparison, transform)
+    viewer = Viewer.of(ViewedImages.of(*viewed)) if options.interactive else None
+    drawing = within(progress, 0.6, 0.99)
+    write_report(folder / "report.html", joined, images, same, progress=drawing, pdf=options.pdf, viewer=viewer)
     return joined
 
 

@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="map also where a check of the input FAILs; every picture and file then says so",
     )
+    parser.add_argument(
+        "--interactive",
+        action="store_true",
+        help="put CT, map and SPECT with one cursor into the report, too (1 to 2 MB; for browsers with WebGL 2)",
+    )
     parser.add_argument("--pdf", action="store_true", help="write the report as report.pdf too (needs ReportLab)")
     add_naming(parser)
     parser.add_argument("--out", metavar="DIR", help="results (default: ./NAME-perfusion, after the CT's name)")
@@ -74,9 +79,9 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     resection = Resection(**given(options, Resection, *OF_THE_OPERATION))
     out = Path(options.out or default_folder(options.ct, options.pseudonym))
     with OutputFolder(out, (*RESULT_FILES, *DOSE_FILES)) as folder:
-        result = PredictionJob(paths, names, settings, options.force, resection, options.pdf).run(
-            load_bundle(options.model), folder.work, progress
-        )
+        result = PredictionJob(
+            paths, names, settings, options.force, resection, options.pdf, options.interactive
+        ).run(load_bundle(options.model), folder.work, progress)
     progress("Done", 1.0)
     say(options, summary(result, out))
 

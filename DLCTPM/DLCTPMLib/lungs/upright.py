@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,6 +117,12 @@ class UprightLungs:
         table = np.zeros(3 * 3, np.uint8)
         table[3 * RIGHT_SIDE :] = range(1, 7)
         return looked_up(table, np.uint8(3) * self.sides + _third_of(self, DEPTH))
+
+    def limits_mm(self) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and the highest LPS point (x, y, z) of the box that holds the lungs."""
+        corners = product(*((part.start - 0.5, part.stop - 0.5) for part in self.box))
+        points = self.axes.points_mm(np.array(list(corners)))
+        return points.min(axis=0), points.max(axis=0)
 
     def crops(self) -> dict[str, tuple[Box, np.ndarray]]:
         """Each lung that is there: its name, its own bounding box in the view, its boolean mask in that box."""

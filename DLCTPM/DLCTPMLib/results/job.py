@@ -76,6 +76,7 @@ class PredictionJob:
         force: map also where a check of the input FAILs.
         resection: an operation that is thought of.
         pdf: write the report as PDF too.
+        interactive: put the interactive view into the report.
     """
 
     paths: PatientPaths
@@ -84,6 +85,7 @@ class PredictionJob:
     force: bool = False
     resection: Resection = NO_RESECTION
     pdf: bool = False
+    interactive: bool = False
 
     def run(
         self,
@@ -125,4 +127,5 @@ class PredictionJob:
             self.resection,
         )
         rest = within(progress, 0.2, 1.0)
-        return predict_to_folder(images, bundle, self.settings, folder, stopwatch, rest, self.force, self.pdf)
+        kinds = {"pdf": self.pdf, "interactive": self.interactive}
+        return predict_to_folder(images, bundle, self.settings, folder, stopwatch, rest, self.force, **kinds)

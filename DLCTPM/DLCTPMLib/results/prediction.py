@@ -36,6 +36,8 @@ from DLCTPMLib.registration.settings import RegistrationSettings
 from DLCTPMLib.results.finished import REPORT_PDF
 from DLCTPMLib.results.result_json import header, json_ready, notes_for, write_json
 from DLCTPMLib.results.settings import PredictionSettings
+from DLCTPMLib.viewer.page import Viewer
+from DLCTPMLib.viewer.panes import ViewedImages
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMLib.volumes.reading import Scan, content_sha256, voxels_sha256, write_image
 from DLCTPMLib.volumes.simulated import mark
@@ -83,6 +85,7 @@ def predict_to_folder(
     progress: Progress = no_progress,
     force: bool = False,
     pdf: bool = False,
+    interactive: bool = False,
 ) -> dict:
     """Map a patient's perfusion and write every result into ``folder`` (an ``OutputFolder``'s ``work``).
 
@@ -95,6 +98,7 @@ def predict_to_folder(
         progress: told the stage and the fraction of this job.
         force: map also where a check of the input FAILs; every picture and file then says so.
         pdf: write the report as PDF too.
+        interactive: put the interactive view into the report.
 
     Returns:
         the content of ``result.json``.
@@ -166,7 +170,11 @@ def predict_to_folder(
         from DLCTPMLib.results.report import ReportImages, write_report  # matplotlib, imported while the network ran
 
         shown = ReportImages(ct, images.lungs.labels, function, comparison)
-        write_report(folder / "report.html", result, shown, bundle, progress=within(progress, 0.85, 0.99), pdf=pdf)
+        transform = None if registration is None else registration.transform
+        viewed = (ct, mapped.perfusion, lungs, mapped.spread, comparison, transform)
+        viewer = Viewer.of(ViewedImages.of(*viewed)) if interactive else None
+        drawing = within(progress, 0.85, 0.99)
+        write_report(folder / "report.html", result, shown, bundle, progress=drawing, pdf=pdf, viewer=viewer)
     result["timings_s"] = json_ready({name: round(seconds, 4) for name, seconds in stopwatch.seconds.items()})
     write_json(folder / "result.json", result)
     check_disk(folder / "result.json")

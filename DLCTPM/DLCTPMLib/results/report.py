@@ -48,6 +48,7 @@ from DLCTPMLib.results.report_tables import (
 )
 from DLCTPMLib.results.report_words import NO_ADVICE, compares_sides, conclusion
 from DLCTPMLib.results.settings import check_pdf
+from DLCTPMLib.viewer.page import Viewer
 
 CITATION = (
     "Ren G, Zhang J, Li T, Xiao H, Cheung ALY, Ho WY, Qin J, Cai J. Deep Learning-Based Computed Tomography "
@@ -143,6 +144,7 @@ def write_report(
     colour_map: str = COLOUR_MAP,
     progress: Progress = no_progress,
     pdf: bool = False,
+    viewer: Viewer | None = None,
 ) -> None:
     """Write the report of one prediction.
 
@@ -154,6 +156,7 @@ def write_report(
         colour_map: Matplotlib's name of the map's colours.
         progress: told after every picture.
         pdf: write the same as ``report.pdf`` beside it.
+        viewer: the interactive view, where the page shall hold one.
 
     Raises:
         InputError: a PDF is wanted, and ReportLab is not installed.
@@ -161,7 +164,7 @@ def write_report(
     if pdf:
         check_pdf()
     content = report_content(result, images, bundle, colour_map, progress)
-    html = render_html("report.html.j2", report=content, result=result, no_advice=NO_ADVICE)
+    html = render_html("report.html.j2", report=content, result=result, no_advice=NO_ADVICE, viewer=viewer)
     Path(path).write_text(html, encoding="utf-8", errors="replace")  # a file's name may hold half characters
     if pdf:
         from DLCTPMLib.results.report_pdf import write_pdf  # ReportLab is an extra
