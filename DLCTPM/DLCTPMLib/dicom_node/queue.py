@@ -72,7 +72,10 @@ class SeriesQueue:
         try:
             with self._lock:
                 self._check_room(folder, len(one.data))
-                (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+                if not (folder / IMAGES).is_dir():
+                    (folder / IMAGES).mkdir(parents=True)
+                    sync_folder(folder)
+                    sync_folder(folder.parent)
                 self._carried.setdefault(caller, set()).add(name)
                 (folder / OPEN).touch()
                 self._last[name] = self._clock()
