@@ -36,6 +36,6 @@ def share_differences(regional: dict, note: str = NOTE) -> bytes:
     axes.set_ylabel("map − SPECT (percentage points)", fontsize=8)
     axes.tick_params(labelsize=7)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=6, loc="best", framealpha=0.8, title="dashed: mean ± 1.96 SD", title_fontsize=6)
+        axes.legend(fontsize=6, loc="upper right", framealpha=0.8, title="dashed: mean ± 1.96 SD", title_fontsize=6)
     figure.text(0.99, 0.02, note, ha="right", fontsize=6, color="#666666")
     return png_of(figure)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
+from markupsafe import Markup
 
 from DLCTPMLib.agreement.comparison import SpectComparison
 from DLCTPMLib.common.progress import Progress, no_progress
@@ -84,9 +85,9 @@ class Picture:
     narrow: bool = False
 
     @property
-    def source(self) -> str:
-        """The picture as a page holds it in itself."""
-        return data_uri(self.png)
+    def source(self) -> Markup:
+        """The picture as a page holds it in itself; megabytes of base64 that need no escaping."""
+        return Markup(data_uri(self.png))
 
 
 @dataclass(frozen=True)
