@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-IMAGE_ENDINGS = (".seg.nrrd", ".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd", ".zip")
+from DLCTPMLib.volumes import formats
+
+IMAGE_ENDINGS = (*formats.IMAGE_ENDINGS, ".zip")
 """Endings of files that are taken for images; others are asked whether they are DICOM."""
 OTHER_ENDINGS = (".txt", ".md", ".csv", ".tsv", ".json", ".pdf", ".xlsx", ".html", ".xml", ".png", ".jpg", ".raw")
 """Endings of files that are passed over."""

@@ -24,13 +24,17 @@ from DLCTPMLib.volumes.dicom.enhanced import ENHANCED_CT, ENHANCED_PET, is_enhan
 from DLCTPMLib.volumes.dicom.examination import Examination
 from DLCTPMLib.volumes.dicom.header import frame_count, is_directory, read_header, values_understood
 from DLCTPMLib.volumes.dicom.nuclear import is_reconstruction, read_reconstruction, why_not
-from DLCTPMLib.volumes.dicom.series import MIN_SLICES, DicomSeries, choose_series, find_series
+from DLCTPMLib.volumes.dicom.series import MAPS_EACH, MIN_SLICES, DicomSeries, choose_series, find_series
 from DLCTPMLib.volumes.dicom.stack import read_stack
+from DLCTPMLib.volumes.formats import IMAGE_ENDINGS
 from DLCTPMLib.volumes.formats.any_format import read_file
 from DLCTPMLib.volumes.formats.raw_volume import check_agrees
 from DLCTPMLib.volumes.hounsfield import hounsfield_fault
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMLib.volumes.simulated import is_marked, is_synthetic
+
+SHOWN_NAMES = 4
+"""Of the image files of a folder that is no DICOM series."""
 
 WRITTEN = (".nrrd", ".mha", ".nii", ".nii.gz")
 """Formats that are written: all of an image in one file, which appears whole."""
@@ -277,11 +281,24 @@ def _read(path: Path, wanted: _Wanted) -> Scan:
 def _read_series(folder: Path, path: Path, wanted: _Wanted) -> Scan:
     with values_understood(path):
         found = find_series(folder, map(Path, wanted.files))
+        if not found:
+            raise InputError(f"{path}: {_holds_no_dicom(folder, wanted.what)}")
         planar = [one for one in found if _is_nuclear(one) and not wanted.suits(one)]
         if wanted.what == "SPECT" and planar and not any(map(wanted.suits, found)):
             raise InputError(f"{path}: {why_not(planar[0])}")
         chosen, notes = choose_series(found, wanted.series, wanted.suits, str(path), wanted.what)
         return _dicom_scan(chosen, path, "DICOM series", wanted, notes)
+
+
+def _holds_no_dicom(folder: Path, what: str) -> str:
+    """What a folder without DICOM images holds instead, and what takes it."""
+    images = sorted(one.name for one in folder.rglob("*") if one.name.lower().endswith(IMAGE_ENDINGS))
+    if not images:
+        return f"holds no {what} series, no DICOM images at all; give the folder of a {what} series, or an image file"
+    shown = ", ".join(images[:SHOWN_NAMES]) + (", …" if len(images) > SHOWN_NAMES else "")
+    several = "" if len(images) == 1 or what != "CT" else f", or map each with '{MAPS_EACH}'"
+    files = "an image file" if len(images) == 1 else f"{len(images)} image files"
+    return f"is no folder of a DICOM series; it holds {files} ({shown}): give one of them{several}"
 
 
 def _read_one_dicom(header, path: Path, wanted: _Wanted) -> Scan:

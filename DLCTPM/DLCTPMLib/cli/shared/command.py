@@ -16,6 +16,8 @@ from DLCTPMLib import RESEARCH_USE_ONLY, __version__
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.common.progress import Progress
 
+HELP_OF_ONE = "'dlctpm COMMAND --help' tells the arguments of one command, with more examples."
+
 ENTRY_POINTS = "dlctpm.commands"
 """Group of entry points by which an installed package brings commands."""
 
@@ -39,13 +41,18 @@ class Command:
     examples: tuple[str, ...] = ()
 
 
-class _LinesOfEpilog(argparse.HelpFormatter):
-    """Help whose epilog keeps its lines, so that an example can be copied."""
+class _Help(argparse.HelpFormatter):
+    """Help whose examples keep their lines, so that one can be copied, and whose choices read as auto|cpu|cuda."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if text.startswith("examples:"):
             return text
         return super()._fill_text(text, width, indent)
+
+    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Callable[[int], tuple[str, ...]]:
+        if action.metavar is None and action.choices is not None:
+            return lambda size: ("|".join(map(str, action.choices)),) * size
+        return super()._metavar_formatter(action, default_metavar)
 
 
 class Parser(argparse.ArgumentParser):
@@ -104,14 +111,16 @@ def check_there(*paths: str | None) -> None:
 
 def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
     """The whole command line; the options of a command that was parsed have its ``run``."""
+    commands = distinct(commands)
     parser = Parser(
         prog="dlctpm",
         description="Relative lung perfusion from an ordinary chest CT. " + RESEARCH_USE_ONLY,
+        epilog=_examples(line for one in commands for line in one.examples[:1]) + f"\n\n{HELP_OF_ONE}",
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"dlctpm {__version__}")
     top = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands = distinct(commands)
     groups: dict[str, argparse._SubParsersAction] = {}
     for command in commands:
         group, _, part = command.name.partition(" ")
@@ -123,14 +132,17 @@ def build_parser(commands: Iterable[Command]) -> argparse.ArgumentParser:
     return parser
 
 
+def _examples(lines: Iterable[str]) -> str:
+    return "\n".join(("examples:", *(f"  {line}" for line in lines)))
+
+
 def _add(commands: argparse._SubParsersAction, name: str, command: Command) -> None:
-    shown = "\n".join(("examples:", *(f"  {line}" for line in command.examples))) if command.examples else None
     parser = commands.add_parser(
         name,
         help=command.summary,
         description=command.summary,
-        epilog=shown,
-        formatter_class=_LinesOfEpilog,
+        epilog=_examples(command.examples) if command.examples else None,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     parser.add_argument(

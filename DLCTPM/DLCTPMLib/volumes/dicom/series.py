@@ -15,6 +15,9 @@ from DLCTPMLib.volumes.dicom.header import KEPT_TAGS, frame_count, image_type, r
 MIN_SLICES = 8
 """A stack with fewer slices is no volume of the lungs (a scout, a dose report, a bolus tracking slice)."""
 
+MAPS_EACH = "dlctpm cohort predict FOLDER --out RESULTS"
+"""The command that takes what holds several CTs."""
+
 _NO_AGENT = {"NONE", "NO", "N", "NIL", "N/A", "0", "WITHOUT", "NO CONTRAST", "NON CONTRAST", "NON-CONTRAST", "NATIVE"}
 _BOWEL = {"ORAL", "PO", "P.O.", "PER OS", "ORAL CONTRAST", "RECTAL", "ORAL AND RECTAL"}
 """What people write into Contrast/Bolus Agent and Route where the blood carries none."""
@@ -157,8 +160,9 @@ def choose_series(
     suitable = [one for one in found if suits(one)]
     if not suitable:
         others = ", ".join(f"{count} {modality}" for modality, count in Counter(s.modality for s in found).items())
-        there = f"only other series ({others})" if others else "no DICOM images at all"
-        raise InputError(f"{name}: holds no {what} series, {there}; give the folder of a {what} series")
+        raise InputError(
+            f"{name}: holds no {what} series, only other series ({others}); give the folder of a {what} series"
+        )
     if wanted is not None:
         matching = [one for one in suitable if wanted in (one.uid, one.number)]
         if len(matching) == 1:
@@ -173,6 +177,7 @@ def choose_series(
     if len(chosen) > 1:
         raise InputError(
             f"{name}: holds {len(chosen)} {what} series: {_listing(chosen)}; choose one with {option} NUMBER or UID"
+            + (f", or map each with '{MAPS_EACH}'" if what == "CT" else "")
         )
     passed_over = [one for one in suitable if one is not chosen[0]]
     if not passed_over:

@@ -20,6 +20,7 @@ from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.lungs.masks import Lungs, read_lungs
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.quality.checks import FAIL, PASS, check_input
+from DLCTPMLib.volumes.dicom.series import MAPS_EACH
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMLib.volumes.reading import Scan, read_ct
 from DLCTPMLib.volumes.simulated import KEY, mark
@@ -48,7 +49,7 @@ SIMULATED = "yes: simulated on a real CT, not measured; research use only"
 _INSTEAD = {
     "give a lung mask with --lungs": "put a lung mask beside it",
     "say so with --lungs-values, ": "",
-    "choose one with --series NUMBER or UID": "leave one of them there",
+    f"choose one with --series NUMBER or UID, or map each with '{MAPS_EACH}'": "leave one of them there",
 }
 """Options of other commands in messages, and what to do in a folder of CTs."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from DLCTPMLib import RESEARCH_USE_ONLY, __version__
-from DLCTPMLib.cli.main import COMMANDS, main
+from DLCTPMLib.cli.main import BAD_INPUT, COMMANDS, main
 from DLCTPMLib.cli.shared.command import Command, build_parser, distinct
 from DLCTPMLib.common.errors import InputError
 from DLCTPMTrainingLib.cli.main import COMMANDS as TRAINING_COMMANDS
@@ -123,6 +123,32 @@ def test_every_command_shows_examples_that_its_parser_takes(capsys):
         with pytest.raises(SystemExit):
             parser.parse_args([*command.name.split(), "--help"])
         assert capsys.readouterr().out.endswith("".join(f"  {example}\n" for example in command.examples))
+
+
+def test_the_help_of_all_commands_has_an_example_of_each(capsys):
+    with pytest.raises(SystemExit):
+        training_parser().parse_args(["--help"])
+    shown = capsys.readouterr().out
+    for command in [*COMMANDS, *TRAINING_COMMANDS]:
+        assert f"\n  {command.examples[0]}\n" in shown
+    assert "dlctpm COMMAND --help" in shown
+
+
+def test_choices_read_as_what_is_typed(capsys):
+    with pytest.raises(SystemExit):
+        training_parser().parse_args(["predict", "--help"])
+    shown = capsys.readouterr().out
+    assert "--device auto|cpu|cuda|mps" in shown
+    assert "{" not in shown
+
+
+def test_a_folder_of_image_files_says_what_it_saw_and_which_command_takes_it(tmp_path, capsys):
+    for name in ("b.nii.gz", "a.nrrd", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert main(["predict", str(tmp_path), "--out", str(tmp_path / "out")]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert "it holds 2 image files (a.nrrd, b.nii.gz): give one of them" in said
+    assert "'dlctpm cohort predict FOLDER --out RESULTS'" in said
 
 
 def test_choices_with_commas_in_them_can_be_told_apart(capsys):
