@@ -12,7 +12,7 @@ import worker_tasks
 from dask_by_hand import dask_by_hand
 
 from DLCTPMLib.common.errors import InputError
-from DLCTPMLib.parallel import Task, WorkerSettings, local, open_executor, run_tasks
+from DLCTPMLib.parallel import Task, WorkerSettings, local, open_executor, process, run_tasks
 from DLCTPMLib.parallel.local import LostWorkerError
 from DLCTPMLib.parallel.tasks import LEASH
 
@@ -165,6 +165,20 @@ def test_without_dask_the_extra_is_named(monkeypatch):
     with pytest.raises(InputError, match=r"--workers: needs dask.distributed.*dlctpm\[cluster\]"):  # noqa: SIM117
         with open_executor(WorkerSettings(workers=2)):
             pass
+
+
+def test_each_process_takes_the_gpu_of_its_number(monkeypatch):
+    import torch
+
+    from DLCTPMLib.networks.inference import choose_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda") == torch.device("cuda")
+    for number, gpu in ((0, 0), (1, 1), (2, 0)):
+        monkeypatch.setenv(process.NUMBER, str(number))
+        assert choose_device() == choose_device("cuda") == torch.device("cuda", gpu)
+    assert choose_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("wrong", [{"jobs": 0}, {"workers": 0}, {"jobs": 1, "workers": 1}, {"scheduler": " "}])
