@@ -85,15 +85,17 @@ def renew_batch_norm(network: PerfusionNetwork, samples: Samples, device: torch.
 def predict_samples(
     network: PerfusionNetwork, samples: Samples, device: torch.device, precision: str = "fp32"
 ) -> np.ndarray:
-    """Relative perfusion of every lung, float32 (n, z, y, x)."""
+    """Relative perfusion of every lung, float32 (n, z, y, x); 0 behind the end of lungs that fill less than the grid
+    where the network takes any size.
+    """
     network.eval()
     batches = LungBatches(samples, device, network.takes_any_size)
+    lungs = np.zeros(samples.mask.shape, np.float32)
     with torch.inference_mode():
-        lungs = [
-            torch.sigmoid(_logits(network, batches(torch.tensor([index])).enhanced, precision))[0, 0]
-            for index in range(len(samples))
-        ]
-    return torch.stack(lungs).cpu().numpy()
+        for index in range(len(samples)):
+            mapped = torch.sigmoid(_logits(network, batches(torch.tensor([index])).enhanced, precision))[0, 0]
+            lungs[index][tuple(slice(size) for size in mapped.shape)] = mapped.cpu().numpy()
+    return lungs
 
 
 def _logits(network: PerfusionNetwork, enhanced: Tensor, precision: str) -> Tensor:

@@ -1,10 +1,14 @@
 """The scale of a model's maps from patients it was not trained on, held against quantiles by NumPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from small_training import CPU, NETWORK, READY
 
 from DLCTPMLib.networks.registry import build_network
+from DLCTPMLib.networks.settings import network_settings
 from DLCTPMTrainingLib.samples.map_scale import pooled_scale, scale_of_patients, unrounded
 from DLCTPMTrainingLib.training.packaging import scale_of_samples
 from DLCTPMTrainingLib.training.validation import predict_samples
@@ -66,3 +70,21 @@ def test_a_network_is_measured_on_its_validation_patients_alone():
     assert scale.patients == len(READY.validation)
     assert scale.map_p75 == pytest.approx([np.percentile(maps[held_out.mask], 75)] * 2, abs=1e-4)
     assert scale_of_samples(network, READY.samples.of_patients([]), READY.preprocessing) is None
+
+
+def test_lungs_that_fill_less_than_the_grid_are_predicted_where_they_lie():
+    """A network that takes any size gets them without what was filled up behind them (as in a cohort whose largest
+    lungs belong to another patient)."""
+    torch.manual_seed(0)
+    about = {"architecture": "unet", "channels": (4, 4, 6, 6), "kernel": 3, "norm": "group", "place": "lungs"}
+    network = build_network(network_settings(about)).eval()
+    samples = READY.samples.of_patients(READY.validation)
+    smaller = samples.mask.copy()
+    smaller[:, -5:] = False
+    samples = replace(samples, mask=smaller, enhanced=samples.enhanced * smaller[:, None])
+    maps = predict_samples(network, samples, CPU)
+    assert maps.shape == samples.mask.shape
+    alone = network(torch.from_numpy(samples.enhanced[:1, :, :-5]).float() / 255)[0, 0].detach().numpy()
+    inside = smaller[0, :-5]
+    assert np.allclose(maps[0, :-5][inside], alone[inside], atol=1e-5)
+    assert scale_of_samples(network, samples, READY.preprocessing).patients == len(READY.validation)
