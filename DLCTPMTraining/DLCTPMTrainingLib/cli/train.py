@@ -39,6 +39,7 @@ _OF_THE_SAMPLES = (
     "grid",
     "cell_mm",
     "top",
+    "register",
     "variants",
     "median_size",
     "uniform_size",
@@ -49,7 +50,17 @@ _OF_THE_SAMPLES = (
     "test",
 )
 """Options that say how the samples are made and split, or that need images."""
-_OF_AN_ENSEMBLE = ("command", "run", "progress", "members", "calibrate", "out", "name", "model_version")
+_OF_AN_ENSEMBLE = (
+    "command",
+    "run",
+    "progress",
+    "members",
+    "calibrate",
+    "register",
+    "out",
+    "name",
+    "model_version",
+)
 """What ``--members`` is given beside its models."""
 
 
@@ -104,7 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", metavar="TEST.csv", help="cohort that training never sees, for the model card")
     parser.add_argument("--plateau", action="store_true", help="stop early by the paper's rule")
     parser.add_argument("--tensorboard", action="store_true", help="also log the epochs for TensorBoard")
-    add_options(parser, PredictionSettings(), "device")
+    add_options(parser, PredictionSettings(), "registration", "device")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
@@ -148,7 +159,9 @@ def _combine(options: argparse.Namespace, progress: Progress) -> None:
     refuse_idle(options, others, "is of a training, and the models of --members are trained; leave it out")
     called = ModelName(**given(options, ModelName, "name", "version"))
     calibration = Path(options.calibrate) if options.calibrate else None
-    bundle = combine(options.members, Path(options.out) / "model", called.name, called.version, calibration, progress)
+    folder = Path(options.out) / "model"
+    register = options.register or PredictionSettings.registration
+    bundle = combine(options.members, folder, called.name, called.version, calibration, register, progress)
     progress("Done", 1.0)
     say(options, f"Ensemble of {len(options.members)} models in {bundle}; use it with --model {bundle}")
 
@@ -198,7 +211,7 @@ def _plan_on_images(options: argparse.Namespace) -> TrainingPlan:
         training=TrainingSettings(**_training(options)),
         preprocessing=preprocessing,
         test=Path(options.test) if options.test else None,
-        **_given(validation_share=options.validation_share, variants=options.variants),
+        **_given(validation_share=options.validation_share, variants=options.variants, register=options.register),
     )
 
 

@@ -22,6 +22,7 @@ from DLCTPMLib.mapping.mapping import LungGrids
 from DLCTPMLib.preprocessing.enhancement import high_intensity_reference, network_inputs, standardise_spect
 from DLCTPMLib.preprocessing.grid import LungGrid
 from DLCTPMLib.preprocessing.settings import PreprocessingSettings
+from DLCTPMLib.registration.for_position import transform_of_pair
 from DLCTPMLib.volumes.patient_axes import patient_array
 from DLCTPMLib.volumes.reading import read_ct, read_spect
 from DLCTPMLib.volumes.transform_files import read_transform
@@ -123,7 +124,12 @@ def high_intensity_references(
 
 
 def cached_samples(
-    patient_id: str, files: dict[str, Path], settings: PreprocessingSettings, cache: Path, variants: int = 0
+    patient_id: str,
+    files: dict[str, Path],
+    settings: PreprocessingSettings,
+    cache: Path,
+    variants: int = 0,
+    register: str = "none",
 ) -> Samples:
     """Samples of a patient whose images lie in files; computed only when a file or a setting has changed.
 
@@ -134,8 +140,11 @@ def cached_samples(
         settings: preprocessing.
         cache: folder of the kept samples.
         variants: as in ``samples_of_pair``.
+        register: "rigid" or "affine" brings the SPECT to the CT where ``files`` have no ``transform``; "none" takes
+            it where it lies.
     """
-    key = hashlib.sha256(json.dumps([CACHE_VERSION, settings.to_dict(), variants], sort_keys=True).encode())
+    how = [CACHE_VERSION, settings.to_dict(), variants, register]
+    key = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
     for name, path in sorted(files.items()):
         key.update(name.encode())
         key.update(_content_hash(path))
@@ -144,11 +153,12 @@ def cached_samples(
         return Samples.load(kept)
     try:
         ct, spect = read_ct(files["ct"]), read_spect(files["spect"]).image
-        transform = read_transform(files["transform"]) if "transform" in files else None
         if "lungs" in files:
             lungs = read_lungs(files["lungs"], ct.image, frame_of_reference=ct.frame_of_reference).labels
         else:
             lungs = segment_lungs(ct.image).labels
+        known = files.get("transform")
+        transform = read_transform(known) if known else transform_of_pair(ct, spect, lungs, register)
         samples = samples_of_pair(patient_id, ct.image, lungs, spect, settings, transform, variants)
     except InputError as error:
         raise InputError(f"patient {patient_id}: {error}") from error

@@ -12,8 +12,8 @@ from DLCTPMLib.common.atomic_output import whole_file
 from DLCTPMLib.common.errors import InputError
 from DLCTPMLib.lungs.masks import read_lungs, side_masks
 from DLCTPMLib.lungs.segmentation import segment_lungs
-from DLCTPMLib.registration.for_position import settings_for_position
-from DLCTPMLib.registration.search import read_transform, register, write_transform
+from DLCTPMLib.registration.for_position import register_as_it_lay
+from DLCTPMLib.registration.search import read_transform, write_transform
 from DLCTPMLib.volumes.boxes import bounding_box
 from DLCTPMLib.volumes.patient_axes import PatientAxes
 from DLCTPMLib.volumes.reading import read_ct, read_image, read_spect, write_image
@@ -111,15 +111,14 @@ def _prepare(row: CohortRow, kind: str, files: dict[str, Path], folder: Path) ->
         write_image(lungs, files["lungs"])
     registration, transform = None, None
     if kind != "none":
-        settings, notes = settings_for_position(ct, lungs, scan.description.get("dicom"))
-        found = register(ct, spect, kind, lungs, settings)
+        found = register_as_it_lay(ct, spect, kind, lungs, scan.description.get("dicom"))
         transform = found.transform
         write_transform(transform, files["transform"])
         registration = {
             "before": found.metric_before,
             "after": found.metric_after,
             "improved": found.improved,
-            "warnings": [*notes, *found.warnings],
+            "warnings": found.warnings,
         }
     thumbnail = thumbnails(ct, lungs, spect, transform)
     with whole_file(folder / "thumbnail.npz") as partial, partial.open("wb") as stream:

@@ -34,6 +34,7 @@ def combine(
     name: str,
     version: str,
     calibration: Path | None = None,
+    register: str = "none",
     progress: Progress = no_progress,
 ) -> Path:
     """Write one bundle of several models.
@@ -45,6 +46,7 @@ def combine(
         calibration: cohort of patients whom no member has seen, on whom the balance of right and left lung and the
             scale of the new model's own maps are taken; None has no balance, and takes the scale from the members'
             validation patients, as their bundles have it.
+        register: how the SPECTs of that cohort are brought to the CTs: "rigid", "affine" or "none".
         progress: told the patient.
 
     Returns:
@@ -71,7 +73,7 @@ def combine(
     if calibration is None:
         scale, balance = pooled_scale([bundle.scale for bundle in bundles]), None
     else:
-        scale, balance = calibrate(calibration, networks, bundles[0].preprocessing, progress)
+        scale, balance = calibrate(calibration, networks, bundles[0].preprocessing, register, progress)
     validated = [one["validation"] for one in every if one.get("validation")]
     metadata = {
         **{key: value for key, value in first.items() if key not in ("members", "test")},
@@ -112,6 +114,7 @@ def calibrate(
     cohort: Path,
     networks: Sequence[PerfusionNetwork],
     preprocessing: PreprocessingSettings,
+    register: str = "none",
     progress: Progress = no_progress,
 ) -> tuple[LearnedScale, LungBalance | None]:
     """The scale of an ensemble's maps on the CT's grid, beside SPECTs on their own, both as a report has them, and
@@ -121,6 +124,7 @@ def calibrate(
         cohort: table of patients whom no network has learned from.
         networks: the members.
         preprocessing: of their images.
+        register: how a SPECT is brought to its CT: "rigid", "affine" or "none".
         progress: told the patient.
 
     Returns:
@@ -129,7 +133,7 @@ def calibrate(
     Raises:
         InputError: naming the patient whose images cannot be used.
     """
-    patients = _calibrated(cohort, networks, preprocessing, progress)
+    patients = _calibrated(cohort, networks, preprocessing, register, progress)
     whole = [one for one in patients if one.levels is not None]
     balance = fit_balance([one.levels for one in whole], [one.log_ratio for one in whole], NEVER_SEEN)
     if balance is not None:
@@ -140,7 +144,11 @@ def calibrate(
 
 
 def _calibrated(
-    cohort: Path, networks: Sequence[PerfusionNetwork], preprocessing: PreprocessingSettings, progress: Progress
+    cohort: Path,
+    networks: Sequence[PerfusionNetwork],
+    preprocessing: PreprocessingSettings,
+    register: str,
+    progress: Progress,
 ) -> list[_Calibrated]:
     """Map every patient of a cohort."""
     from DLCTPMLib.agreement.spect_grid import SpectGrid  # images need more than training on samples
@@ -149,6 +157,7 @@ def _calibrated(
     from DLCTPMLib.lungs.upright import UprightLungs
     from DLCTPMLib.mapping.mapping import LungGrids, map_lungs
     from DLCTPMLib.preprocessing.enhancement import high_intensity_reference
+    from DLCTPMLib.registration.for_position import transform_of_pair
     from DLCTPMLib.volumes.patient_axes import patient_array
     from DLCTPMLib.volumes.reading import read_ct, read_spect
     from DLCTPMTrainingLib.cohorts.table import read_cohort
@@ -167,7 +176,8 @@ def _calibrated(
             seen: dict[str, LungLevel | None] = {}
             cells = map_lungs(on_grid, preprocessing, predictor, Stopwatch(), no_progress, levels=seen)
             view = on_grid.to_view(cells)[lungs.box]
-            grid, counts = SpectGrid.of(lungs, spect), patient_array(spect)
+            transform = transform_of_pair(scan, spect, lungs, register)
+            grid, counts = SpectGrid.of(lungs, spect, transform), patient_array(spect)
             in_lungs = counts[grid.lung >= 0.5]
             reference = high_intensity_reference(in_lungs, preprocessing.hir_percentile) * preprocessing.clip_at
             parts = (grid.right, grid.left)

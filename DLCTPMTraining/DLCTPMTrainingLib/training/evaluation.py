@@ -18,6 +18,7 @@ from DLCTPMLib.lungs.masks import read_lungs
 from DLCTPMLib.lungs.segmentation import segment_lungs
 from DLCTPMLib.mapping.mapping import map_perfusion
 from DLCTPMLib.networks.bundle import ModelBundle
+from DLCTPMLib.registration.for_position import transform_of_pair
 from DLCTPMLib.volumes.reading import read_ct, read_spect
 from DLCTPMTrainingLib.cohorts.table import CohortRow
 from DLCTPMTrainingLib.statistics.numbers import HEADLINE, predictions_of
@@ -34,9 +35,20 @@ FIELDS = ("patient_id", "diagnosis", "scope", "part", "prediction", *METRICS)
 
 
 def evaluate_cohort(
-    rows: list[CohortRow], bundle: ModelBundle, device: str = "auto", progress: Progress = no_progress
+    rows: list[CohortRow],
+    bundle: ModelBundle,
+    register: str = "none",
+    device: str = "auto",
+    progress: Progress = no_progress,
 ) -> TidyTable:
     """Map every patient of a cohort and compare with the SPECT.
+
+    Args:
+        rows: the patients.
+        bundle: the model.
+        register: "rigid" or "affine" brings the SPECT to the CT, "none" takes it where it lies.
+        device: auto, cpu, cuda or mps.
+        progress: told the patient.
 
     Returns:
         every metric of each patient, scope ("lungs", "right lung", "left lung"), part ("whole", "core") and
@@ -55,8 +67,15 @@ def evaluate_cohort(
             found = read_lungs(row.lungs, ct, frame_of_reference=frame) if row.lungs else segment_lungs(ct)
             lungs = found.labels
             perfusion = map_perfusion(ct, lungs, bundle, device, precision="fp32").perfusion
+            transform = transform_of_pair(scan, spect, lungs, register)
             agreement = compare(
-                perfusion, spect, lungs, settings=settings, ct=ct, bundle_preprocessing=bundle.preprocessing
+                perfusion,
+                spect,
+                lungs,
+                transform,
+                settings=settings,
+                ct=ct,
+                bundle_preprocessing=bundle.preprocessing,
             )
         except InputError as error:
             raise InputError(f"patient {row.patient_id}: {error}") from error

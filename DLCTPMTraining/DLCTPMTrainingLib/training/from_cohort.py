@@ -47,7 +47,9 @@ def train_cohort(plan: TrainingPlan, progress: Progress = no_progress, emit: Eve
     folder = package(fitted, plan.out / "model", plan.name, plan.version, fold=plan.fold)
     if plan.test:
         test_rows = read_cohort(plan.test)
-        results = evaluate_cohort(test_rows, load_bundle(folder), plan.device, within(progress, 0.9, 0.99))
+        results = evaluate_cohort(
+            test_rows, load_bundle(folder), plan.register, plan.device, within(progress, 0.9, 0.99)
+        )
         write_evaluation(results, plan.out)
         package(fitted, folder, plan.name, plan.version, Evaluation(results, test_rows), plan.fold)
     progress("Model written", 1.0)
@@ -105,7 +107,8 @@ def prepared_samples(rows: list[CohortRow], plan: TrainingPlan, progress: Progre
     for number, row in enumerate(rows):
         progress(f"Preparing patient {row.patient_id}", number / len(rows))
         files = {"ct": row.ct, "spect": row.spect, **({"lungs": row.lungs} if row.lungs else {})}
-        parts.append(cached_samples(row.patient_id, files, plan.preprocessing, plan.out / "samples", plan.variants))
+        kept = plan.out / "samples"
+        parts.append(cached_samples(row.patient_id, files, plan.preprocessing, kept, plan.variants, plan.register))
     return Samples.joined(parts)
 
 

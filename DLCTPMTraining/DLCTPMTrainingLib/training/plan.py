@@ -23,6 +23,7 @@ class TrainingPlan:
         out: the run's folder: samples, checkpoint, history and, in ``model``, the bundle.
         name, version: of the model.
         network, training, preprocessing: settings of the three stages.
+        register: how the SPECT is brought to the CT: "rigid", "affine", or "none" where they share their coordinates.
         variants: samples of each patient scanned and segmented in other ways, beside the images as they are.
         fold: (K, N) validates with the Kth of N parts of the patients, the same parts whatever the seed, so that the
             members of an ensemble can leave out one part each; None keeps ``validation_share`` for validation.
@@ -39,6 +40,7 @@ class TrainingPlan:
     network: NetworkSettings = field(default_factory=ArnnSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
+    register: str = PredictionSettings.registration
     variants: int = 0
     fold: tuple[int, int] | None = None
     validation_share: float = VALIDATION_SHARE
