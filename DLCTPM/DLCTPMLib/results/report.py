@@ -197,7 +197,7 @@ def report_content(
         flags=flag_rows(result["quality"]),
         zones=zone_rows(result.get("zones", {})),
         zone_note=zone_note(),
-        ppo=ppo_rows(result.get("ppo_fev1")),
+        ppo=ppo_rows(result.get("ppo_fev1"), compares_sides(result)),
         methods=methods_paragraph(result, bundle),
         citation=CITATION,
         definitions=_definitions(function),
@@ -301,8 +301,8 @@ def _region_notes(result: dict) -> list[str]:
     notes = [result["notes"]["shares"]]
     if not compares_sides(result):
         notes.append(
-            "Density is equalised in each lung by itself (Eq. 1), so this model cannot see that one lung is denser "
-            "than the other: shares of right and left largely follow the lungs' volumes and are no finding."
+            "This model sees one lung at a time, so it cannot tell that one is better perfused than the other: "
+            "shares of right and left largely follow the lungs' volumes and are no finding."
         )
     return notes
 

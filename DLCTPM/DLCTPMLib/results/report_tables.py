@@ -99,10 +99,16 @@ def zone_note() -> str:
     )
 
 
-def ppo_rows(ppo: dict | None) -> Rows:
-    """A resection that was asked about; nothing where none was."""
+def ppo_rows(ppo: dict | None, sides_compared: bool) -> Rows:
+    """A resection that was asked about; nothing where none was.
+
+    Args:
+        ppo: ``ppo_fev1`` of ``result.json``.
+        sides_compared: whether the model saw both lungs together.
+    """
     if not ppo:
         return []
+    caveat = "this model sees one lung at a time: between the lungs, the share follows their volumes"
 
     def litres(value: float | None, percent: float | None) -> str:
         beside = "" if percent is None else f", {figure_text(percent, 0)} % of predicted"
@@ -114,6 +120,7 @@ def ppo_rows(ppo: dict | None) -> Rows:
         ("Would be removed", f"{', '.join(ppo['removed'])}: {removed} % of the perfusion"),
         ("ppo-FEV1", litres(ppo["ppo_fev1_l"], ppo["ppo_fev1_percent"])),
         ("Formula", f"{ppo['formula']} = {ppo['fev1_l']:g} l × (1 − {removed} / 100) = {left} l"),
+        *([] if sides_compared else [("Caveat", caveat)]),
     ]
 
 

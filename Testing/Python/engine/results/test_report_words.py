@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from DLCTPMLib.results.report_tables import zone_rows
+from DLCTPMLib.results.report_tables import ppo_rows, zone_rows
 from DLCTPMLib.results.report_words import conclusion, dicom_rows, likely_cause
 
 
-def a_result(right=0.6, left=0.4, upper=1.0, inputs=("enhanced", "density"), **others):
+def a_result(right=0.6, left=0.4, upper=1.0, cell_mm=6.0, **others):
     """A result whose lungs have these means, and whose upper thirds lie this far from their lung's."""
     lungs = {"right": right, "left": left}
     regions = {"lungs": {"mean": (right + left) / 2, "volume_ml": 5000}}
@@ -19,7 +19,7 @@ def a_result(right=0.6, left=0.4, upper=1.0, inputs=("enhanced", "density"), **o
             regions[f"{side} {level} third"] = {"mean": mean * (upper if level == "upper" else 1.1)}
     return {
         "regions": regions,
-        "settings": {"preprocessing": {"inputs": list(inputs)}},
+        "settings": {"preprocessing": {"cell_mm": cell_mm}},
         "quality": [],
         "simulated": False,
         **others,
@@ -39,12 +39,28 @@ def test_a_model_that_compares_the_lungs_gives_their_shares():
 
 
 def test_a_model_that_cannot_compare_them_tells_of_each_by_itself():
-    said = conclusion(a_result(upper=0.7, inputs=("enhanced",)))
+    said = conclusion(a_result(upper=0.7, cell_mm=0.0))
     assert one_sentence(said)
     assert "reduced in the right upper zone with 0.70 and the left upper zone with 0.70 of that lung's mean" in said
     assert "%" not in said
-    even = conclusion(a_result(upper=0.9, inputs=("enhanced",)))
+    even = conclusion(a_result(upper=0.9, cell_mm=0.0))
     assert "no zone of the map is reduced (lowest: the right upper zone with 0.90" in even
+
+
+def test_a_balance_compares_them_and_density_of_one_lung_at_a_time_does_not():
+    assert "right lung 60 %" in conclusion(a_result(cell_mm=0.0, balance={"patients": 40}))
+    alone = a_result(cell_mm=0.0)
+    alone["settings"]["preprocessing"]["inputs"] = ["enhanced", "density"]
+    assert "cannot tell" in conclusion(alone)
+
+
+def test_a_postoperative_figure_says_that_its_model_sees_one_lung_at_a_time():
+    asked = {
+        "fev1_l": 2.1, "fev1_percent": 72.4, "removed": ["right lung"], "removed_percent": 57.2, "ppo_fev1_l": 0.9,
+        "ppo_fev1_percent": 31.0, "formula": "made up",
+    }  # fmt: skip
+    assert "Caveat" in dict(ppo_rows(asked, sides_compared=False))
+    assert "Caveat" not in dict(ppo_rows(asked, sides_compared=True))
 
 
 def test_a_forced_map_has_no_conclusion():
