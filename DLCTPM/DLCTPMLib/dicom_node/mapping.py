@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from DLCTPMLib.common.console import NO_WINDOW
 from DLCTPMLib.common.errors import FailedChecksError, InputError
 from DLCTPMLib.dicom_node.log import Log
 from DLCTPMLib.dicom_node.queue import IMAGES, OBJECTS, SeriesQueue
@@ -71,6 +72,7 @@ class CommandMapping:
                 stdout=events,
                 stderr=errors,
                 env={**os.environ, "TMPDIR": str(self.scratch), **self.environment},
+                **NO_WINDOW,
             )
             try:
                 while child.poll() is None:

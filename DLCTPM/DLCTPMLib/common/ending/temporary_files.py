@@ -105,20 +105,21 @@ def _lock(folder: Path) -> int | None:
     return descriptor
 
 
-def remove_left_behind(place: Path, pattern: str, just_made_s: float = JUST_MADE_S) -> None:
+def remove_left_behind(place: Path, pattern: str, just_made_s: float | None = None) -> None:
     """Remove folders of processes that have ended without removing them.
 
     Args:
         place: the folder that holds them.
         pattern: of their names.
-        just_made_s: younger ones stay, as they may not be locked yet.
+        just_made_s: younger ones stay, as they may not be locked yet; ``JUST_MADE_S`` if None.
     """
+    youngest = JUST_MADE_S if just_made_s is None else just_made_s
     for folder in place.glob(pattern):
         try:
             age = time.time() - folder.stat().st_mtime
         except OSError:
             continue
-        if folder in _kept or age < just_made_s:
+        if folder in _kept or age < youngest:
             continue
         lock = _lock(folder)
         if lock is not None or (age > FORGOTTEN_S and os.access(folder, os.W_OK)):

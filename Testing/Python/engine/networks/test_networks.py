@@ -183,7 +183,7 @@ def test_settings_that_name_no_network_are_the_papers():
 def test_the_command_line_offers_every_network(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
-    assert f"--network {{{','.join(ARCHITECTURES)}}}" in capsys.readouterr().out
+    assert f"--network {'|'.join(ARCHITECTURES)}" in capsys.readouterr().out
 
 
 def test_a_network_nobody_knows_is_refused():

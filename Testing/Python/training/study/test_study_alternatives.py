@@ -87,7 +87,7 @@ def rows(numbers) -> dict:
     return numbers["side_by_side"]["rows"]
 
 
-@pytest.mark.parametrize("kind", ["two processes", "a Dask cluster"])
+@pytest.mark.parametrize("kind", ["two processes", pytest.param("a Dask cluster", marks=pytest.mark.long)])
 def test_several_workers_give_the_numbers_of_one_process(cohort, results, tmp_path, kind):
     with ExitStack() as stack:
         at_once = WorkerSettings(jobs=2)
