@@ -50,6 +50,7 @@ def test_the_ct_and_the_lungs_stay_and_perfusion_and_spect_do_not(diagnosis):
     assert 0.2 < np.corrcoef(one[inside], two[inside])[0, 1] < 0.98
 
 
+@pytest.mark.long
 def test_the_mean_of_many_draws_settles_as_the_root_of_their_number():
     flows = np.array([SimulatedChest.of(settings(redraw=number)).perfusion for number in range(1, 17)])
     lung = flows[0] > 0
