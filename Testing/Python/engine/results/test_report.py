@@ -243,7 +243,7 @@ def test_the_right_lungs_share_is_no_conclusion(page, result):
     assert f"{share:.0f} %" not in said
     assert "this model cannot tell whether one lung is better perfused than the other" in said
     assert "not a measurement of blood flow" in said
-    assert "cannot see that one lung is denser than the other" in page
+    assert "cannot tell that one is better perfused than the other" in page
 
 
 def test_the_first_page_says_what_was_examined(page):

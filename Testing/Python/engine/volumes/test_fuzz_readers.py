@@ -26,7 +26,7 @@ from DLCTPMLib.volumes.transform_files import read_transform
 
 HELPERS = Path(__file__).parents[3] / "helpers"
 SECONDS = float(os.environ.get("FUZZ_SECONDS", 0))
-INPUTS = 350
+INPUTS = 200
 """Damaged files in ``make test``."""
 
 LONGEST_S = 20

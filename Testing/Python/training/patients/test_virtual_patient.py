@@ -249,6 +249,7 @@ def test_emphysema_loses_density_and_flow_in_the_same_places(woman):
     assert copd.flow[holes].mean() < 0.4 * copd.flow[rest].mean()
 
 
+@pytest.mark.long
 def test_hypertension_is_less_led_by_gravity_and_at_one_height_as_uneven_or_more():
     """Winkler 2022, Table 2: gradient 3.1 beside 5.5 % per cm, spread without it 0.22 beside 0.20."""
     ratios = []

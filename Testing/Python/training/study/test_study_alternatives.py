@@ -87,7 +87,8 @@ def rows(numbers) -> dict:
     return numbers["side_by_side"]["rows"]
 
 
-@pytest.mark.parametrize("kind", ["two processes", pytest.param("a Dask cluster", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["two processes", "a Dask cluster"])
 def test_several_workers_give_the_numbers_of_one_process(cohort, results, tmp_path, kind):
     with ExitStack() as stack:
         at_once = WorkerSettings(jobs=2)
