@@ -22,8 +22,7 @@ def summary(result: dict, out: Path) -> str:
         lines.append(f"FORCED: this map cannot be right ({'; '.join(result['forced'])})")
     lines += [f"warning: {warning}" for warning in result["warnings"]]
     lines += check_lines(result["quality"])
-    lines.append(f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}")
-    lines.append(f"Results in {out}, open {out / 'report.html'}")
+    lines += _ending(result, out, "report.html")
     return "\n".join(lines)
 
 
@@ -60,8 +59,7 @@ def dose_table(result: dict, out: Path) -> str:
     if result["forced"]:
         lines.append(f"FORCED: the map cannot be right ({'; '.join(result['forced'])})")
     lines += [f"warning: {warning}" for warning in result["warnings"]]
-    lines.append(f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}")
-    lines.append(f"Results in {out}, open {out / 'dose.html'}")
+    lines += _ending(result, out, "dose.html")
     return "\n".join(lines)
 
 
@@ -80,6 +78,13 @@ def changes_table(result: dict, out: Path) -> str:
     if result["forced"]:
         lines.append(f"FORCED: a map cannot be right ({'; '.join(result['forced'])})")
     lines += [f"warning: {warning}" for warning in result["warnings"]]
-    lines.append(f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}")
-    lines.append(f"Results in {out}, open {out / 'changes.html'}")
+    lines += _ending(result, out, "changes.html")
     return "\n".join(lines)
+
+
+def _ending(result: dict, out: Path, page: str) -> list[str]:
+    """What every result must say, and where it lies."""
+    return [
+        f"{'Simulated. ' if result['simulated'] else ''}{result['research_use_only']}",
+        f"Results in {out}, open {out / page}",
+    ]
